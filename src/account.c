@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * account.c - the statistics of the loops and of the agent itself
+ *
+ * Stands beside agent.c because it too looks into several stages: it gathers what they counted into the `loop` and
+ * `exit` records. What the watcher costs and loses belongs into its own output.
+ *
+ * Context: watchdog; account_end_reason() on threads of the host
+ */
+#include "account.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "capture/capture.h"
+#include "loop/loop.h"
+#include "record/journal.h"
+#include "watch/watchdog.h"
+
+#define LOOP_RECORD_EVERY_NS 10000000000ull
+
+/* What is known of a loop beyond its slot. */
+struct loop_account {
+        uint64_t stalls;
+        uint64_t stall_ns;
+        uint64_t longest_ns;
+        uint64_t iterations_written; /* in its last record */
+};
+
+static struct {
+        uint64_t loop_records_ns; /* when they were last written */
+        const char *_Atomic reason;
+        struct loop_account loops[LIMIT_SLOTS];
+        struct record_bucket buckets[HISTOGRAM_BUCKETS];
+        struct record_loss losses[CAPTURE_LOSSES];
+} account = { .reason = "exit" };
+
+void account_end_reason(const char *reason)
+{
+        atomic_store(&account.reason, reason);
+}
+
+void account_stall(const struct slot *slot, uint64_t duration_ns)
+{
+        struct loop_account *loop = &account.loops[slot_index(slot)];
+        loop->stalls++;
+        loop->stall_ns += duration_ns;
+        if (duration_ns > loop->longest_ns)
+                loop->longest_ns = duration_ns;
+}
+
+static uint64_t collect_histogram(const struct slot *slot, size_t *buckets_count)
+{
+        uint64_t iterations = 0;
+        *buckets_count = 0;
+        for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
+                uint32_t count = atomic_load_explicit(&slot->histogram[i], memory_order_relaxed);
+                iterations += count;
+                if (count != 0)
+                        account.buckets[(*buckets_count)++] = (struct record_bucket){ histogram_from_ns(i), count };
+        }
+        return iterations;
+}
+
+/* Not counted by the loop itself, which has better things to do on the path of a wait: what is left of its life. */
+static uint64_t idle_ns(const struct slot *slot)
+{
+        uint64_t mark = atomic_load(&slot->mark);
+        uint64_t now_ns = MARK_BUSY(mark) ? MARK_NS(mark) : clock_now_ns();
+        uint64_t life_ns = now_ns > slot->first_ns ? now_ns - slot->first_ns : 0;
+        uint64_t spent_ns = slot->busy_ns + slot->outside_ns;
+        return life_ns > spent_ns ? life_ns - spent_ns : 0;
+}
+
+void account_loop(const struct slot *slot)
+{
+        struct loop_account *loop = &account.loops[slot_index(slot)];
+        bool is_loop = atomic_load(&slot->key) != 0 || atomic_load(&slot->state) != SLOT_CANDIDATE;
+        size_t buckets_count;
+        uint64_t iterations = collect_histogram(slot, &buckets_count);
+        if (is_loop && journal_takes_records() && iterations != loop->iterations_written) {
+                char label[32];
+                loop_label(slot, label, sizeof label);
+                struct record_loop record = {
+                        .tid = atomic_load(&slot->tid),
+                        .loop = label,
+                        .iterations = iterations,
+                        .busy_ns = slot->busy_ns,
+                        .idle_ns = idle_ns(slot),
+                        .outside_ns = slot->outside_ns,
+                        .stalls = loop->stalls,
+                        .stall_ns = loop->stall_ns,
+                        .longest_ns = loop->longest_ns,
+                        .buckets = account.buckets,
+                        .buckets_count = buckets_count,
+                };
+                journal_loop(&record);
+        }
+        loop->iterations_written = iterations;
+        if (atomic_load(&slot->state) == SLOT_RELEASED) /* it will serve another loop */
+                *loop = (struct loop_account){ 0 };
+}
+
+void account_tick(uint64_t now_ns)
+{
+        journal_notices();
+        if (account.loop_records_ns == 0)
+                account.loop_records_ns = now_ns;
+        if (now_ns - account.loop_records_ns < LOOP_RECORD_EVERY_NS)
+                return;
+        account.loop_records_ns = now_ns;
+        uint32_t count = slots_used();
+        for (uint32_t i = 0; i < count; i++)
+                if (atomic_load(&slot_at(i)->state) == SLOT_LOOP)
+                        account_loop(slot_at(i));
+}
+
+static size_t collect_losses(const struct capture_totals *captures)
+{
+        size_t count = 0;
+        for (int loss = CAPTURE_OK + 1; loss < CAPTURE_LOSSES; loss++)
+                if (captures->losses[loss] != 0 && loss != CAPTURE_RUNNING) /* see profile_add() */
+                        account.losses[count++] = (struct record_loss){ capture_loss_text((enum capture_loss)loss),
+                                                                        (uint32_t)captures->losses[loss] };
+        return count;
+}
+
+static uint64_t own_cpu_ns(void)
+{
+        struct timespec used;
+        if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used) != 0)
+                return 0;
+        return (uint64_t)used.tv_sec * 1000000000ull + (uint64_t)used.tv_nsec;
+}
+
+void account_exit(void)
+{
+        if (!journal_takes_records())
+                return;
+        const struct capture_totals *captures = capture_totals();
+        const struct watch_totals *watch = watch_totals();
+        struct loop_totals loops = loop_totals();
+        struct record_exit record = {
+                .reason = atomic_load(&account.reason),
+                .loops = loops.loops,
+                .stalls = watch->stalls,
+                .stalls_startup = watch->stalls_startup,
+                .captures = captures->captures,
+                .captures_signal = captures->by_signal,
+                .losses = account.losses,
+                .losses_count = collect_losses(captures),
+                .candidates_dropped = loops.candidates_dropped,
+                .iterations_lost = watch->iterations_lost,
+                .loops_unwatched = loops.unwatched,
+                .watchdog_cpu_ns = own_cpu_ns(),
+                .wakeups = watch->wakeups,
+                .latest_ns = watch->latest_ns,
+        };
+        journal_exit(&record);
+}
+
+void account_after_fork(void)
+{
+        memset(account.loops, 0, slots_used() * sizeof *account.loops);
+        account.loop_records_ns = 0;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * account.h - the statistics of the loops and of the agent itself
+ *
+ * Context: watchdog, except where a function says otherwise
+ */
+#ifndef LOOPDOG_ACCOUNT_H
+#define LOOPDOG_ACCOUNT_H
+
+#include <stdint.h>
+
+#include "loop/slot.h"
+
+/* Count a stall of this loop. */
+void account_stall(const struct slot *slot, uint64_t duration_ns);
+
+/* Write a loop's record, if it has iterated since the last. */
+void account_loop(const struct slot *slot);
+
+/* At each wake-up of the watchdog: every loop's record when 10 s have passed. */
+void account_tick(uint64_t now_ns);
+
+/* Write the agent's own account. */
+void account_exit(void);
+
+/* What it will give as its reason: a static string. Any thread. */
+void account_end_reason(const char *reason);
+
+/* In the child, before the slots are cleared. */
+void account_after_fork(void);
+
+#endif

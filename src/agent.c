@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * agent.c - the agent as a whole: start, stop, fork, and every stage in order
+ *
+ *     hooks -> loop -> watch -> capture -> unwind -> explain -> record
+ *
+ * The stages know only what comes before them; this page connects them. The library's constructor reads the settings
+ * and does nothing else: all the rest begins at the first own wait of a loop.
+ *
+ * Context: constructor and destructor; hooks on app threads; the functions in `watch_calls` on the watchdog
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "account.h"
+#include "base/clock.h"
+#include "base/config.h"
+#include "base/notice.h"
+#include "base/proc.h"
+#include "base/raw.h"
+#include "capture/capture.h"
+#include "explain/explained.h"
+#include "explain/profile.h"
+#include "explain/whereabouts.h"
+#include "hooks/hooks.h"
+#include "loop/loop.h"
+#include "record/journal.h"
+#include "unwind/module.h"
+#include "unwind/symbol.h"
+#include "unwind/unwind.h"
+#include "watch/watchdog.h"
+
+#define PATIENCE_NS 1000000000ull /* for the watchdog's end, at fork, exec and exit */
+
+static struct capture_task tasks[LIMIT_SLOTS];
+static struct profile profiles[LIMIT_STALLS];
+static struct sample sample;
+static struct stack stack;
+
+static bool rights_given_up; /* what the agent holds open was opened before, and can't be opened again */
+
+static struct profile *profile_of(const struct stall *stall)
+{
+        return stall->place < LIMIT_STALLS ? &profiles[stall->place] : NULL;
+}
+
+/* ---- one sample: capture -> unwind -> explain ---- */
+
+static struct whereabouts_loop loop_of(const struct slot *slot)
+{
+        uint64_t key = atomic_load(&slot->key);
+        return (struct whereabouts_loop){
+                .wait = { .site = atomic_load(&slot->site), .cfa = atomic_load(&slot->own_cfa) },
+                .executor = atomic_load(&slot->executor),
+                .is_epoll = WAIT_KEY_KIND(key) == WAIT_EPOLL,
+                .epoll_fd = (int)WAIT_KEY_VALUE(key),
+        };
+}
+
+/* Waits that can't sleep were seen deeper in the stack: are they within a callback of the loop? */
+static enum watch_finding judge_yields(struct slot *slot, const struct whereabouts_loop *loop)
+{
+        unsigned index;
+        if (atomic_load(&slot->yields) == 0 || atomic_load(&slot->reentrant))
+                return WATCH_GOES_ON;
+        enum loopframe found = loopframe_find(&stack, &loop->wait, &index);
+        if (found == LOOPFRAME_PRESENT)
+                loop_confirm_reentrant(slot);
+        if (found != LOOPFRAME_GONE)
+                return WATCH_GOES_ON;
+        loop_deny_reentrant(slot);
+        return WATCH_LEFT;
+}
+
+static enum watch_finding judge(struct slot *slot, const struct stack *found)
+{
+        int epoll_fd = -1;
+        struct whereabouts_loop loop = loop_of(slot);
+        switch (whereabouts_find(&loop, &sample, found, &epoll_fd)) {
+        case WHERE_CALLBACK:
+                return found != NULL ? judge_yields(slot, &loop) : WATCH_GOES_ON;
+        case WHERE_ELSEWHERE:
+                loop_take_over(slot, WAIT_KEY(WAIT_EPOLL, (uint32_t)epoll_fd));
+                return WATCH_LEFT;
+        case WHERE_REST:
+        case WHERE_LEFT:
+                break;
+        }
+        return WATCH_LEFT;
+}
+
+static enum watch_finding take_sample(struct stall *stall, bool may_signal)
+{
+        struct slot *slot = stall->slot;
+        struct profile *profile = profile_of(stall);
+        if (profile != NULL && stall->samples == 0)
+                profile_clear(profile);
+        if (modules_changed())
+                unwind_flush();
+        capture_take(&tasks[slot_index(slot)], may_signal, &slot->mark, stall->mark, &sample);
+        if (sample.loss == CAPTURE_ENDED)
+                return WATCH_ENDED;
+        if (sample.loss == CAPTURE_GONE)
+                return WATCH_GONE;
+        bool unwound = sample.loss == CAPTURE_OK && unwind_ready() && unwind_sample(&sample, &stack) == 0;
+        enum watch_finding finding = judge(slot, unwound ? &stack : NULL);
+        if (finding == WATCH_GOES_ON && profile != NULL)
+                profile_add(profile, &sample, unwound ? &stack : NULL);
+        return finding;
+}
+
+/* ---- a stall: explain -> record ---- */
+
+static const char *end_name(enum stall_end end)
+{
+        switch (end) {
+        case STALL_THREAD:
+                return "thread";
+        case STALL_EXIT:
+                return "exit";
+        case STALL_OPEN:
+        case STALL_WAITED:
+        case STALL_LEFT:
+                break;
+        }
+        return NULL;
+}
+
+/* CPU time over the whole stall, from what passed between its first and its last sample. */
+static bool cpu_over(const struct profile *profile, uint64_t duration_ns, uint64_t *cpu_ns)
+{
+        if (profile == NULL || profile->samples < 2 || profile->first_cpu_ns == 0 || profile->last_cpu_ns == 0 ||
+            profile->last_ns <= profile->first_ns)
+                return false;
+        uint64_t seen_ns = profile->last_ns - profile->first_ns;
+        uint64_t used_ns = profile->last_cpu_ns - profile->first_cpu_ns;
+        *cpu_ns = (uint64_t)((unsigned __int128)used_ns * duration_ns / seen_ns);
+        return true;
+}
+
+static void decide_cause(struct explained *explained)
+{
+        static const struct profile none;
+        const struct profile *profile = explained->profile != NULL ? explained->profile : &none;
+        struct cause_evidence evidence = {
+                .duration_ns = explained->duration_ns,
+                .samples = profile->samples,
+                .running = profile->running,
+                .blocked = profile->blocked,
+                .faulting = profile->faulting,
+                .stopped = profile->stopped,
+        };
+        uint32_t count;
+        evidence.call = profile_main_call(profile, &count);
+        evidence.cpu_known = cpu_over(profile, explained->duration_ns, &evidence.cpu_ns);
+        explained->cpu_ns = evidence.cpu_known ? evidence.cpu_ns : 0;
+        explained->verdict = cause_decide(&evidence);
+}
+
+static void explain_and_report(const struct stall *stall, enum journal_stall_as as)
+{
+        char label[32];
+        uint64_t end_ns = as == JOURNAL_ENDED ? stall->end_ns : clock_now_ns();
+        loop_label(stall->slot, label, sizeof label);
+        struct explained explained = {
+                .ended = as == JOURNAL_ENDED,
+                .id = stall->id,
+                .begin_ns = stall->begin_ns,
+                .duration_ns = end_ns - stall->begin_ns,
+                .tid = atomic_load(&stall->slot->tid),
+                .loop = label,
+                .threshold_ns = config.threshold_ns,
+                .late_ns = stall->late_ns,
+                .yields = stall->yields > atomic_load(&stall->slot->yields) ? stall->yields
+                                                                            : atomic_load(&stall->slot->yields),
+                .startup = stall->startup,
+                .end = end_name(stall->end),
+                .profile = stall->samples != 0 ? profile_of(stall) : NULL,
+        };
+        decide_cause(&explained);
+        journal_stall(&explained, as);
+}
+
+static void stall_detected(struct stall *stall)
+{
+        explain_and_report(stall, JOURNAL_BEGUN);
+}
+
+static void stall_goes_on(struct stall *stall)
+{
+        if (stall->reminded || clock_now_ns() - stall->begin_ns < JOURNAL_REMINDER_NS)
+                return;
+        stall->reminded = true;
+        explain_and_report(stall, JOURNAL_REMINDER);
+}
+
+static void stall_ended(struct stall *stall)
+{
+        if (stall->end == STALL_LEFT)
+                return;
+        account_stall(stall->slot, stall->end_ns - stall->begin_ns);
+        explain_and_report(stall, JOURNAL_ENDED);
+}
+
+/* ---- loops ---- */
+
+static void loop_begins(struct slot *slot)
+{
+        capture_task_open(&tasks[slot_index(slot)], atomic_load(&slot->tid), atomic_load(&slot->own_cfa));
+}
+
+static void loop_confirmed(struct slot *slot)
+{
+        journal_process();
+}
+
+static void loop_ends(struct slot *slot)
+{
+        account_loop(slot);
+        capture_task_close(&tasks[slot_index(slot)]);
+}
+
+/* ---- the watchdog's begin and end ---- */
+
+/* A descriptor table of our own: the host can neither close nor inherit what we open, nor see it in /proc/self/fd. */
+static void unshare_descriptors(void)
+{
+        int keep[JOURNAL_KEPT_FDS + CAPTURE_KEPT_FDS + 1];
+        size_t count = 0;
+        if (raw_syscall_sigsafe(SYS_unshare, CLONE_FILES, 0, 0, 0, 0, 0) != 0) {
+                notice("no descriptor table of its own (unshare failed): loopdog's files show in /proc/self/fd");
+                return;
+        }
+        keep[count++] = proc_descriptor();
+        count += journal_kept_descriptors(&keep[count]);
+        count += capture_kept_descriptors(&keep[count]);
+        /* Close the gaps between those that are kept, in ascending order. */
+        unsigned from = 0;
+        while (from != UINT32_MAX) {
+                unsigned next = UINT32_MAX;
+                for (size_t i = 0; i < count; i++)
+                        if (keep[i] >= 0 && (unsigned)keep[i] >= from && (unsigned)keep[i] < next)
+                                next = (unsigned)keep[i];
+                if (next > from)
+                        raw_syscall_sigsafe(SYS_close_range, from, next == UINT32_MAX ? next : next - 1, 0, 0, 0, 0);
+                from = next == UINT32_MAX ? next : next + 1;
+        }
+}
+
+static void watchdog_begins(void)
+{
+        const char *why = NULL;
+        unshare_descriptors();
+        if (proc_keep() != 0)
+                notice("no /proc here: no stacks, no names");
+        if (unwind_load(&why) != 0)
+                notice("no stacks: %s", why);
+        if (capture_start(config.signal, &why) != 0)
+                notice("%s", why);
+        journal_begin();
+}
+
+static void watchdog_ends(bool for_good)
+{
+        if (for_good)
+                account_exit();
+        for (uint32_t i = 0; i < slots_used(); i++)
+                capture_task_close(&tasks[i]);
+        journal_end();
+        /* The watchdog's descriptor table ends with it; only what was opened for it in the host's stays. */
+        if (!rights_given_up)
+                proc_set_descriptor(-1);
+}
+
+static const struct watch_calls watch_calls = {
+        .begin = watchdog_begins,
+        .loop_begins = loop_begins,
+        .loop_confirmed = loop_confirmed,
+        .loop_ends = loop_ends,
+        .sample = take_sample,
+        .stall_detected = stall_detected,
+        .stall_goes_on = stall_goes_on,
+        .stall_ended = stall_ended,
+        .tick = account_tick,
+        .end = watchdog_ends,
+};
+
+/* ---- fork, exec, rights ---- */
+
+static void fork_prepare(void)
+{
+        /* Where it does not end in time (it waits for a lock of the loader that this very thread holds), the child
+         * simply has no watchdog, as after any fork. */
+        watchdog_stop(false, PATIENCE_NS);
+}
+
+static void fork_child(void)
+{
+        account_after_fork(); /* these two before the slots are cleared */
+        watchdog_after_fork();
+        journal_after_fork();
+        loop_after_fork();
+        clock_after_fork();
+        capture_after_fork();
+        unwind_after_fork();
+        modules_after_fork();
+        symbols_after_fork();
+        hooks_note_pid();
+}
+
+static void start(void)
+{
+        static _Atomic bool registered;
+        if (!atomic_exchange(&registered, true))
+                pthread_atfork(fork_prepare, NULL, fork_child);
+        hooks_note_pid();
+        struct policy_limits limits = { .threshold_ns = config.threshold_ns, .interval_ns = config.interval_ns };
+        int error = watchdog_start(&watch_calls, &limits, config.grace_ns);
+        if (error != 0 && error != -EALREADY)
+                notice("no watchdog: pthread_create failed (error %d)", -error);
+}
+
+static void exec_begins(void)
+{
+        capture_forbid_and_drain();
+        account_end_reason("exec");
+        watchdog_stop(true, PATIENCE_NS);
+}
+
+static void exec_failed(void)
+{
+        capture_allow();
+        account_end_reason("exit");
+        if (loop_slot_here != NULL || slots_used() != 0)
+                atomic_store(&loop_attention, LOOP_STOPPED); /* the next own wait starts it again */
+}
+
+static void rights_end(void)
+{
+        int saved_errno = errno;
+        int cancel_state;
+        const char *why;
+        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+        if (config.threshold_ns != 0) {
+                rights_given_up = true;
+                proc_keep();
+                capture_keep();
+                unwind_load(&why); /* said by the watchdog if it fails */
+                journal_keep();
+        }
+        pthread_setcancelstate(cancel_state, NULL);
+        errno = saved_errno;
+}
+
+static const struct hooks_calls hook_calls = {
+        .rights_end = rights_end,
+        .exec_begins = exec_begins,
+        .exec_failed = exec_failed,
+        .code_unloaded = modules_note_change,
+};
+
+static const struct loop_calls loop_calls = { .start = start, .wake = watchdog_wake };
+
+/* ---- load and unload ---- */
+
+__attribute__((constructor)) static void agent_load(void)
+{
+        int saved_errno = errno;
+        hooks_resolve();
+        config_load(&config, environ);
+        journal_setup();
+        hooks_setup(&hook_calls, config.follow);
+        loop_setup(&loop_calls, config.loops == CONFIG_LOOPS_API ? 0 : config.threshold_ns,
+                   config.loops == CONFIG_LOOPS_ALL);
+        errno = saved_errno;
+}
+
+__attribute__((destructor)) static void agent_unload(void)
+{
+        watchdog_stop(true, PATIENCE_NS);
+}

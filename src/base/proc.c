@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * proc.c - reading /proc without libc's streams, also after chroot
+ *
+ * Context: watchdog; proc_keep() also on a thread of the host before it gives up its rights
+ */
+#include "base/proc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/raw.h"
+#include "base/text.h"
+
+/* Our descriptors are moved up here, out of the way of programs that expect the lowest free number. */
+#define DESCRIPTOR_FLOOR 900
+
+static int proc_fd = -1;
+
+int proc_keep(void)
+{
+        if (proc_fd >= 0)
+                return 0;
+        int low = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (low < 0)
+                return -errno;
+        int high = fcntl(low, F_DUPFD_CLOEXEC, DESCRIPTOR_FLOOR);
+        if (high < 0) {
+                proc_fd = low; /* RLIMIT_NOFILE is lower than our floor */
+                return 0;
+        }
+        close(low);
+        proc_fd = high;
+        return 0;
+}
+
+int proc_descriptor(void)
+{
+        return proc_fd;
+}
+
+void proc_set_descriptor(int fd)
+{
+        proc_fd = fd;
+}
+
+int proc_open(const char *relative_path)
+{
+        if (proc_fd >= 0) {
+                int fd = openat(proc_fd, relative_path, O_RDONLY | O_CLOEXEC);
+                return fd < 0 ? -errno : fd;
+        }
+        char bytes[128];
+        struct text path = TEXT_IN(bytes);
+        text_string(&path, "/proc/");
+        text_string(&path, relative_path);
+        int fd = open(bytes, O_RDONLY | O_CLOEXEC);
+        return fd < 0 ? -errno : fd;
+}
+
+ssize_t proc_read_fd(int fd, char *buffer, size_t capacity)
+{
+        size_t used = 0;
+        while (used + 1 < capacity) {
+                ssize_t n = pread(fd, buffer + used, capacity - 1 - used, (off_t)used);
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return -errno;
+                if (n == 0)
+                        break;
+                used += (size_t)n;
+        }
+        buffer[used] = '\0';
+        return (ssize_t)used;
+}
+
+ssize_t proc_read(const char *relative_path, char *buffer, size_t capacity)
+{
+        int fd = proc_open(relative_path);
+        if (fd < 0)
+                return fd;
+        ssize_t n = proc_read_fd(fd, buffer, capacity);
+        close(fd);
+        return n;
+}
+
+ssize_t memory_read_sigsafe(uint64_t address, void *buffer, size_t length)
+{
+        struct iovec local = { .iov_base = buffer, .iov_len = length };
+        struct iovec remote = { .iov_base = (void *)(uintptr_t)address, .iov_len = length };
+        long pid = raw_syscall_sigsafe(SYS_getpid, 0, 0, 0, 0, 0, 0);
+        return raw_syscall_sigsafe(SYS_process_vm_readv, (uint64_t)pid, (uintptr_t)&local, 1, (uintptr_t)&remote, 1, 0);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * proc.h - reading /proc without libc's streams, also after chroot
+ *
+ * Context: watchdog; proc_keep() also on a thread of the host before it gives up its rights
+ */
+#ifndef LOOPDOG_BASE_PROC_H
+#define LOOPDOG_BASE_PROC_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Open /proc (O_PATH | O_CLOEXEC, high number) so that later look-ups work without the root directory of now.
+ * Idempotent. 0 or -errno. */
+int proc_keep(void);
+
+/* The kept descriptor or -1; agent.c moves it into the watchdog's own table. */
+int proc_descriptor(void);
+void proc_set_descriptor(int fd);
+
+/* Open "self/maps" and the like, O_RDONLY | O_CLOEXEC, through the kept descriptor where there is one, else "/proc/".
+ * A descriptor or -errno. */
+int proc_open(const char *relative_path);
+
+/* Read a whole small file of /proc anew (pread from 0) and terminate it with a NUL. Bytes without the NUL, or -errno;
+ * what doesn't fit is cut. */
+ssize_t proc_read_fd(int fd, char *buffer, size_t capacity);
+ssize_t proc_read(const char *relative_path, char *buffer, size_t capacity);
+
+/* Copy `length` bytes at `address` of this process without ever faulting (process_vm_readv on oneself). Bytes copied,
+ * which may be fewer, or -errno. async-signal-safe. */
+ssize_t memory_read_sigsafe(uint64_t address, void *buffer, size_t length);
+
+#endif

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * blocked.h - capture a thread that sleeps, without a signal
+ *
+ * Context: watchdog
+ */
+#ifndef LOOPDOG_CAPTURE_BLOCKED_H
+#define LOOPDOG_CAPTURE_BLOCKED_H
+
+#include "capture/sample.h"
+#include "capture/task.h"
+
+/* `before` has just been read and says that the thread sleeps. `buffer` holds LIMIT_STACK_BYTES. CAPTURE_MOVED: it has
+ * run meanwhile; try again. Fills state, switches, system call, and with CAPTURE_OK the stack. */
+enum capture_loss blocked_take(struct capture_task *task, const struct task_call *before, uint8_t *buffer,
+                               struct sample *sample);
+
+#endif

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * capture.c - decide how a thread is captured
+ *
+ * A signal is the last resort: only a thread that was seen running twice in a row gets one. A thread that changes
+ * quickly between running and sleeping is tried both ways again and again, for a fraction of a millisecond.
+ *
+ * Context: watchdog
+ */
+#include "capture/capture.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/proc.h"
+#include "capture/blocked.h"
+#include "capture/signal.h"
+#include "capture/task.h"
+
+#define RUNNING_READINGS 2 /* in a row, before a signal is sent; signal_take() looks once more */
+#define TRIES_UNSIGNALLED 8 /* before the threshold: a thread that runs may go on doing so */
+
+static struct capture_totals totals;
+static uint8_t *buffers; /* LIMIT_STACK_BYTES for blocked.c, the same again for the handler */
+
+/* ---- start and stop ---- */
+
+/* Touched now, so that the handler takes no page faults. Not for a child of fork: writing to a buffer that is shared
+ * with one would copy each page. */
+static int make_buffers(void)
+{
+        size_t length = 2 * LIMIT_STACK_BYTES;
+        if (buffers != NULL)
+                return 0;
+        void *memory = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+        if (memory == MAP_FAILED)
+                return -errno;
+        madvise(memory, length, MADV_DONTFORK);
+        buffers = memory;
+        return 0;
+}
+
+static int try_reading(void)
+{
+        uint64_t there = 42, copy = 0;
+        ssize_t n = memory_read_sigsafe((uintptr_t)&there, &copy, sizeof(copy));
+        return n < 0 ? (int)n : 0;
+}
+
+int capture_start(int wanted, const char **why)
+{
+        *why = NULL;
+        int r = make_buffers();
+        if (r < 0) {
+                *why = "no stacks: no memory for the buffers";
+                return r;
+        }
+        r = try_reading();
+        if (r < 0) {
+                *why = "no stacks: process_vm_readv() is refused here (seccomp, or a kernel without it)";
+                return r;
+        }
+        return signal_start(wanted, buffers + LIMIT_STACK_BYTES, why);
+}
+
+void capture_stop(void)
+{
+        signal_stop();
+}
+
+void capture_after_fork(void)
+{
+        signal_after_fork();
+        buffers = NULL; /* not mapped in the child */
+        memset(&totals, 0, sizeof(totals));
+}
+
+const struct capture_totals *capture_totals(void)
+{
+        return &totals;
+}
+
+/* ---- one capture ---- */
+
+struct attempt {
+        struct capture_task *task;
+        struct sample *sample;
+        bool may_signal;
+        int running; /* readings in a row that found the thread running */
+        int tries;
+};
+
+static enum capture_loss take_running(struct attempt *attempt)
+{
+        attempt->sample->state = 'R';
+        attempt->sample->syscall = -1;
+        if (++attempt->running < RUNNING_READINGS || !attempt->may_signal)
+                return CAPTURE_RUNNING;
+        return signal_take(attempt->task, attempt->sample);
+}
+
+/* Without `syscall`, which could not be opened, only the state is known. */
+static enum capture_loss take_by_state(struct attempt *attempt)
+{
+        enum capture_loss closed = attempt->task->open_error == -EACCES || attempt->task->open_error == -EPERM
+                                           ? CAPTURE_NOT_DUMPABLE : CAPTURE_NO_PROC;
+        char state;
+        int r = task_read_state(attempt->task, &state);
+        if (r == -ESRCH)
+                return CAPTURE_GONE;
+        if (r != 0)
+                return capture_task_gone(attempt->task) ? CAPTURE_GONE : closed;
+        attempt->sample->state = state;
+        switch (state) {
+        case 'R':
+                return take_running(attempt);
+        case 'T':
+        case 't':
+                return CAPTURE_STOPPED;
+        case 'Z':
+        case 'X':
+                return CAPTURE_GONE;
+        default:
+                attempt->running = 0;
+                return closed;
+        }
+}
+
+static enum capture_loss take_once(struct attempt *attempt)
+{
+        struct task_call call;
+        attempt->tries++;
+        int r = task_read_call(attempt->task, &call);
+        if (r == -ESRCH)
+                return CAPTURE_GONE;
+        if (r != 0)
+                return take_by_state(attempt);
+        attempt->sample->syscall_known = true;
+        if (!call.asleep)
+                return take_running(attempt);
+        attempt->running = 0;
+        return blocked_take(attempt->task, &call, buffers, attempt->sample);
+}
+
+/* Is it worth another try? What the thread does may be over in a microsecond. */
+static bool may_change(const struct attempt *attempt, enum capture_loss loss)
+{
+        switch (loss) {
+        case CAPTURE_RUNNING:
+                return attempt->may_signal || attempt->tries < TRIES_UNSIGNALLED;
+        case CAPTURE_MOVED:
+        case CAPTURE_SIGNAL_BLOCKED:
+        case CAPTURE_SIGNAL_LATE:
+                return true;
+        default:
+                return false;
+        }
+}
+
+static bool has_ended(const _Atomic uint64_t *mark, uint64_t expected)
+{
+        return mark != NULL && atomic_load(mark) != expected;
+}
+
+/* That a thread runs before the threshold is no loss. */
+static void count(const struct sample *sample)
+{
+        totals.captures++;
+        if (sample->loss != CAPTURE_OK && sample->loss != CAPTURE_RUNNING)
+                totals.losses[sample->loss]++;
+        if (sample->loss == CAPTURE_OK && sample->by_signal)
+                totals.by_signal++;
+}
+
+void capture_take(struct capture_task *task, bool may_signal, const _Atomic uint64_t *mark, uint64_t expected,
+                  struct sample *sample)
+{
+        struct attempt attempt = { .task = task, .sample = sample, .may_signal = may_signal };
+        uint64_t end_ns = clock_monotonic_ns() + LIMIT_CAPTURE_NS;
+        memset(sample, 0, sizeof(*sample));
+        sample->syscall = -1;
+        sample->time_ns = clock_now_ns();
+        sample->cpu_ns = task_cpu_ns(task->tid);
+        if (buffers == NULL) {
+                sample->loss = CAPTURE_UNREADABLE;
+                count(sample);
+                return;
+        }
+        do {
+                sample->loss = has_ended(mark, expected) ? CAPTURE_ENDED : take_once(&attempt);
+        } while (may_change(&attempt, sample->loss) && clock_monotonic_ns() < end_ns);
+        if (sample->loss == CAPTURE_OK && has_ended(mark, expected))
+                sample->loss = CAPTURE_ENDED;
+        if (sample->loss == CAPTURE_RUNNING && may_signal) /* it never ran twice in a row, and never slept long enough */
+                sample->loss = CAPTURE_MOVED;
+        count(sample);
+}
+
+/* ---- words ---- */
+
+static const char *const texts[CAPTURE_LOSSES] = {
+        [CAPTURE_OK] = "captured",
+        [CAPTURE_ENDED] = "the callback ended while it was captured",
+        [CAPTURE_MOVED] = "the thread ran while its stack was copied, time after time",
+        [CAPTURE_NOT_DUMPABLE] = "not dumpable: the process changed its user and may not read /proc/self/task/*/syscall;"
+                                 " start it as that user",
+        [CAPTURE_NO_PROC] = "no /proc here (chroot or container)",
+        [CAPTURE_NO_SIGNAL] = "running threads: no real-time signal is free",
+        [CAPTURE_SIGNAL_BLOCKED] = "the thread runs and blocks loopdog's signal",
+        [CAPTURE_SIGNAL_TAKEN] = "running threads: the program changed the action of loopdog's signal",
+        [CAPTURE_SIGNAL_LATE] = "the thread did not run its signal handler in time",
+        [CAPTURE_STOPPED] = "the thread is stopped (SIGSTOP or a debugger)",
+        [CAPTURE_UNREADABLE] = "its memory could not be read (seccomp, or a kernel without process_vm_readv)",
+        [CAPTURE_GONE] = "the thread has ended",
+        [CAPTURE_FORBIDDEN] = "the process was about to become another program",
+        [CAPTURE_RUNNING] = "the thread ran, and no signal is sent before the threshold",
+};
+
+const char *capture_loss_text(enum capture_loss loss)
+{
+        return (unsigned)loss < CAPTURE_LOSSES ? texts[loss] : "unknown";
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * capture.h - take one sample of one thread without changing what it sees
+ *
+ * A thread that sleeps in a system call is copied from outside (blocked.c); one that runs gets one signal whose handler
+ * copies itself (signal.c, handler.c). Which of the two is decided here, from /proc/self/task/TID/syscall.
+ *
+ * Context: watchdog unless a function says otherwise
+ */
+#ifndef LOOPDOG_CAPTURE_CAPTURE_H
+#define LOOPDOG_CAPTURE_CAPTURE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "capture/sample.h"
+
+/* The /proc files of one thread, kept open from the moment it becomes a loop, because after setuid they can be read
+ * but no longer opened. All -1 when closed. */
+struct capture_task {
+        int32_t tid;
+        int syscall_fd;
+        int status_fd;
+        int stat_fd;
+        int open_error;       /* why syscall_fd could not be opened: -EACCES is CAPTURE_NOT_DUMPABLE */
+        uint64_t stack_low;   /* the mapping that holds its stack, from maps; 0: not known yet */
+        uint64_t stack_high;
+        uint64_t stack_hint;  /* an address on its stack, given by the loop stage */
+        uint64_t stack_bound; /* its thread pointer, above which there is no stack of it; 0: not known. libc puts a
+                                 thread's data above its stack, other memory may follow without a gap. Learned from
+                                 signals; the loop stage may set it earlier. */
+};
+
+void capture_task_open(struct capture_task *task, int32_t tid, uint64_t stack_hint);
+void capture_task_close(struct capture_task *task);
+bool capture_task_gone(struct capture_task *task); /* the thread has ended (ESRCH) */
+
+/* The calling thread of the host is about to give up its rights: open its `syscall` file now (keep.c), because it may
+ * be read but no longer opened afterwards. capture_task_open() then uses it. Keeps errno. */
+void capture_keep(void);
+
+/* A descriptor for reading the kept file of this thread, the caller's to close; -1 where none was kept. */
+int capture_kept_syscall(int32_t tid);
+
+/* Descriptors that the watchdog's own table must keep; at most CAPTURE_KEPT_FDS. */
+#define CAPTURE_KEPT_FDS 1
+size_t capture_kept_descriptors(int *descriptors);
+
+/* Make and touch the buffers; choose the signal: `wanted` from the settings or 0. Returns 0; -EBUSY where no signal is
+ * free (then only sleeping threads are captured; *why says so in words); another -errno where nothing works. */
+int capture_start(int wanted, const char **why);
+
+/* Give the signal's action back where it is still ours. */
+void capture_stop(void);
+
+/* Take one sample. `may_signal` is false before the threshold is reached. `mark` is the loop's mark word and
+ * `expected` its value: where it differs afterwards, the iteration has ended and the loss is CAPTURE_ENDED. State, CPU
+ * time and system call are filled even where there is no stack. The sample's stack is valid until the next call. */
+void capture_take(struct capture_task *task, bool may_signal, const _Atomic uint64_t *mark, uint64_t expected,
+                  struct sample *sample);
+
+/* Totals for the exit record. */
+struct capture_totals {
+        uint64_t captures;
+        uint64_t by_signal;
+        uint64_t losses[CAPTURE_LOSSES];
+};
+const struct capture_totals *capture_totals(void);
+
+/* exec: stop asking, and return when no signal of ours can still arrive at the calling thread. Any thread of the host.
+ * capture_allow() undoes it where exec failed. */
+void capture_forbid_and_drain(void);
+void capture_allow(void);
+
+/* In the child. The capture_tasks of the parent must be forgotten, not closed. */
+void capture_after_fork(void);
+
+/* A seccomp filter may kill the process for a call. capture_calls[] (ended by -1) are those of this stage that a program
+ * does not make anyway, handler included; capture_refuse() names one that must not be made. Any thread, any time. */
+extern const short capture_calls[];
+void capture_refuse(int number);
+
+#endif

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * signal.h - capture a running thread by a signal to itself
+ *
+ * Context: watchdog
+ */
+#ifndef LOOPDOG_CAPTURE_SIGNAL_H
+#define LOOPDOG_CAPTURE_SIGNAL_H
+
+#include "capture/sample.h"
+#include "capture/task.h"
+
+/* Choose the signal and install the handler; the buffer is the handler's from now on. 0; -EBUSY and the reason where no
+ * signal is free. Idempotent: after signal_stop() the same signal is taken again where it can be. */
+int signal_start(int wanted, uint8_t *buffer, const char **why);
+
+/* Give the action back where it is still ours and no signal of ours is on its way. */
+void signal_stop(void);
+
+/* The thread has been seen running: look again, send the signal, wait for the answer. CAPTURE_MOVED: it does not run any
+ * more. CAPTURE_SIGNAL_BLOCKED may be a matter of microseconds: try again. */
+enum capture_loss signal_take(struct capture_task *task, struct sample *sample);
+
+/* The same without looking first whether it runs, blocks the signal, or whether the action is still ours. */
+enum capture_loss signal_ask(struct capture_task *task, uint64_t running_ns, struct sample *sample);
+
+void signal_after_fork(void);
+
+#endif

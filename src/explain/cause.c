@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * cause.c - why a loop stalled: on the CPU, or blocked in a system call
+ *
+ * CPU time decides first, because it covers the whole stall while samples are single moments: a stall made of many
+ * short calls may be sampled asleep and yet be busy. Where neither is clear the verdict says so and why.
+ *
+ * Context: watchdog
+ * Limits:  the finer causes (lock, gil, page-fault, starved, suspended) are not told apart yet
+ */
+#include "explain/cause.h"
+
+#include <stddef.h>
+
+/* Shares of the duration, in percent. */
+#define MOSTLY 60
+#define HARDLY 40
+
+static uint32_t percent(uint64_t part, uint64_t whole)
+{
+        if (whole == 0)
+                return 0;
+        uint64_t share = part * 100 / whole;
+        return share > 100 ? 100 : (uint32_t)share;
+}
+
+static struct cause_verdict blocked(const struct cause_evidence *evidence, struct cause_verdict verdict)
+{
+        verdict.cause = CAUSE_BLOCKED;
+        verdict.call = evidence->call;
+        return verdict;
+}
+
+static struct cause_verdict unknown(struct cause_verdict verdict, const char *reason)
+{
+        verdict.cause = CAUSE_UNKNOWN;
+        verdict.reason = reason;
+        return verdict;
+}
+
+static struct cause_verdict by_samples(const struct cause_evidence *evidence, struct cause_verdict verdict)
+{
+        if (percent(evidence->blocked, evidence->samples) >= MOSTLY)
+                return blocked(evidence, verdict);
+        if (percent(evidence->stopped, evidence->samples) >= MOSTLY)
+                return unknown(verdict, "the thread was stopped");
+        if (percent(evidence->faulting, evidence->samples) >= MOSTLY)
+                return unknown(verdict, "the thread slept outside of system calls, as in a page fault");
+        if (percent(evidence->running, evidence->samples) >= MOSTLY)
+                return unknown(verdict, "it could run but got little of the CPU: other work took it");
+        return unknown(verdict, "it was on the CPU for a part of it and asleep for a part of it");
+}
+
+struct cause_verdict cause_decide(const struct cause_evidence *evidence)
+{
+        struct cause_verdict verdict = { .call = -1, .cpu_known = evidence->cpu_known };
+        if (evidence->samples == 0)
+                return unknown(verdict, "it was over before the watchdog could look at it");
+        if (!evidence->cpu_known) {
+                verdict.cause = CAUSE_CPU;
+                if (percent(evidence->running, evidence->samples) >= MOSTLY)
+                        return verdict;
+                return by_samples(evidence, verdict);
+        }
+        verdict.cpu_percent = percent(evidence->cpu_ns, evidence->duration_ns);
+        if (verdict.cpu_percent >= MOSTLY) {
+                verdict.cause = CAUSE_CPU;
+                return verdict;
+        }
+        if (verdict.cpu_percent > HARDLY && percent(evidence->blocked, evidence->samples) < 90)
+                return unknown(verdict, "it was on the CPU for a part of it and asleep for a part of it");
+        return by_samples(evidence, verdict);
+}

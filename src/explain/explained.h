@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * explained.h - a stall with all that was found out about it: what the record stage writes
+ *
+ * Context: watchdog
+ */
+#ifndef LOOPDOG_EXPLAIN_EXPLAINED_H
+#define LOOPDOG_EXPLAIN_EXPLAINED_H
+
+#include "explain/cause.h"
+#include "explain/profile.h"
+
+struct explained {
+        bool ended;          /* false: a stall-begin */
+        uint64_t id;
+        uint64_t begin_ns;   /* clock_now_ns() */
+        uint64_t duration_ns;
+        int32_t tid;
+        const char *loop;    /* its label */
+        uint64_t threshold_ns;
+        uint64_t late_ns;
+        uint32_t yields;
+        bool startup;
+        const char *end;     /* how it ended where not by the next wait; NULL */
+        uint64_t cpu_ns;     /* over the stall; valid with verdict.cpu_known */
+        const struct profile *profile; /* NULL: too many stalls at once, there is none */
+        struct cause_verdict verdict;
+};
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * names.c - what the frames of a profile are called
+ *
+ * Done once a stall is over or first told, not at each sample: a search through a symbol table may take milliseconds.
+ *
+ * Context: watchdog
+ */
+#include "explain/names.h"
+
+#include <string.h>
+
+#include "unwind/module.h"
+#include "unwind/symbol.h"
+
+void names_resolve(const struct profile *profile, const struct profile_stack *stack)
+{
+        static struct stack scratch; /* 10 KB: too much for this thread's stack */
+        scratch.count = stack->frames_count;
+        memcpy(scratch.frames, &profile->frames[stack->first_frame], stack->frames_count * sizeof *scratch.frames);
+        symbols_resolve(&scratch);
+}
+
+struct frame_names names_of(const struct frame *frame)
+{
+        struct frame_names names = { .function = symbol_name(frame), .offset = frame->pc };
+        if (frame->module == MODULE_NONE)
+                return names;
+        const struct module *module = module_get(frame->module);
+        names.module = module->path;
+        names.build_id = module->build_id[0] != '\0' ? module->build_id : NULL;
+        names.offset = module_offset(module, frame->pc);
+        return names;
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * profile.c - the samples of one stall, equal stacks counted together
+ *
+ * Two stacks are equal where their frames' functions are: a loop that moves within one function is one place.
+ *
+ * Context: watchdog
+ * Limits:  LIMIT_STACKS distinct stacks with LIMIT_STALL_FRAMES frames together; what does not fit is counted
+ */
+#include "explain/profile.h"
+
+#include <stddef.h>
+#include <string.h>
+
+void profile_clear(struct profile *profile)
+{
+        /* The arrays behind the counters are not read beyond them; leaving them alone keeps their pages untouched. */
+        memset(profile, 0, offsetof(struct profile, stacks));
+}
+
+/* What makes a frame the same place: its function, or its address where the function is not known. */
+static uint64_t place(const struct frame *frame)
+{
+        return frame->function != 0 ? frame->function : frame->pc;
+}
+
+static bool equal(const struct profile *profile, const struct profile_stack *known, const struct stack *stack)
+{
+        if (known->frames_count != stack->count)
+                return false;
+        const struct frame *frames = &profile->frames[known->first_frame];
+        for (unsigned i = 0; i < stack->count; i++)
+                if (place(&frames[i]) != place(&stack->frames[i]))
+                        return false;
+        return true;
+}
+
+static struct profile_stack *find_or_add(struct profile *profile, const struct stack *stack)
+{
+        for (uint32_t i = 0; i < profile->stacks_count; i++)
+                if (equal(profile, &profile->stacks[i], stack))
+                        return &profile->stacks[i];
+        if (profile->stacks_count == LIMIT_STACKS || profile->frames_count + stack->count > LIMIT_STALL_FRAMES)
+                return NULL;
+        struct profile_stack *added = &profile->stacks[profile->stacks_count++];
+        *added = (struct profile_stack){
+                .first_frame = (uint16_t)profile->frames_count,
+                .frames_count = (uint16_t)stack->count,
+                .complete = stack->complete,
+                .truncated = stack->truncated,
+        };
+        memcpy(&profile->frames[profile->frames_count], stack->frames, stack->count * sizeof *stack->frames);
+        profile->frames_count += stack->count;
+        return added;
+}
+
+static void count_call(struct profile *profile, int number)
+{
+        for (uint32_t i = 0; i < profile->calls_count; i++) {
+                if (profile->calls[i].number == number) {
+                        profile->calls[i].count++;
+                        return;
+                }
+        }
+        if (profile->calls_count == sizeof profile->calls / sizeof *profile->calls)
+                return;
+        profile->calls[profile->calls_count].number = number;
+        profile->calls[profile->calls_count++].count = 1;
+}
+
+static void count_state(struct profile *profile, const struct sample *sample)
+{
+        bool in_call = sample->syscall_known && sample->syscall >= 0;
+        if (sample->state == 'T' || sample->state == 't')
+                profile->stopped++;
+        else if (in_call || (sample->state == 'S' && !sample->syscall_known))
+                profile->blocked++;
+        else if (sample->state == 'D')
+                profile->faulting++;
+        else if (sample->state == 'R')
+                profile->running++;
+        if (in_call)
+                count_call(profile, sample->syscall);
+}
+
+void profile_add(struct profile *profile, const struct sample *sample, const struct stack *stack)
+{
+        if (profile->samples++ == 0) {
+                profile->first_ns = sample->time_ns;
+                profile->first_cpu_ns = sample->cpu_ns;
+        }
+        profile->last_ns = sample->time_ns;
+        profile->last_cpu_ns = sample->cpu_ns;
+        count_state(profile, sample);
+        /* A look before the threshold sends no signal: that a running thread gave no stack then is no loss. */
+        if (sample->loss != CAPTURE_OK && sample->loss != CAPTURE_RUNNING)
+                profile->losses[sample->loss]++;
+        if (stack == NULL || stack->count == 0)
+                return;
+        struct profile_stack *known = find_or_add(profile, stack);
+        if (known == NULL) {
+                profile->stacks_dropped++;
+                return;
+        }
+        if (known->count++ == 0)
+                known->first_ns = sample->time_ns;
+        known->last_ns = sample->time_ns;
+        known->state = sample->state;
+}
+
+int profile_main_stack(const struct profile *profile)
+{
+        int best = -1;
+        for (uint32_t i = 0; i < profile->stacks_count; i++)
+                if (best < 0 || profile->stacks[i].count > profile->stacks[best].count)
+                        best = (int)i;
+        return best;
+}
+
+int profile_main_call(const struct profile *profile, uint32_t *count)
+{
+        int number = -1;
+        *count = 0;
+        for (uint32_t i = 0; i < profile->calls_count; i++) {
+                if (profile->calls[i].count > *count) {
+                        *count = profile->calls[i].count;
+                        number = profile->calls[i].number;
+                }
+        }
+        return number;
+}

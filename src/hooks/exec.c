@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * exec.c - the hooks of exec and posix_spawn
+ *
+ * Two things must happen before another program takes over: no signal of ours may be in flight (the new program would
+ * die of it), and a preload that the new program's loader can't use (32-bit, musl, or a file that a chroot hides) must
+ * leave its environment, because that loader would complain on stderr. The environment is copied on the stack: the
+ * caller's strings stay as they are, and there is nothing to free when exec does not return.
+ *
+ * A child of vfork runs in its parent's memory: nothing of the agent is touched there.
+ *
+ * Context: app thread, children of fork and vfork included; async-signal-safe as exec itself must be
+ */
+#include <alloca.h>
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/raw.h"
+#include "base/text.h"
+#include "hooks/hooks.h"
+
+#define LIBRARY_NAME "libloopdog.so"
+#define LIMIT_ENVIRONMENT 16384 /* entries; a larger environment is passed on as it is */
+#define LIMIT_ARGUMENTS 4096    /* of execl() */
+#define LIMIT_SCRIPTS 4         /* interpreters of interpreters, as the kernel */
+
+static bool follow = true;
+static pid_t own_pid;
+
+void hooks_setup(const struct hooks_calls *calls, bool follow_children)
+{
+        hooks_calls = calls;
+        follow = follow_children;
+        hooks_note_pid();
+}
+
+void hooks_note_pid(void)
+{
+        own_pid = getpid();
+}
+
+/* ---- can the target's loader use the preload? ---- */
+
+static ssize_t read_start(int fd, void *bytes, size_t capacity, uint64_t offset)
+{
+        return raw_syscall_sigsafe(SYS_pread64, (uint64_t)fd, (uintptr_t)bytes, capacity, offset, 0, 0);
+}
+
+static int open_plain(int directory, const char *path)
+{
+        return (int)raw_syscall_sigsafe(SYS_openat, (uint64_t)(int64_t)directory, (uintptr_t)path,
+                                        O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0, 0, 0);
+}
+
+static void close_plain(int fd)
+{
+        raw_syscall_sigsafe(SYS_close, (uint64_t)fd, 0, 0, 0, 0, 0);
+}
+
+/* A 64-bit x86 program whose interpreter is glibc's. A static one has no loader, so nothing can go wrong. */
+static bool elf_fits(int fd, const Elf64_Ehdr *header)
+{
+        if (header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_machine != EM_X86_64)
+                return false;
+        for (unsigned i = 0; i < header->e_phnum && i < 64; i++) {
+                Elf64_Phdr segment;
+                uint64_t at = header->e_phoff + (uint64_t)i * sizeof segment;
+                if (read_start(fd, &segment, sizeof segment, at) != (ssize_t)sizeof segment)
+                        return true;
+                if (segment.p_type != PT_INTERP)
+                        continue;
+                char loader[256] = "";
+                size_t length = segment.p_filesz < sizeof loader ? segment.p_filesz : sizeof loader - 1;
+                if (read_start(fd, loader, length, segment.p_offset) != (ssize_t)length)
+                        return true;
+                loader[length] = '\0';
+                return strstr(loader, "ld-linux") != NULL;
+        }
+        return true;
+}
+
+/* The interpreter named in "#!" of `start` into `path`; false where there is none. */
+static bool script_interpreter(const char *start, size_t length, char *path, size_t capacity)
+{
+        size_t i = 2, n = 0;
+        while (i < length && (start[i] == ' ' || start[i] == '\t'))
+                i++;
+        while (i < length && start[i] != ' ' && start[i] != '\t' && start[i] != '\n' && n + 1 < capacity)
+                path[n++] = start[i++];
+        path[n] = '\0';
+        return n > 0;
+}
+
+static bool program_fits(int fd)
+{
+        bool fits = true;
+        for (int depth = 0; fd >= 0 && depth < LIMIT_SCRIPTS; depth++) {
+                union {
+                        Elf64_Ehdr header;
+                        char bytes[256];
+                } start;
+                char path[256];
+                ssize_t n = read_start(fd, &start, sizeof start, 0);
+                bool script = n > 2 && start.bytes[0] == '#' && start.bytes[1] == '!';
+                if (n >= (ssize_t)sizeof start.header && memcmp(start.bytes, ELFMAG, SELFMAG) == 0)
+                        fits = elf_fits(fd, &start.header);
+                close_plain(fd);
+                if (!script || !script_interpreter(start.bytes, (size_t)n, path, sizeof path))
+                        return fits;
+                fd = open_plain(AT_FDCWD, path);
+        }
+        if (fd >= 0)
+                close_plain(fd);
+        return fits;
+}
+
+/* Open the program that execvp() would find. */
+static int open_in_path(const char *file)
+{
+        const char *path = NULL;
+        for (char **variable = environ; variable != NULL && *variable != NULL; variable++)
+                if (strncmp(*variable, "PATH=", 5) == 0)
+                        path = *variable + 5;
+        if (strchr(file, '/') != NULL)
+                return open_plain(AT_FDCWD, file);
+        for (const char *part = path != NULL ? path : "/bin:/usr/bin"; part != NULL;) {
+                const char *colon = strchr(part, ':');
+                char bytes[1024];
+                struct text name = TEXT_IN(bytes);
+                text_bytes(&name, part, colon != NULL ? (size_t)(colon - part) : strlen(part));
+                text_string(&name, name.length != 0 ? "/" : "./");
+                text_string(&name, file);
+                int fd = name.cut ? -1 : open_plain(AT_FDCWD, bytes);
+                if (fd >= 0)
+                        return fd;
+                part = colon != NULL ? colon + 1 : NULL;
+        }
+        return -1;
+}
+
+/* ---- the environment of the next program ---- */
+
+/* The first entry of an LD_PRELOAD list (separated by ':' or ' ') that is our library; its length, or 0. */
+static size_t find_preload(const char *list, const char **entry)
+{
+        for (const char *at = list; *at != '\0';) {
+                size_t length = strcspn(at, ": ");
+                const char *slash = memrchr(at, '/', length);
+                const char *name = slash != NULL ? slash + 1 : at;
+                size_t name_length = length - (size_t)(name - at);
+                if (name_length >= strlen(LIBRARY_NAME) && memcmp(name, LIBRARY_NAME, strlen(LIBRARY_NAME)) == 0) {
+                        *entry = at;
+                        return length;
+                }
+                at += length + (at[length] != '\0');
+        }
+        return 0;
+}
+
+/* A file that the next program's loader could not open, because of a chroot or its rights. */
+static bool library_hidden(const char *entry, size_t length)
+{
+        char bytes[1024];
+        struct text path = TEXT_IN(bytes);
+        text_bytes(&path, entry, length);
+        if (path.cut || memchr(entry, '/', length) == NULL) /* found in the loader's own folders */
+                return false;
+        return raw_syscall_sigsafe(SYS_access, (uintptr_t)bytes, R_OK, 0, 0, 0, 0) != 0;
+}
+
+struct environment {
+        char *const *original;
+        size_t count;      /* of entries without the ending NULL */
+        size_t preload_at; /* index of LD_PRELOAD */
+        const char *entry; /* ours within it */
+        size_t entry_length;
+};
+
+/* Does this environment preload us? */
+static bool find_in_environment(struct environment *found, char *const envp[])
+{
+        *found = (struct environment){ .original = envp };
+        bool preloads = false;
+        for (; envp != NULL && envp[found->count] != NULL; found->count++) {
+                if (strncmp(envp[found->count], "LD_PRELOAD=", 11) != 0)
+                        continue;
+                found->preload_at = found->count;
+                found->entry_length = find_preload(envp[found->count] + 11, &found->entry);
+                preloads = found->entry_length != 0;
+        }
+        return preloads && found->count < LIMIT_ENVIRONMENT;
+}
+
+/* Must our library leave the environment of the program behind `fd` (closed here)? */
+static bool must_drop(const struct environment *environment, int fd)
+{
+        bool fits = program_fits(fd);
+        return !follow || !fits || library_hidden(environment->entry, environment->entry_length);
+}
+
+/* Bytes needed for a copy of the environment without our library: the pointers and one string. */
+static size_t copy_size(const struct environment *environment)
+{
+        return (environment->count + 1) * sizeof(char *) + strlen(environment->original[environment->preload_at]) + 1;
+}
+
+static char *const *copy_without(const struct environment *environment, void *memory)
+{
+        char **copy = memory;
+        char *string = (char *)(copy + environment->count + 1);
+        const char *original = environment->original[environment->preload_at];
+        const char *rest = environment->entry + environment->entry_length;
+        size_t before = (size_t)(environment->entry - original);
+        memcpy(string, original, before);
+        strcpy(string + before, *rest != '\0' ? rest + 1 : rest);
+        memcpy(copy, environment->original, (environment->count + 1) * sizeof(char *));
+        copy[environment->preload_at] = string;
+        if (string[strlen("LD_PRELOAD=")] == '\0') /* nothing else was preloaded: no variable at all */
+                memmove(copy + environment->preload_at, copy + environment->preload_at + 1,
+                        (environment->count - environment->preload_at) * sizeof(char *));
+        return copy;
+}
+
+/* The environment to pass on: `envp` itself, or a copy on the stack of the calling hook (hence a macro). */
+#define NEXT_ENVIRONMENT(envp, fd)                                                                                     \
+        ({                                                                                                             \
+                struct environment environment_;                                                                       \
+                char *const *next_ = (envp);                                                                           \
+                if (find_in_environment(&environment_, (envp)) && must_drop(&environment_, (fd)))                      \
+                        next_ = copy_without(&environment_, alloca(copy_size(&environment_)));                         \
+                next_;                                                                                                 \
+        })
+
+/* ---- the hooks ---- */
+
+static bool in_vfork_child(void)
+{
+        return raw_syscall_sigsafe(SYS_getpid, 0, 0, 0, 0, 0, 0) != own_pid;
+}
+
+static void exec_begins(void)
+{
+        if (!in_vfork_child())
+                hooks_calls->exec_begins();
+}
+
+static int exec_failed(int result)
+{
+        int saved_errno = errno;
+        if (!in_vfork_child())
+                hooks_calls->exec_failed();
+        errno = saved_errno;
+        return result;
+}
+
+EXPORTED int execve(const char *path, char *const argv[], char *const envp[])
+{
+        char *const *next = NEXT_ENVIRONMENT(envp, open_plain(AT_FDCWD, path));
+        exec_begins();
+        return exec_failed(REAL(execve)(path, argv, next));
+}
+
+EXPORTED int execv(const char *path, char *const argv[])
+{
+        return execve(path, argv, environ);
+}
+
+EXPORTED int execvpe(const char *file, char *const argv[], char *const envp[])
+{
+        char *const *next = NEXT_ENVIRONMENT(envp, open_in_path(file));
+        exec_begins();
+        return exec_failed(REAL(execvpe)(file, argv, next));
+}
+
+EXPORTED int execvp(const char *file, char *const argv[])
+{
+        return execvpe(file, argv, environ);
+}
+
+/* The arguments of execl() and its kin as an array on the stack of the hook; `list` stands behind the ending NULL
+ * afterwards. */
+#define ARGUMENTS(first, list)                                                                                         \
+        ({                                                                                                             \
+                size_t count_ = 1;                                                                                     \
+                va_list again_;                                                                                        \
+                va_copy(again_, (list));                                                                               \
+                while (count_ < LIMIT_ARGUMENTS && va_arg(again_, char *) != NULL)                  \
+                        count_++;                                                                                      \
+                va_end(again_);                                                                                        \
+                char **argv_ = alloca((count_ + 1) * sizeof(char *));                                                  \
+                argv_[0] = (char *)(uintptr_t)(first);                                                                 \
+                for (size_t i_ = 1; i_ <= count_; i_++)                                                                \
+                        argv_[i_] = va_arg((list), char *);                                                            \
+                argv_[count_] = NULL;                                                                                  \
+                argv_;                                                                                                 \
+        })
+
+EXPORTED int execl(const char *path, const char *argument, ...)
+{
+        va_list list;
+        va_start(list, argument);
+        char **argv = ARGUMENTS(argument, list);
+        va_end(list);
+        return execve(path, argv, environ);
+}
+
+EXPORTED int execlp(const char *file, const char *argument, ...)
+{
+        va_list list;
+        va_start(list, argument);
+        char **argv = ARGUMENTS(argument, list);
+        va_end(list);
+        return execvpe(file, argv, environ);
+}
+
+EXPORTED int execle(const char *path, const char *argument, ...)
+{
+        va_list list;
+        va_start(list, argument);
+        char **argv = ARGUMENTS(argument, list);
+        char *const *envp = va_arg(list, char *const *);
+        va_end(list);
+        return execve(path, argv, envp);
+}
+
+EXPORTED int fexecve(int fd, char *const argv[], char *const envp[])
+{
+        char *const *next = NEXT_ENVIRONMENT(envp, (int)raw_syscall_sigsafe(SYS_fcntl, (uint64_t)fd, F_DUPFD_CLOEXEC, 0,
+                                                                            0, 0, 0));
+        exec_begins();
+        return exec_failed(REAL(fexecve)(fd, argv, next));
+}
+
+EXPORTED int execveat(int directory, const char *path, char *const argv[], char *const envp[], int flags)
+{
+        if (REAL(execveat) == NULL) {
+                errno = ENOSYS;
+                return -1;
+        }
+        char *const *next = NEXT_ENVIRONMENT(envp, open_plain(directory, path));
+        exec_begins();
+        return exec_failed(REAL(execveat)(directory, path, argv, next, flags));
+}
+
+EXPORTED int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
+                         const posix_spawnattr_t *attributes, char *const argv[], char *const envp[])
+{
+        char *const *next = NEXT_ENVIRONMENT(envp, open_plain(AT_FDCWD, path));
+        return REAL(posix_spawn)(pid, path, actions, attributes, argv, next);
+}
+
+EXPORTED int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
+                          const posix_spawnattr_t *attributes, char *const argv[], char *const envp[])
+{
+        char *const *next = NEXT_ENVIRONMENT(envp, open_in_path(file));
+        return REAL(posix_spawnp)(pid, file, actions, attributes, argv, next);
+}

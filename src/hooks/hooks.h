@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * hooks.h - the functions behind the hooks
+ *
+ * Context: app thread, any moment of the process's life, constructors of other libraries included
+ */
+#ifndef LOOPDOG_HOOKS_HOOKS_H
+#define LOOPDOG_HOOKS_HOOKS_H
+
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+#include <sys/types.h>
+#include <time.h>
+
+/* Exported from the library; everything else in it is hidden. */
+#define EXPORTED __attribute__((visibility("default")))
+
+struct real_functions {
+#define HOOK(result, name, parameters) result(*name) parameters;
+#include "hooks/hooks.def"
+#undef HOOK
+};
+extern struct real_functions hooks_real;
+
+/* Look all of them up. Called by the constructor, or by the first hook that runs before it. */
+void hooks_resolve(void);
+
+/* The function behind a hook. NULL where this libc does not have it. */
+#define REAL(name) (__builtin_expect(hooks_real.name != NULL, 1) ? hooks_real.name : (hooks_resolve(), hooks_real.name))
+
+/* What the process hooks tell the rest of the agent, which alone knows its stages. All keep errno. */
+struct hooks_calls {
+        void (*rights_end)(void);      /* the root directory, the user or the right to open files is about to go */
+        void (*exec_begins)(void);     /* this process is about to become another program */
+        void (*exec_failed)(void);
+        void (*code_unloaded)(void);
+};
+void hooks_setup(const struct hooks_calls *calls, bool follow);
+extern const struct hooks_calls *hooks_calls;
+
+/* This process is the one that the agent runs in (after a fork); a child of vfork is not. */
+void hooks_note_pid(void);
+
+#endif

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * process.c - the hooks of what a guest must know of its host
+ *
+ * Closed descriptors end epoll loops; unloaded code makes caches stale; and before the process gives up its root
+ * directory, its user or its system calls, the agent opens what it could not open afterwards. All pass the call on
+ * unchanged.
+ *
+ * Context: app thread; close() also in children of vfork and in signal handlers
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "hooks/hooks.h"
+#include "loop/loop.h"
+
+EXPORTED int close(int fd)
+{
+        if (fd >= 0)
+                loop_note_close((unsigned)fd, (unsigned)fd);
+        return REAL(close)(fd);
+}
+
+/* What `to` was before is closed, unless it is the same descriptor already. */
+static void note_replaced(int from, int to)
+{
+        if (to >= 0 && from != to)
+                loop_note_close((unsigned)to, (unsigned)to);
+}
+
+EXPORTED int dup2(int from, int to)
+{
+        note_replaced(from, to);
+        return REAL(dup2)(from, to);
+}
+
+EXPORTED int dup3(int from, int to, int flags)
+{
+        note_replaced(from, to);
+        return REAL(dup3)(from, to, flags);
+}
+
+EXPORTED int close_range(unsigned first, unsigned last, int flags)
+{
+        if (REAL(close_range) == NULL) {
+                errno = ENOSYS;
+                return -1;
+        }
+        if (first <= last && flags == 0)
+                loop_note_close(first, last);
+        return REAL(close_range)(first, last, flags);
+}
+
+EXPORTED void closefrom(int first)
+{
+        loop_note_close(first < 0 ? 0 : (unsigned)first, UINT_MAX);
+        if (REAL(closefrom) != NULL)
+                REAL(closefrom)(first);
+}
+
+EXPORTED int dlclose(void *handle)
+{
+        int result = REAL(dlclose)(handle);
+        hooks_calls->code_unloaded();
+        return result;
+}
+
+EXPORTED int chroot(const char *path)
+{
+        hooks_calls->rights_end();
+        return REAL(chroot)(path);
+}
+
+/* Only root has rights to give up, and most programs that call these are not root or stay it. */
+static void note_user(unsigned id)
+{
+        if (id != 0 && geteuid() == 0)
+                hooks_calls->rights_end();
+}
+
+EXPORTED int setuid(uid_t uid)
+{
+        note_user(uid);
+        return REAL(setuid)(uid);
+}
+
+EXPORTED int seteuid(uid_t uid)
+{
+        note_user(uid);
+        return REAL(seteuid)(uid);
+}
+
+EXPORTED int setreuid(uid_t real_uid, uid_t effective_uid)
+{
+        note_user(effective_uid);
+        return REAL(setreuid)(real_uid, effective_uid);
+}
+
+EXPORTED int setresuid(uid_t real_uid, uid_t effective_uid, uid_t saved_uid)
+{
+        note_user(effective_uid);
+        return REAL(setresuid)(real_uid, effective_uid, saved_uid);
+}
+
+EXPORTED int setgid(gid_t gid)
+{
+        note_user(gid);
+        return REAL(setgid)(gid);
+}
+
+EXPORTED int setegid(gid_t gid)
+{
+        note_user(gid);
+        return REAL(setegid)(gid);
+}
+
+EXPORTED int setregid(gid_t real_gid, gid_t effective_gid)
+{
+        note_user(effective_gid);
+        return REAL(setregid)(real_gid, effective_gid);
+}
+
+EXPORTED int setresgid(gid_t real_gid, gid_t effective_gid, gid_t saved_gid)
+{
+        note_user(effective_gid);
+        return REAL(setresgid)(real_gid, effective_gid, saved_gid);
+}
+
+EXPORTED int prctl(int option, ...)
+{
+        unsigned long a[4];
+        va_list list;
+        va_start(list, option);
+        /* As libc does: whatever lies in the registers is passed on. */
+        for (int i = 0; i < 4; i++)
+                a[i] = va_arg(list, unsigned long);
+        va_end(list);
+        if (option == PR_SET_SECCOMP || (option == PR_SET_DUMPABLE && a[0] == 0))
+                hooks_calls->rights_end();
+        return REAL(prctl)(option, a[0], a[1], a[2], a[3]);
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * waits.c - the hooks of the waiting functions
+ *
+ * Each tells the loop stage that it begins and ends and does nothing else: return value, errno and cancellation are
+ * those of the function behind it. A thread cancelled or thrown out of its wait leaves its slot idle, which is
+ * what it is until it waits again or ends.
+ *
+ * Context: app thread
+ */
+#include <errno.h>
+#include <stdint.h>
+
+#include "hooks/hooks.h"
+#include "loop/loop.h"
+
+/* These are macros because they must be evaluated in the frame of the hook itself. */
+#define CALL_SITE ((uint64_t)(uintptr_t)__builtin_return_address(0))
+#define CALLER_CFA ((uint64_t)(uintptr_t)__builtin_dwarf_cfa())
+
+/* What poll() and ppoll() become under _FORTIFY_SOURCE; libc declares them only there. */
+int __poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t bytes);
+int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask, size_t bytes);
+
+/* This libc lacks the function; a program that calls it all the same expects the kernel's word for that. */
+static int missing(void)
+{
+        errno = ENOSYS;
+        return -1;
+}
+
+static bool timespec_sleeps(const struct timespec *timeout)
+{
+        return timeout == NULL || timeout->tv_sec != 0 || timeout->tv_nsec != 0;
+}
+
+/* Out of line, so that the hot path of epoll keeps its registers. */
+static __attribute__((noinline)) struct slot *enter_slowly(uint64_t key, uint64_t site, uint64_t cfa, bool sleeps)
+{
+        struct wait wait = { .key = key, .site = site, .cfa = cfa, .sleeps = sleeps };
+        return loop_enter_slow(&wait);
+}
+
+__attribute__((always_inline)) static inline struct slot *enter_epoll(int epfd, uint64_t site, uint64_t cfa, bool sleeps)
+{
+        uint64_t key = WAIT_KEY(WAIT_EPOLL, (uint32_t)epfd);
+        struct slot *own = loop_enter_epoll(key, cfa, sleeps);
+        return __builtin_expect(own != NULL, 1) ? own : enter_slowly(key, site, cfa, sleeps);
+}
+
+#define POLL_WAIT(fds, count, can_sleep)                                                                               \
+        {                                                                                                              \
+                .key = WAIT_KEY(WAIT_POLL, CALL_SITE), .site = CALL_SITE, .cfa = CALLER_CFA, .sleeps = (can_sleep),    \
+                .polled = (fds), .polled_count = (count)                                                               \
+        }
+
+#define SELECT_WAIT(count, read, write, can_sleep)                                                                     \
+        {                                                                                                              \
+                .key = WAIT_KEY(WAIT_SELECT, CALL_SITE), .site = CALL_SITE, .cfa = CALLER_CFA, .sleeps = (can_sleep),  \
+                .selected = { (read), (write) }, .selected_count = (count)                                             \
+        }
+
+EXPORTED int epoll_wait(int epfd, struct epoll_event *events, int count, int timeout)
+{
+        struct slot *own = enter_epoll(epfd, CALL_SITE, CALLER_CFA, timeout != 0);
+        int result = REAL(epoll_wait)(epfd, events, count, timeout);
+        loop_leave(own, result);
+        return result;
+}
+
+EXPORTED int epoll_pwait(int epfd, struct epoll_event *events, int count, int timeout, const sigset_t *mask)
+{
+        struct slot *own = enter_epoll(epfd, CALL_SITE, CALLER_CFA, timeout != 0);
+        int result = REAL(epoll_pwait)(epfd, events, count, timeout, mask);
+        loop_leave(own, result);
+        return result;
+}
+
+EXPORTED int epoll_pwait2(int epfd, struct epoll_event *events, int count, const struct timespec *timeout,
+                          const sigset_t *mask)
+{
+        if (REAL(epoll_pwait2) == NULL)
+                return missing();
+        struct slot *own = enter_epoll(epfd, CALL_SITE, CALLER_CFA, timespec_sleeps(timeout));
+        int result = REAL(epoll_pwait2)(epfd, events, count, timeout, mask);
+        loop_leave(own, result);
+        return result;
+}
+
+EXPORTED int poll(struct pollfd *fds, nfds_t count, int timeout)
+{
+        struct wait wait = POLL_WAIT(fds, count, timeout != 0);
+        struct slot *own = loop_enter_slow(&wait);
+        int result = REAL(poll)(fds, count, timeout);
+        loop_leave(own, result);
+        return result;
+}
+
+EXPORTED int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
+{
+        struct wait wait = POLL_WAIT(fds, count, timespec_sleeps(timeout));
+        struct slot *own = loop_enter_slow(&wait);
+        int result = REAL(ppoll)(fds, count, timeout, mask);
+        loop_leave(own, result);
+        return result;
+}
+
+EXPORTED int __poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t bytes)
+{
+        struct wait wait = POLL_WAIT(fds, count, timeout != 0);
+        /* A set that is larger than its array is for the function behind to abort on. */
+        struct slot *own = bytes / sizeof *fds < count ? NULL : loop_enter_slow(&wait);
+        int result = REAL(__poll_chk)(fds, count, timeout, bytes);
+        loop_leave(own, result);
+        return result;
+}
+
+EXPORTED int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask,
+                         size_t bytes)
+{
+        struct wait wait = POLL_WAIT(fds, count, timespec_sleeps(timeout));
+        struct slot *own = bytes / sizeof *fds < count ? NULL : loop_enter_slow(&wait);
+        int result = REAL(__ppoll_chk)(fds, count, timeout, mask, bytes);
+        loop_leave(own, result);
+        return result;
+}
+
+EXPORTED int select(int count, fd_set *read, fd_set *write, fd_set *except, struct timeval *timeout)
+{
+        struct wait wait = SELECT_WAIT(count, read, write,
+                                       timeout == NULL || timeout->tv_sec != 0 || timeout->tv_usec != 0);
+        struct slot *own = loop_enter_slow(&wait);
+        int result = REAL(select)(count, read, write, except, timeout);
+        loop_leave(own, result);
+        return result;
+}
+
+EXPORTED int pselect(int count, fd_set *read, fd_set *write, fd_set *except, const struct timespec *timeout,
+                     const sigset_t *mask)
+{
+        struct wait wait = SELECT_WAIT(count, read, write, timespec_sleeps(timeout));
+        struct slot *own = loop_enter_slow(&wait);
+        int result = REAL(pselect)(count, read, write, except, timeout, mask);
+        loop_leave(own, result);
+        return result;
+}

@@ -1,0 +1,500 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * loop.c - what is a loop, and what is its own wait
+ *
+ * The rules of src/README.md "What is a loop", one function each. A thread becomes a candidate at its first wait on
+ * an epoll instance, or in a loop library's poll; it is a loop when it waits there again. Poll and select elsewhere
+ * must look like a server first: three waits at the same place with a descriptor in common, and a listening socket or
+ * two sockets.
+ *
+ * Context: app thread, except where a function of loop.h says watchdog. errno is left alone; system calls are made only
+ *          when a thread becomes a candidate or a suspect is judged.
+ */
+#include "loop/loop.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/raw.h"
+#include "base/text.h"
+#include "base/library.h"
+
+_Atomic int loop_attention = LOOP_STOPPED;
+uint64_t loop_threshold_ns = UINT64_MAX;
+__thread struct slot *loop_slot_here;
+__thread bool loop_is_watchdog;
+
+/* A poll or select that does not look like a loop yet. */
+struct suspect {
+        uint64_t key;
+        uint32_t waits;
+        uint32_t judge_at; /* the next count at which its sockets are looked at: doubles, so that it stays cheap */
+        uint32_t set_count;
+        int set[LIMIT_OWN_SET];
+        bool listed;
+};
+static __thread struct suspect suspect_here;
+
+static struct {
+        const struct loop_calls *calls;
+        bool off;
+        bool all_loops;
+        pthread_key_t key;
+        bool key_made;
+        pid_t pid;
+        _Atomic uint64_t loops;
+        _Atomic uint64_t candidates_dropped;
+        _Atomic uint64_t unwatched;
+} stage;
+
+/* Which descriptors are own epoll instances: lets close() go on after one load. */
+#define CLOSE_MAP_FDS 65536
+static _Atomic uint64_t close_map[CLOSE_MAP_FDS / 64];
+
+static void thread_ends(void *slot)
+{
+        struct slot *mine = slot;
+        loop_slot_here = NULL;
+        atomic_store_explicit(&mine->state, SLOT_RELEASED, memory_order_release);
+}
+
+void loop_setup(const struct loop_calls *calls, uint64_t threshold_ns, bool all_loops)
+{
+        stage.calls = calls;
+        stage.off = threshold_ns == 0;
+        stage.all_loops = all_loops;
+        stage.pid = getpid();
+        loop_threshold_ns = threshold_ns ? threshold_ns : UINT64_MAX;
+        /* Made early: keys below 32 need no memory when they are set. */
+        stage.key_made = pthread_key_create(&stage.key, thread_ends) == 0;
+}
+
+void loop_attend(void)
+{
+        int saved_errno = errno;
+        int attention = atomic_load(&loop_attention);
+        if (attention == LOOP_STOPPED)
+                stage.calls->start();
+        else if (attention == LOOP_ASLEEP)
+                stage.calls->wake();
+        errno = saved_errno;
+}
+
+/* ---- sets of descriptors ---- */
+
+/* The next descriptor of a poll or select set, or -1 past its end. *cursor is 0 at first. Entries beyond FD_SETSIZE are
+ * not looked at, so that the work is bounded; a count that makes no sense is left to the kernel to refuse. */
+static int next_descriptor(const struct wait *wait, unsigned *cursor)
+{
+        if (WAIT_KEY_KIND(wait->key) == WAIT_POLL) {
+                while (wait->polled != NULL && *cursor < wait->polled_count && *cursor < FD_SETSIZE) {
+                        int fd = wait->polled[(*cursor)++].fd;
+                        if (fd >= 0)
+                                return fd;
+                }
+                return -1;
+        }
+        while ((int)*cursor < wait->selected_count && *cursor < FD_SETSIZE) {
+                int fd = (int)(*cursor)++;
+                for (int i = 0; i < 2; i++)
+                        if (wait->selected[i] != NULL && FD_ISSET(fd, wait->selected[i]))
+                                return fd;
+        }
+        return -1;
+}
+
+static uint32_t remember_set(const struct wait *wait, int *set)
+{
+        unsigned cursor = 0;
+        uint32_t count = 0;
+        int fd;
+        while (count < LIMIT_OWN_SET && (fd = next_descriptor(wait, &cursor)) >= 0)
+                set[count++] = fd;
+        return count;
+}
+
+static bool shares_descriptor(const struct wait *wait, const int *set, uint32_t count)
+{
+        unsigned cursor = 0;
+        int fd;
+        for (unsigned seen = 0; seen < LIMIT_OWN_SCAN && (fd = next_descriptor(wait, &cursor)) >= 0; seen++)
+                for (uint32_t i = 0; i < count; i++)
+                        if (set[i] == fd)
+                                return true;
+        return false;
+}
+
+struct sockets {
+        unsigned listening;
+        unsigned other;
+};
+
+static void count_socket(struct sockets *sockets, int fd)
+{
+        int listening = 0;
+        socklen_t length = sizeof listening;
+        if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) != 0)
+                return;
+        if (listening)
+                sockets->listening++;
+        else
+                sockets->other++;
+}
+
+/* A listening socket, or two sockets: what a server's loop waits for, and a shell or a compiler driver does not. */
+static bool looks_like_a_server(const struct wait *wait)
+{
+        struct sockets sockets = { 0 };
+        unsigned cursor = 0;
+        int fd;
+        for (unsigned seen = 0; seen < LIMIT_OWN_SCAN && (fd = next_descriptor(wait, &cursor)) >= 0; seen++)
+                count_socket(&sockets, fd);
+        return sockets.listening != 0 || sockets.other >= 2;
+}
+
+/* Only listening sockets: a server that takes one client at a time, and has nobody else to keep waiting. Known loop
+ * libraries are never that. */
+static bool is_serial(const struct slot *slot)
+{
+        struct sockets sockets = { 0 };
+        uint32_t count = atomic_load(&slot->own_set_count);
+        if (stage.all_loops || slot->listed || count == 0)
+                return false;
+        for (uint32_t i = 0; i < count; i++)
+                count_socket(&sockets, slot->own_set[i]);
+        return sockets.listening != 0 && sockets.other == 0;
+}
+
+/* ---- becoming a loop ---- */
+
+static void close_map_set(uint64_t key)
+{
+        uint64_t fd = WAIT_KEY_VALUE(key);
+        if (WAIT_KEY_KIND(key) == WAIT_EPOLL && fd < CLOSE_MAP_FDS)
+                atomic_fetch_or(&close_map[fd / 64], 1ull << fd % 64);
+}
+
+/* Two threads that wait on one instance are an executor: each may rest elsewhere than in the wait. */
+static void find_executor(struct slot *slot, uint64_t key)
+{
+        if (WAIT_KEY_KIND(key) != WAIT_EPOLL)
+                return;
+        uint32_t count = slots_used();
+        for (uint32_t i = 0; i < count; i++) {
+                struct slot *other = slot_at(i);
+                uint32_t state = atomic_load(&other->state);
+                if (other == slot || (state != SLOT_LOOP && state != SLOT_CANDIDATE))
+                        continue;
+                if (atomic_load(&other->key) != key && atomic_load(&other->candidate_key) != key)
+                        continue;
+                atomic_store(&other->executor, true);
+                atomic_store(&slot->executor, true);
+        }
+}
+
+static void set_own(struct slot *slot, const struct wait *wait)
+{
+        bool set_kind = WAIT_KEY_KIND(wait->key) != WAIT_EPOLL;
+        atomic_store(&slot->own_set_count, set_kind ? remember_set(wait, slot->own_set) : 0);
+        atomic_store(&slot->serial, is_serial(slot));
+        atomic_store(&slot->site, wait->site);
+}
+
+static void make_candidate(struct slot *slot, const struct wait *wait, bool listed)
+{
+        atomic_store(&slot->candidate_key, wait->key);
+        atomic_store(&slot->rival_key, 0);
+        slot->listed = listed;
+        set_own(slot, wait);
+        close_map_set(wait->key);
+        find_executor(slot, wait->key);
+}
+
+static struct slot *claim(const struct wait *wait, bool listed)
+{
+        struct slot *slot = stage.key_made ? slot_claim() : NULL;
+        if (slot == NULL) {
+                atomic_fetch_add(&stage.unwatched, 1);
+                return NULL;
+        }
+        atomic_store(&slot->tid, (int32_t)raw_syscall_sigsafe(SYS_gettid, 0, 0, 0, 0, 0, 0));
+        stage.pid = (pid_t)raw_syscall_sigsafe(SYS_getpid, 0, 0, 0, 0, 0, 0); /* may be a child since loop_setup() */
+        slot->first_ns = clock_now_ns();
+        make_candidate(slot, wait, listed);
+        loop_end_iteration(slot, wait->cfa, wait->sleeps);
+        loop_slot_here = slot;
+        pthread_setspecific(stage.key, slot);
+        if (atomic_load(&loop_attention) == LOOP_STOPPED)
+                loop_attend();
+        return slot;
+}
+
+/* A candidate waits for the second time at the same place: it is a loop, and the iteration between counts. */
+static struct slot *confirm(struct slot *slot, const struct wait *wait)
+{
+        atomic_fetch_add(&stage.loops, 1);
+        atomic_store(&slot->candidate_key, 0);
+        atomic_store(&slot->rival_key, 0);
+        set_own(slot, wait);
+        atomic_store(&slot->state, SLOT_LOOP);
+        atomic_store(&slot->key, wait->key);
+        loop_end_iteration(slot, wait->cfa, wait->sleeps);
+        return slot;
+}
+
+/* The thread's instance was closed, and now it waits on another. */
+static struct slot *begin_again(struct slot *slot, const struct wait *wait)
+{
+        bool listed = WAIT_KEY_KIND(wait->key) != WAIT_EPOLL;
+        if (listed && !library_is_loop(wait->site))
+                return NULL;
+        atomic_store(&slot->state, SLOT_CANDIDATE);
+        make_candidate(slot, wait, listed);
+        loop_end_iteration(slot, wait->cfa, wait->sleeps);
+        return slot;
+}
+
+/* A candidate waits elsewhere. Whichever of the two places it waits at again first is its loop. */
+static struct slot *waits_elsewhere(struct slot *slot, const struct wait *wait)
+{
+        if (WAIT_KEY_KIND(wait->key) != WAIT_EPOLL && !library_is_loop(wait->site))
+                return NULL;
+        if (atomic_load(&slot->rival_key) != wait->key) {
+                atomic_store(&slot->rival_key, wait->key);
+                return NULL;
+        }
+        atomic_fetch_add(&stage.candidates_dropped, 1);
+        uint64_t mark = atomic_load(&slot->mark);
+        if (MARK_BUSY(mark)) /* what went on since the dropped candidate's wait was no iteration of this loop */
+                atomic_store(&slot->left_mark, mark);
+        make_candidate(slot, wait, WAIT_KEY_KIND(wait->key) != WAIT_EPOLL);
+        return confirm(slot, wait);
+}
+
+/* Poll and select of a thread that is no loop yet. */
+static struct slot *judge_suspect(const struct wait *wait)
+{
+        struct suspect *suspect = &suspect_here;
+        if (suspect->key != wait->key || !shares_descriptor(wait, suspect->set, suspect->set_count)) {
+                *suspect = (struct suspect){ .key = wait->key, .judge_at = 3, .listed = library_is_loop(wait->site) };
+        }
+        suspect->set_count = remember_set(wait, suspect->set);
+        suspect->waits++;
+        if (suspect->listed)
+                return suspect->set_count > 0 ? claim(wait, true) : NULL;
+        if (suspect->waits < suspect->judge_at)
+                return NULL;
+        suspect->judge_at *= 2;
+        if (!looks_like_a_server(wait))
+                return NULL;
+        struct slot *slot = claim(wait, false);
+        return slot != NULL ? confirm(slot, wait) : NULL;
+}
+
+/* ---- the waits of a loop ---- */
+
+/* A wait on the own instance that can't sleep and comes from deeper in the stack than the last own one: a callback
+ * that serves events in between. The stall goes on; the watchdog finds out whether that is what it is. */
+static struct slot *count_yield(struct slot *slot)
+{
+        atomic_store_explicit(&slot->yield_ns, clock_now_ns(), memory_order_relaxed);
+        atomic_store_explicit(&slot->yields, atomic_load_explicit(&slot->yields, memory_order_relaxed) + 1,
+                              memory_order_relaxed);
+        return NULL;
+}
+
+static struct slot *own_wait(struct slot *slot, const struct wait *wait)
+{
+        bool set_kind = WAIT_KEY_KIND(wait->key) != WAIT_EPOLL;
+        if (set_kind && !shares_descriptor(wait, slot->own_set, atomic_load(&slot->own_set_count)))
+                return NULL;
+        if (!wait->sleeps && wait->cfa < atomic_load_explicit(&slot->own_cfa, memory_order_relaxed)) {
+                atomic_store_explicit(&slot->yield_cfa, wait->cfa, memory_order_relaxed);
+                return count_yield(slot);
+        }
+        if (set_kind)
+                atomic_store_explicit(&slot->own_set_count, remember_set(wait, slot->own_set), memory_order_relaxed);
+        loop_end_iteration(slot, wait->cfa, wait->sleeps);
+        return slot;
+}
+
+static struct slot *enter_slow(const struct wait *wait)
+{
+        struct slot *slot = loop_slot_here;
+        if (slot == NULL)
+                return WAIT_KEY_KIND(wait->key) == WAIT_EPOLL ? claim(wait, false) : judge_suspect(wait);
+        if (atomic_load_explicit(&loop_attention, memory_order_relaxed) == LOOP_STOPPED)
+                loop_attend(); /* a fork in this callback stopped it: do not leave the rest of a stall unseen */
+        uint64_t key = atomic_load_explicit(&slot->key, memory_order_relaxed);
+        if (key == wait->key)
+                return own_wait(slot, wait);
+        if (key != 0)
+                return NULL; /* nested: it belongs to a callback */
+        uint64_t candidate = atomic_load(&slot->candidate_key);
+        if (candidate == wait->key) {
+                if (WAIT_KEY_KIND(wait->key) != WAIT_EPOLL &&
+                    !shares_descriptor(wait, slot->own_set, atomic_load(&slot->own_set_count)))
+                        return NULL;
+                return confirm(slot, wait);
+        }
+        return candidate == 0 ? begin_again(slot, wait) : waits_elsewhere(slot, wait);
+}
+
+struct slot *loop_enter_slow(const struct wait *wait)
+{
+        if (stage.off || stage.calls == NULL)
+                return NULL;
+        int saved_errno = errno;
+        struct slot *slot = enter_slow(wait);
+        errno = saved_errno;
+        return slot;
+}
+
+void loop_end_long(struct slot *slot, uint64_t mark, uint64_t now_ns)
+{
+        if (now_ns < MARK_NS(mark)) /* the clock was changed for another: this iteration has no length */
+                return;
+        bool left = atomic_load(&slot->left_mark) == mark;
+        if (left) {
+                slot->outside_ns += now_ns - MARK_NS(mark);
+        } else {
+                histogram_count(slot, now_ns - MARK_NS(mark));
+                slot->busy_ns += now_ns - MARK_NS(mark);
+        }
+        atomic_store(&slot->serial, is_serial(slot)); /* clients may have come since it was last judged */
+        uint32_t head = atomic_load_explicit(&slot->ring_head, memory_order_relaxed);
+        if (head - atomic_load_explicit(&slot->ring_tail, memory_order_acquire) >= LIMIT_RING) {
+                atomic_fetch_add(&slot->ring_lost, 1);
+                return;
+        }
+        slot->ring[head % LIMIT_RING] = (struct slot_ended){
+                .begin_ns = MARK_NS(mark),
+                .end_ns = now_ns,
+                .yield_ns = atomic_load(&slot->yields) ? atomic_load(&slot->yield_ns) : 0,
+                .yields = atomic_load(&slot->yields),
+                .startup = !slot->slept,
+                .serial = atomic_load(&slot->serial),
+                .left = left,
+        };
+        atomic_store_explicit(&slot->ring_head, head + 1, memory_order_release);
+}
+
+/* ---- descriptors that are closed ---- */
+
+/* The own instance is gone: what the thread does until it waits on another is not an iteration. */
+static void lose_instance(struct slot *slot, uint64_t key)
+{
+        bool own = atomic_load(&slot->key) == key;
+        if (!own && atomic_load(&slot->candidate_key) != key)
+                return;
+        uint64_t mark = atomic_load(&slot->mark);
+        if (MARK_BUSY(mark))
+                atomic_store(&slot->left_mark, mark);
+        atomic_store(&slot->key, 0);
+        atomic_store(&slot->candidate_key, 0);
+        if (!own)
+                atomic_fetch_add(&stage.candidates_dropped, 1);
+}
+
+static void close_one(unsigned fd)
+{
+        atomic_fetch_and(&close_map[fd / 64], ~(1ull << fd % 64));
+        uint32_t count = slots_used();
+        for (uint32_t i = 0; i < count; i++)
+                if (atomic_load(&slot_at(i)->state) != SLOT_FREE)
+                        lose_instance(slot_at(i), WAIT_KEY(WAIT_EPOLL, fd));
+}
+
+void loop_note_close(unsigned first, unsigned last)
+{
+        if (loop_is_watchdog) /* it has a table of its own, where the same numbers mean something else */
+                return;
+        if (last >= CLOSE_MAP_FDS)
+                last = CLOSE_MAP_FDS - 1;
+        for (unsigned fd = first; fd <= last; fd++) {
+                uint64_t word = atomic_load_explicit(&close_map[fd / 64], memory_order_relaxed);
+                if (word == 0) {
+                        fd |= 63;
+                        continue;
+                }
+                /* A child of vfork closes its own descriptors but runs in this memory. */
+                if (word >> fd % 64 & 1 && raw_syscall_sigsafe(SYS_getpid, 0, 0, 0, 0, 0, 0) == stage.pid)
+                        close_one(fd);
+        }
+}
+
+/* ---- for the watchdog ---- */
+
+bool loop_mark_left(struct slot *slot, uint64_t mark)
+{
+        atomic_store(&slot->left_mark, mark);
+        return atomic_load(&slot->mark) == mark;
+}
+
+void loop_take_over(struct slot *slot, uint64_t key)
+{
+        close_map_set(key);
+        atomic_store(&slot->own_cfa, 0);
+        atomic_store(&slot->candidate_key, 0);
+        atomic_store(&slot->key, key);
+}
+
+void loop_confirm_reentrant(struct slot *slot)
+{
+        atomic_store(&slot->reentrant, true);
+}
+
+void loop_deny_reentrant(struct slot *slot)
+{
+        atomic_store(&slot->reentrant, false);
+        atomic_store(&slot->own_cfa, atomic_load(&slot->yield_cfa));
+}
+
+bool loop_take_ended(struct slot *slot, struct slot_ended *ended)
+{
+        uint32_t tail = atomic_load_explicit(&slot->ring_tail, memory_order_relaxed);
+        if (tail == atomic_load_explicit(&slot->ring_head, memory_order_acquire))
+                return false;
+        *ended = slot->ring[tail % LIMIT_RING];
+        atomic_store_explicit(&slot->ring_tail, tail + 1, memory_order_release);
+        return true;
+}
+
+void loop_label(const struct slot *slot, char *bytes, size_t capacity)
+{
+        static const char *const names[] = { "none", "epoll", "poll", "select" };
+        uint64_t key = atomic_load(&slot->key);
+        if (key == 0)
+                key = atomic_load(&slot->candidate_key);
+        struct text text = { .bytes = bytes, .capacity = capacity };
+        text_string(&text, names[WAIT_KEY_KIND(key)]);
+        if (WAIT_KEY_KIND(key) == WAIT_EPOLL)
+                text_format(&text, ":%llu", (unsigned long long)WAIT_KEY_VALUE(key));
+}
+
+struct loop_totals loop_totals(void)
+{
+        return (struct loop_totals){ .loops = atomic_load(&stage.loops),
+                                     .candidates_dropped = atomic_load(&stage.candidates_dropped),
+                                     .unwatched = atomic_load(&stage.unwatched) };
+}
+
+void loop_after_fork(void)
+{
+        slots_after_fork();
+        loop_slot_here = NULL;
+        suspect_here = (struct suspect){ 0 };
+        if (stage.key_made)
+                pthread_setspecific(stage.key, NULL);
+        memset(close_map, 0, sizeof close_map);
+        stage.pid = getpid();
+        atomic_store(&stage.loops, 0);
+        atomic_store(&stage.candidates_dropped, 0);
+        atomic_store(&stage.unwatched, 0);
+        atomic_store(&loop_attention, LOOP_STOPPED);
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * loop.h - what the hooks tell, and what the watchdog may change
+ *
+ * The path of a wait makes no system call and takes no lock: an epoll loop's own wait is recognized by one comparison
+ * and costs two clock readings, one count in the histogram and two stores. Everything else (a first wait, a nested one,
+ * poll and select) goes the longer way in loop.c, which still makes no system call unless a decision is due.
+ *
+ * Context: each function says which
+ */
+#ifndef LOOPDOG_LOOP_LOOP_H
+#define LOOPDOG_LOOP_LOOP_H
+
+#include <poll.h>
+#include <stddef.h>
+#include <sys/select.h>
+
+#include "loop/slot.h"
+
+/* One call of a waiting function, as its hook sees it. */
+struct wait {
+        uint64_t key;  /* WAIT_KEY(kind, descriptor or call site) */
+        uint64_t site; /* return address of the hook */
+        uint64_t cfa;  /* stack pointer of the hook's caller */
+        bool sleeps;   /* its timeout is not 0 */
+        /* poll and select: the descriptors waited for. */
+        const struct pollfd *polled;
+        nfds_t polled_count;
+        const fd_set *selected[2]; /* read, write */
+        int selected_count;
+};
+
+/* Something that the path of a wait has to tell the watchdog: a plain load, non-zero only when it sleeps without end or
+ * does not run. */
+enum loop_attention {
+        LOOP_WATCHED,
+        LOOP_ASLEEP,  /* the watchdog sleeps until it is woken */
+        LOOP_STOPPED, /* there is no watchdog: start one */
+};
+extern _Atomic int loop_attention;
+
+/* Busy times from here on are reported; UINT64_MAX while the detector is off. */
+extern uint64_t loop_threshold_ns;
+
+extern __thread struct slot *loop_slot_here;
+
+/* Set in the watchdog: the hooks, which our own calls pass too, leave it alone. */
+extern __thread bool loop_is_watchdog;
+
+/* Called by agent.c before anything else: what to do at the first own wait and when the watchdog is asleep. */
+struct loop_calls {
+        void (*start)(void);
+        void (*wake)(void);
+};
+void loop_setup(const struct loop_calls *calls, uint64_t threshold_ns, bool all_loops);
+
+/* A thread is about to wait. Returns its slot where this is its own wait, NULL where it is nested or the thread is no
+ * loop. app thread; errno is left alone. */
+struct slot *loop_enter_slow(const struct wait *wait);
+void loop_end_long(struct slot *slot, uint64_t mark, uint64_t now_ns);
+void loop_attend(void);
+
+__attribute__((always_inline)) static inline void loop_end_iteration(struct slot *slot, uint64_t cfa, bool sleeps)
+{
+        uint64_t mark = atomic_load_explicit(&slot->mark, memory_order_relaxed);
+        uint64_t now_ns = clock_now_ns();
+        if (__builtin_expect(MARK_BUSY(mark), 1)) {
+                uint64_t busy_ns = now_ns - MARK_NS(mark);
+                if (__builtin_expect(busy_ns >= loop_threshold_ns, 0)) {
+                        loop_end_long(slot, mark, now_ns);
+                } else if (busy_ns >> HISTOGRAM_SHIFT || slot->last_slept || slot->last_result != 0) {
+                        histogram_count(slot, busy_ns);
+                        slot->busy_ns += busy_ns;
+                } /* else: an empty look without sleep, then the real wait (libuv with idle metrics): no iteration */
+        }
+        atomic_store_explicit(&slot->own_cfa, cfa, memory_order_relaxed);
+        slot->slept |= sleeps;
+        slot->last_slept = sleeps;
+        atomic_store_explicit(&slot->mark, MARK(now_ns, 0), memory_order_release);
+}
+
+/* The hot path, for epoll only: one thread-local load and one comparison find the own wait. Its arguments are scalars, so
+ * that nothing is put into memory for it; NULL means that loop_enter_slow() must decide. */
+__attribute__((always_inline)) static inline struct slot *loop_enter_epoll(uint64_t key, uint64_t cfa, bool sleeps)
+{
+        struct slot *slot = loop_slot_here;
+        if (__builtin_expect(slot == NULL, 0) ||
+            __builtin_expect(key != atomic_load_explicit(&slot->key, memory_order_relaxed), 0))
+                return NULL;
+        if (!sleeps && cfa < atomic_load_explicit(&slot->own_cfa, memory_order_relaxed))
+                return NULL;
+        loop_end_iteration(slot, cfa, sleeps);
+        return slot;
+}
+
+static inline struct slot *loop_enter(const struct wait *wait)
+{
+        struct slot *slot = NULL;
+        if (WAIT_KEY_KIND(wait->key) == WAIT_EPOLL)
+                slot = loop_enter_epoll(wait->key, wait->cfa, wait->sleeps);
+        return slot != NULL ? slot : loop_enter_slow(wait);
+}
+
+/* The wait is over. `slot` is what loop_enter() returned; `result` the call's. app thread. */
+static inline void loop_leave(struct slot *slot, int result)
+{
+        if (slot == NULL)
+                return;
+        uint64_t now_ns = clock_now_ns();
+        slot->last_result = result;
+        atomic_store_explicit(&slot->yields, 0, memory_order_relaxed);
+        atomic_store_explicit(&slot->mark, MARK(now_ns, 1), memory_order_release);
+        if (__builtin_expect(atomic_load_explicit(&loop_attention, memory_order_relaxed) != LOOP_WATCHED, 0))
+                loop_attend();
+}
+
+/* The host closed (or replaced by dup2) descriptors first..last. app thread. */
+void loop_note_close(unsigned first, unsigned last);
+
+/* Watchdog: the loop frame is gone, or a descriptor was closed unseen. The iteration `mark` counts as outside; where
+ * `key` is not 0 the loop waits there from now on. False where the iteration has ended meanwhile. */
+bool loop_mark_left(struct slot *slot, uint64_t mark);
+void loop_take_over(struct slot *slot, uint64_t key);
+
+/* Watchdog: what it found out about waits that can't sleep and come from deeper in the stack. */
+void loop_confirm_reentrant(struct slot *slot);
+void loop_deny_reentrant(struct slot *slot);
+
+/* Watchdog: take the oldest ended long iteration. False where there is none. */
+bool loop_take_ended(struct slot *slot, struct slot_ended *ended);
+
+/* "epoll:5", "poll", "select" into `bytes`. */
+void loop_label(const struct slot *slot, char *bytes, size_t capacity);
+
+/* What the loop stage counted for the exit record. */
+struct loop_totals {
+        uint64_t loops;
+        uint64_t candidates_dropped;
+        uint64_t unwatched;
+};
+struct loop_totals loop_totals(void);
+
+void loop_after_fork(void);
+
+#endif

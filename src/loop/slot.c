@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * slot.c - the table of slots: claim, free, clear
+ *
+ * Context: slot_claim() on an app thread; slot_free() on the watchdog; slots_after_fork() in a child with one thread
+ */
+#include "loop/slot.h"
+
+#include <stddef.h>
+#include <string.h>
+
+static struct slot slots[LIMIT_SLOTS];
+static _Atomic uint32_t used;
+
+struct slot *slot_at(uint32_t index)
+{
+        return &slots[index];
+}
+
+uint32_t slot_index(const struct slot *slot)
+{
+        return (uint32_t)(slot - slots);
+}
+
+uint32_t slots_used(void)
+{
+        return atomic_load_explicit(&used, memory_order_acquire);
+}
+
+/* `used` covers `index` from now on. */
+static void cover(uint32_t index)
+{
+        uint32_t now = atomic_load(&used);
+        while (now <= index && !atomic_compare_exchange_weak(&used, &now, index + 1))
+                ;
+}
+
+struct slot *slot_claim(void)
+{
+        for (uint32_t i = 0; i < LIMIT_SLOTS; i++) {
+                uint32_t expected = SLOT_FREE;
+                if (atomic_load_explicit(&slots[i].state, memory_order_relaxed) != SLOT_FREE)
+                        continue;
+                if (!atomic_compare_exchange_strong(&slots[i].state, &expected, SLOT_CANDIDATE))
+                        continue;
+                cover(i);
+                return &slots[i];
+        }
+        return NULL;
+}
+
+void slot_free(struct slot *slot)
+{
+        uint32_t generation = atomic_load(&slot->generation);
+        size_t after_state = offsetof(struct slot, candidate_key);
+        /* The state goes last: from then on another thread may claim the slot. */
+        memset(slot, 0, offsetof(struct slot, state));
+        memset((char *)slot + after_state, 0, sizeof *slot - after_state);
+        atomic_store(&slot->generation, generation + 1);
+        atomic_store_explicit(&slot->state, SLOT_FREE, memory_order_release);
+}
+
+void slots_after_fork(void)
+{
+        uint32_t count = slots_used();
+        for (uint32_t i = 0; i < count; i++)
+                if (atomic_load(&slots[i].state) != SLOT_FREE)
+                        slot_free(&slots[i]);
+        atomic_store(&used, 0);
+}
+
+uint64_t histogram_from_ns(unsigned bucket)
+{
+        if (bucket < 16)
+                return (uint64_t)bucket << HISTOGRAM_SHIFT;
+        unsigned top = bucket / 16 + 3;
+        return (16ull + bucket % 16) << (top - 4) << HISTOGRAM_SHIFT;
+}

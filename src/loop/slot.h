@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * slot.h - a loop's fixed record in memory
+ *
+ * One thread writes a slot, the loop's own; the watchdog reads it. All that the watchdog must see at once stands in a
+ * single word, the mark: the moment at which the present state began, and whether that state is busy. A mark is also
+ * the name of an iteration: while it stays the same, the iteration goes on. Fields that belong to an iteration are
+ * written before its mark (release) and read after it, and believed only if the mark is still the same then.
+ *
+ * Slots lie in a static table, so that neither claiming nor reading one ever allocates; a page that no loop uses is
+ * never touched.
+ *
+ * Context: app thread writes, watchdog reads; each field says which
+ */
+#ifndef LOOPDOG_LOOP_SLOT_H
+#define LOOPDOG_LOOP_SLOT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+
+/* What names an own wait. An epoll loop is its instance; a poll or select loop is its call site (and a shared
+ * descriptor, checked apart). The kind stands in the low bits. 0 is no key. */
+enum wait_kind {
+        WAIT_EPOLL = 1,
+        WAIT_POLL = 2,
+        WAIT_SELECT = 3,
+};
+#define WAIT_KEY(kind, value) ((uint64_t)(value) << 2 | (uint64_t)(kind))
+#define WAIT_KEY_KIND(key) ((enum wait_kind)((key)&3))
+#define WAIT_KEY_VALUE(key) ((key) >> 2)
+
+#define MARK(ns, busy) ((uint64_t)(ns) << 1 | (busy))
+#define MARK_BUSY(mark) ((mark)&1)
+#define MARK_NS(mark) ((mark) >> 1)
+
+/* Busy time, log-linear: 16 buckets a power of two, the first of about a microsecond, the last from about half an
+ * hour. */
+#define HISTOGRAM_SHIFT 10
+#define HISTOGRAM_BUCKETS (16 * 32)
+
+enum slot_state {
+        SLOT_FREE,
+        SLOT_CANDIDATE, /* has waited once: its stalls are held back */
+        SLOT_LOOP,
+        SLOT_RELEASED,  /* its thread has ended: the watchdog takes what is left and frees it */
+};
+
+/* An iteration that ended above the threshold; `begin` is the iteration's name for the watchdog. */
+struct slot_ended {
+        uint64_t begin_ns;
+        uint64_t end_ns;
+        uint64_t yield_ns; /* the last wait within it that could not sleep; 0: none */
+        uint32_t yields;
+        bool startup;
+        bool serial;       /* the loop is a serial server: only LOOPDOG_LOOPS=all reports it */
+        bool left;         /* the watchdog had found that the loop was left in it */
+};
+
+struct slot {
+        /* First line: written at each wait. */
+        _Alignas(64) _Atomic uint64_t mark;
+        _Atomic uint64_t key;      /* of the own wait; 0: a candidate, or none. The watchdog may set it (take-over) */
+        _Atomic uint64_t own_cfa;  /* stack pointer of the own wait's caller */
+        uint64_t busy_ns;
+        _Atomic uint32_t yields;   /* re-entrant waits in this iteration */
+        int32_t last_result;       /* of the own wait */
+        bool slept;                /* an own wait could sleep: start-up is over */
+        bool last_slept;           /* the last own wait could */
+        bool listed;               /* poll, select: in a known loop library, so never a serial server */
+
+        /* Second line: seldom written. */
+        _Alignas(64) _Atomic uint64_t yield_ns;  /* when the last re-entrant wait was */
+        _Atomic uint64_t yield_cfa;
+        _Atomic uint64_t left_mark; /* set by the watchdog: this iteration is time outside of the loop */
+        _Atomic bool reentrant;     /* set by the watchdog: the yields are really within a callback */
+        _Atomic bool serial;        /* poll, select: only listening sockets in the own set: serves one at a time */
+        _Atomic bool executor;      /* another thread has waited on the same instance */
+        _Atomic uint32_t state;     /* enum slot_state */
+        _Atomic uint64_t candidate_key;
+        _Atomic uint64_t rival_key; /* waited on once while the candidate was not confirmed */
+        _Atomic uint64_t site;      /* return address of the own wait */
+        _Atomic int32_t tid;
+        _Atomic uint32_t generation;
+        uint64_t outside_ns;
+        uint64_t first_ns;          /* its first own wait; what is neither busy nor outside since then was idle */
+
+        int own_set[LIMIT_OWN_SET]; /* poll, select: descriptors of the last own set */
+        _Atomic uint32_t own_set_count;
+
+        _Atomic uint32_t ring_head;  /* written by the thread */
+        _Atomic uint32_t ring_tail;  /* written by the watchdog */
+        _Atomic uint32_t ring_lost;
+        struct slot_ended ring[LIMIT_RING];
+
+        _Atomic uint32_t histogram[HISTOGRAM_BUCKETS];
+};
+
+/* All slots ever used have an index below slots_used(). */
+struct slot *slot_at(uint32_t index);
+uint32_t slot_index(const struct slot *slot);
+uint32_t slots_used(void);
+
+/* Claim a free slot for the calling thread; NULL where there is none. */
+struct slot *slot_claim(void);
+
+/* Empty a released slot and make it free again: watchdog only. */
+void slot_free(struct slot *slot);
+
+/* In the child after fork: no loop is known. */
+void slots_after_fork(void);
+
+/* Lower bound of a bucket in nanoseconds. */
+uint64_t histogram_from_ns(unsigned bucket);
+
+static inline unsigned histogram_bucket(uint64_t busy_ns)
+{
+        uint64_t unit = busy_ns >> HISTOGRAM_SHIFT;
+        if (unit < 16)
+                return (unsigned)unit;
+        unsigned top = 63u - (unsigned)__builtin_clzll(unit);
+        unsigned bucket = (top - 3) * 16 + (unsigned)(unit >> (top - 4) & 15);
+        return bucket < HISTOGRAM_BUCKETS ? bucket : HISTOGRAM_BUCKETS - 1;
+}
+
+/* Only one thread counts, so a plain load and store do, without a locked instruction. */
+static inline void histogram_count(struct slot *slot, uint64_t busy_ns)
+{
+        _Atomic uint32_t *count = &slot->histogram[histogram_bucket(busy_ns)];
+        atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + 1, memory_order_relaxed);
+}
+
+#endif

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fill.c - turn what the agent knows into records
+ *
+ * Addresses become module, build-id, offset and function name here, so that a line stands alone. The signature names a
+ * place in the code for ever: it is made of names and offsets, never of addresses.
+ *
+ * Context: watchdog
+ */
+#include "record/fill.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/notice.h"
+#include "base/proc.h"
+#include "base/raw.h"
+#include "base/text.h"
+#include "explain/names.h"
+#include "loopdog.h"
+#include "record/repeat.h"
+
+/* Frames from the culprit outwards that make the signature: enough to tell two callers of one helper apart, few enough
+ * that a router's depth does not split one place into many. */
+#define SIGNATURE_FRAMES 6
+
+static struct {
+        const char *own_prefixes;
+        char host[65];
+        char program[64];
+        char run[17];
+        char command[256];
+        char executable[1024];
+} process;
+
+static struct {
+        struct record_stack stacks[LIMIT_STACKS];
+        struct record_frame frames[LIMIT_STALL_FRAMES];
+        struct record_frame culprit;
+        struct record_loss losses[CAPTURE_LOSSES];
+        char thread[64];
+} made;
+
+/* ---- the process ---- */
+
+/* Mix the bits of a hash (the finalizer of splitmix64). */
+static uint64_t mix(uint64_t value)
+{
+        value = (value ^ value >> 30) * 0xbf58476d1ce4e5b9ull;
+        value = (value ^ value >> 27) * 0x94d049bb133111ebull;
+        return value ^ value >> 31;
+}
+
+/* Random without a system call: the kernel's gift at exec, told apart in forked children by pid and time. */
+static uint64_t make_run(void)
+{
+        uint64_t seed = 0;
+        const void *random = (const void *)(uintptr_t)getauxval(AT_RANDOM);
+        if (random != NULL)
+                memcpy(&seed, random, sizeof seed);
+        uint64_t run = mix(seed ^ mix(clock_realtime_ns()) ^ mix((uint64_t)getpid() << 32));
+        return run != 0 ? run : 1;
+}
+
+static void read_command(void)
+{
+        char bytes[sizeof process.command];
+        struct text command = TEXT_IN(process.command);
+        text_clear(&command);
+        if (proc_read("self/cmdline", bytes, sizeof bytes) > 0)
+                text_string(&command, bytes); /* argv[0] only: the rest may hold secrets */
+}
+
+static void read_executable(void)
+{
+        ssize_t n = readlink("/proc/self/exe", process.executable, sizeof process.executable - 1);
+        process.executable[n > 0 ? n : 0] = '\0';
+}
+
+static void read_program(void)
+{
+        ssize_t n = proc_read("self/comm", process.program, sizeof process.program);
+        if (n > 0 && process.program[n - 1] == '\n')
+                process.program[n - 1] = '\0';
+        /* After chroot without /proc: the last part of argv[0]. */
+        if (n <= 0) {
+                const char *slash = strrchr(process.command, '/');
+                struct text program = TEXT_IN(process.program);
+                text_string(&program, slash != NULL ? slash + 1 : process.command);
+        }
+}
+
+void fill_begin(const char *own_prefixes)
+{
+        struct utsname names;
+        struct text host = TEXT_IN(process.host);
+        struct text run = TEXT_IN(process.run);
+        process.own_prefixes = own_prefixes;
+        if (uname(&names) == 0)
+                text_string(&host, names.nodename);
+        text_hex(&run, make_run(), 16);
+        read_command();
+        read_executable();
+        read_program();
+        repeat_after_fork();
+}
+
+void fill_common(struct record *record, enum record_type type)
+{
+        *record = (struct record){
+                .version = RECORD_VERSION,
+                .type = type,
+                .time_ns = clock_realtime_ns(),
+                .host = process.host,
+                .pid = getpid(),
+                .run = process.run,
+                .program = process.program,
+        };
+}
+
+void fill_process(struct record *record)
+{
+        fill_common(record, RECORD_PROCESS);
+        record->process.command = process.command;
+        record->process.executable = process.executable;
+        record->process.agent_version = LOOPDOG_VERSION;
+        record->process.ppid = getppid();
+        record->process.clock = clock_name();
+}
+
+const char *fill_thread_name(int32_t tid)
+{
+        char path[64];
+        struct text text = TEXT_IN(path);
+        text_format(&text, "self/task/%d/comm", tid);
+        ssize_t n = proc_read(path, made.thread, sizeof made.thread);
+        if (n <= 0)
+                return NULL;
+        if (made.thread[n - 1] == '\n')
+                made.thread[n - 1] = '\0';
+        return made.thread;
+}
+
+/* ---- stacks ---- */
+
+static void fill_frame(struct record_frame *filled, const struct frame *frame)
+{
+        struct frame_names names = names_of(frame);
+        *filled = (struct record_frame){
+                .lang = names.module == NULL ? RECORD_JIT : RECORD_NATIVE,
+                .caller = frame->caller,
+                .function = names.function,
+                .module = names.module,
+                .build_id = names.build_id,
+                .offset = names.offset,
+        };
+}
+
+/* The agent's own hook at the innermost end is no news. */
+static bool is_agent(const struct record_frame *frame)
+{
+        return record_frame_owner(frame, NULL) == RECORD_WATCHER;
+}
+
+static void fill_stack(struct record_stack *filled, const struct explained *explained, uint32_t index)
+{
+        const struct profile *profile = explained->profile;
+        const struct profile_stack *from = &profile->stacks[index];
+        struct record_frame *frames = &made.frames[from->first_frame];
+        size_t count = 0;
+        names_resolve(profile, from);
+        for (uint32_t i = 0; i < from->frames_count; i++) {
+                fill_frame(&frames[count], &profile->frames[from->first_frame + i]);
+                if (!is_agent(&frames[count]))
+                        count++;
+        }
+        *filled = (struct record_stack){
+                .count = from->count,
+                .first_ns = from->first_ns - explained->begin_ns,
+                .last_ns = from->last_ns - explained->begin_ns,
+                .state = from->state,
+                .complete = from->complete,
+                .truncated = from->truncated,
+                .frames = frames,
+                .frames_count = count,
+        };
+}
+
+static void fill_losses(struct record_stall *stall, const struct profile *profile)
+{
+        for (int loss = CAPTURE_OK + 1; loss < CAPTURE_LOSSES; loss++) {
+                if (profile->losses[loss] == 0)
+                        continue;
+                made.losses[stall->losses_count].reason = capture_loss_text((enum capture_loss)loss);
+                made.losses[stall->losses_count++].count = profile->losses[loss];
+                stall->samples_lost += profile->losses[loss];
+        }
+        stall->losses = made.losses;
+}
+
+/* The most frequent stack first: readers and people look there. */
+static void put_main_first(const struct profile *profile)
+{
+        int main_stack = profile_main_stack(profile);
+        if (main_stack <= 0)
+                return;
+        struct record_stack first = made.stacks[main_stack];
+        memmove(&made.stacks[1], &made.stacks[0], (size_t)main_stack * sizeof first);
+        made.stacks[0] = first;
+}
+
+static void fill_stacks(struct record_stall *stall, const struct explained *explained)
+{
+        const struct profile *profile = explained->profile;
+        for (uint32_t i = 0; i < profile->stacks_count; i++)
+                fill_stack(&made.stacks[i], explained, i);
+        put_main_first(profile);
+        stall->stacks = made.stacks;
+        stall->stacks_count = profile->stacks_count;
+        stall->stacks_dropped = profile->stacks_dropped;
+        stall->samples = profile->samples;
+        fill_losses(stall, profile);
+}
+
+/* ---- culprit and signature ---- */
+
+static uint64_t hash_string(uint64_t hash, const char *string)
+{
+        for (; string != NULL && *string != '\0'; string++)
+                hash = (hash ^ (unsigned char)*string) * 0x100000001b3ull;
+        return (hash ^ 0xff) * 0x100000001b3ull;
+}
+
+static uint64_t hash_frame(uint64_t hash, const struct record_frame *frame)
+{
+        const char *slash = frame->module != NULL ? strrchr(frame->module, '/') : NULL;
+        hash = hash_string(hash, slash != NULL ? slash + 1 : frame->module);
+        if (frame->function != NULL)
+                return hash_string(hash, frame->function);
+        if (frame->module == NULL) /* code made at run time: its address means nothing */
+                return hash;
+        return (hash ^ mix(frame->offset)) * 0x100000001b3ull;
+}
+
+static uint64_t make_signature(const struct record_stall *stall, int culprit)
+{
+        uint64_t hash = hash_string(0xcbf29ce484222325ull, record_cause_name(stall->cause));
+        const struct record_stack *stack = &stall->stacks[0];
+        for (size_t i = 0; i < SIGNATURE_FRAMES && (size_t)culprit + i < stack->frames_count; i++)
+                hash = hash_frame(hash, &stack->frames[(size_t)culprit + i]);
+        hash = mix(hash);
+        return hash != 0 ? hash : 1;
+}
+
+static void fill_culprit(struct record_stall *stall)
+{
+        if (stall->stacks_count == 0)
+                return;
+        int culprit = record_find_culprit(stall->stacks[0].frames, stall->stacks[0].frames_count, process.own_prefixes);
+        if (culprit < 0)
+                return;
+        made.culprit = stall->stacks[0].frames[culprit];
+        stall->culprit = &made.culprit;
+        stall->signature = make_signature(stall, culprit);
+}
+
+/* ---- the record ---- */
+
+static enum record_cause cause_of(enum cause cause)
+{
+        switch (cause) {
+        case CAUSE_CPU:
+                return RECORD_CPU;
+        case CAUSE_BLOCKED:
+                return RECORD_BLOCKED;
+        case CAUSE_UNKNOWN:
+                break;
+        }
+        return RECORD_UNKNOWN;
+}
+
+static void fill_verdict(struct record_stall *stall, const struct explained *explained)
+{
+        const struct cause_verdict *verdict = &explained->verdict;
+        stall->cause = cause_of(verdict->cause);
+        stall->cpu_ns = explained->cpu_ns;
+        stall->detail = (struct record_detail){
+                .call = verdict->cause == CAUSE_BLOCKED ? syscall_name(verdict->call) : NULL,
+                .reason = verdict->reason,
+                .cpu_percent = verdict->cpu_percent,
+                .cpu_known = verdict->cpu_known,
+        };
+}
+
+static void drop_repeated_stacks(struct record_stall *stall)
+{
+        if (stall->signature == 0)
+                return;
+        stall->stacks_omitted = repeat_count(stall->signature, clock_now_ns(), &stall->repeats);
+        if (stall->stacks_omitted)
+                stall->stacks_count = 0;
+}
+
+void fill_stall(struct record *record, const struct explained *explained)
+{
+        fill_common(record, explained->ended ? RECORD_STALL : RECORD_STALL_BEGIN);
+        struct record_stall *stall = &record->stall;
+        *stall = (struct record_stall){
+                .id = explained->id,
+                .begin_ns = clock_realtime_of(explained->begin_ns),
+                .tid = explained->tid,
+                .thread = fill_thread_name(explained->tid),
+                .loop = explained->loop,
+                .threshold_ns = explained->threshold_ns,
+                .duration_ns = explained->duration_ns,
+                .late_ns = explained->late_ns,
+                .yields = explained->yields,
+                .phase = explained->startup ? "startup" : NULL,
+                .end = explained->end,
+        };
+        fill_verdict(stall, explained);
+        if (explained->profile == NULL)
+                return;
+        fill_stacks(stall, explained);
+        fill_culprit(stall);
+        if (explained->ended)
+                drop_repeated_stacks(stall);
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * journal.c - what is written, when, and in which form
+ *
+ * Nothing is written before the first loop is confirmed. With a file, every record is a line; without, stalls are text
+ * on stderr and the rest is not said. Notices (notice.h) go to stderr in both cases, once, and into the process record.
+ *
+ * Context: watchdog; journal_setup() in the constructor, journal_keep() on a thread of the host
+ */
+#include "record/journal.h"
+
+#include "base/clock.h"
+#include "base/config.h"
+#include "base/notice.h"
+#include "base/text.h"
+#include "record/fill.h"
+#include "record/sink.h"
+
+static struct {
+        bool announced;       /* the process record is due or written */
+        size_t notices_said;
+        uint64_t begin_ns;    /* CLOCK_REALTIME */
+        char line[LIMIT_LINE_BYTES];
+} journal;
+
+void journal_setup(void)
+{
+        sink_setup(config.output, config.limit_bytes);
+}
+
+void journal_keep(void)
+{
+        sink_keep();
+}
+
+size_t journal_kept_descriptors(int *descriptors)
+{
+        descriptors[0] = sink_descriptor();
+        return 1;
+}
+
+void journal_begin(void)
+{
+        if (journal.begin_ns != 0) /* the watchdog was only stopped for a fork */
+                return;
+        journal.begin_ns = clock_realtime_ns();
+        fill_begin(config.own);
+}
+
+/* ---- lines ---- */
+
+static void write_process(void);
+
+static void write_record(const struct record *record)
+{
+        struct text text = TEXT_IN(journal.line);
+        bool fresh = false;
+        if (record_write_json(&text, record) != 0)
+                return;
+        if (sink_line(journal.line, text.length, &fresh) == 0 || !fresh)
+                return;
+        /* A new file begins with the process record, which overwrites the line. */
+        if (record->type != RECORD_PROCESS)
+                write_process();
+        text_clear(&text);
+        record_write_json(&text, record);
+        sink_line(journal.line, text.length, &fresh);
+}
+
+static void write_process(void)
+{
+        const char *notices[LIMIT_NOTICES];
+        struct record record;
+        fill_process(&record);
+        record.process.threshold_ns = config.threshold_ns;
+        record.process.interval_ns = config.interval_ns;
+        record.process.begin_ns = journal.begin_ns;
+        record.process.notices = notices;
+        for (size_t i = 0; i < notice_count() && i < LIMIT_NOTICES; i++)
+                notices[record.process.notices_count++] = notice_get(i);
+        write_record(&record);
+}
+
+static void say_notices(void)
+{
+        for (; journal.notices_said < notice_count(); journal.notices_said++) {
+                char bytes[LIMIT_NOTICE_BYTES + 16];
+                struct text line = TEXT_IN(bytes);
+                text_string(&line, "loopdog: ");
+                text_printable(&line, notice_get(journal.notices_said));
+                text_char(&line, '\n');
+                sink_text(bytes, line.length);
+        }
+}
+
+void journal_process(void)
+{
+        if (journal.announced)
+                return;
+        journal.announced = true;
+        say_notices();
+        if (sink_is_file())
+                write_process();
+}
+
+/* ---- stalls ---- */
+
+static void say_stall(const struct record *record)
+{
+        struct text text = TEXT_IN(journal.line);
+        struct record_style style = { .own_prefixes = config.own };
+        if (record->stall.phase != NULL)
+                return;
+        record_write_text(&text, record, &style);
+        sink_text(journal.line, text.length);
+}
+
+void journal_stall(const struct explained *explained, enum journal_stall_as as)
+{
+        struct record record;
+        /* As text a stall is told when it has ended, or goes on and on; as records when it begins and ends. */
+        if (as == (sink_is_file() ? JOURNAL_REMINDER : JOURNAL_BEGUN))
+                return;
+        fill_stall(&record, explained);
+        if (sink_is_file())
+                write_record(&record);
+        else
+                say_stall(&record);
+}
+
+/* ---- loops and the end ---- */
+
+bool journal_takes_records(void)
+{
+        return journal.announced && sink_is_file();
+}
+
+void journal_loop(const struct record_loop *loop)
+{
+        struct record record;
+        fill_common(&record, RECORD_LOOP);
+        record.loop = *loop;
+        record.loop.thread = fill_thread_name(loop->tid);
+        write_record(&record);
+}
+
+void journal_notices(void)
+{
+        if (journal.announced)
+                say_notices();
+}
+
+void journal_exit(const struct record_exit *exit)
+{
+        struct record record;
+        fill_common(&record, RECORD_EXIT);
+        record.exit = *exit;
+        record.exit.bytes_dropped = sink_bytes_dropped();
+        write_record(&record);
+}
+
+void journal_end(void)
+{
+        sink_close();
+}
+
+void journal_after_fork(void)
+{
+        journal.announced = false;
+        journal.notices_said = 0;
+        journal.begin_ns = 0;
+        sink_after_fork();
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * journal.h - what is written, when, and in which form
+ *
+ * Between the stages that find things out and the sink that takes bytes: the order of lines, the first and the last of
+ * a file, the statistics every 10 s, and what people see on stderr where there is no file.
+ *
+ * Context: watchdog, except where a function says otherwise
+ */
+#ifndef LOOPDOG_RECORD_JOURNAL_H
+#define LOOPDOG_RECORD_JOURNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "explain/explained.h"
+#include "record/record.h"
+
+/* A stall that goes on this long is told on stderr before it ends. */
+#define JOURNAL_REMINDER_NS 1000000000ull
+#define JOURNAL_KEPT_FDS 1
+
+enum journal_stall_as {
+        JOURNAL_BEGUN,
+        JOURNAL_REMINDER,
+        JOURNAL_ENDED,
+};
+
+/* Constructor: the output as configured. */
+void journal_setup(void);
+
+/* Thread of the host: open the output now, it can't be opened later. */
+void journal_keep(void);
+
+/* Descriptors that the watchdog's own table must keep; at most JOURNAL_KEPT_FDS. */
+size_t journal_kept_descriptors(int *descriptors);
+
+void journal_begin(void);
+void journal_process(void);
+void journal_stall(const struct explained *explained, enum journal_stall_as as);
+void journal_notices(void);
+void journal_end(void);
+
+/* Is there a file, and has its first record been written? Otherwise loop and exit records need not be made. */
+bool journal_takes_records(void);
+
+/* Write a record; the fields that every line has are filled here. */
+void journal_loop(const struct record_loop *loop);
+void journal_exit(const struct record_exit *exit);
+
+void journal_after_fork(void);
+
+#endif

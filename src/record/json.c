@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * json.c - a record as one line of JSON
+ *
+ * Scalars stand before stacks, so that a reader can stop early and a person sees the essential first. The line is
+ * written straight into the caller's text: what has to be left out for it to fit is known before the stacks begin,
+ * because each was measured by writing it into the space behind the line.
+ *
+ * What is not known is left out. Where 0 is an answer (a count, a time that a blocked thread did not use) it is
+ * written.
+ *
+ * Context: watchdog, reader
+ * Limits:  LIMIT_LINE_BYTES a line with its newline, LIMIT_STACKS stacks, LIMIT_STRING bytes a string
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "record/frame.h"
+#include "record/record.h"
+
+/* ---- the parts of JSON ---- */
+
+/* A comma, unless the next value is the first of its object or array or follows its name. A string always ends in '"',
+ * so the last byte can't be part of one. */
+static void separate(struct text *line)
+{
+        if (line->length > 0 && !line->cut && !strchr("{[:", line->bytes[line->length - 1]))
+                text_char(line, ',');
+}
+
+static void open_with(struct text *line, char bracket)
+{
+        separate(line);
+        text_char(line, bracket);
+}
+
+static bool is_plain(char c)
+{
+        return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
+static void write_escape(struct text *line, unsigned char c)
+{
+        const char *letters = "\"\"\\\\\bb\ff\nn\rr\tt";
+        for (const char *pair = letters; *pair; pair += 2) {
+                if ((unsigned char)pair[0] == c) {
+                        text_char(line, '\\');
+                        text_char(line, pair[1]);
+                        return;
+                }
+        }
+        text_format(line, "\\u%04x", c);
+}
+
+/* One character that is not plain ASCII. Returns how many bytes of the string it took. C1 controls would be legal as
+ * they are, but a terminal that shows the file would obey them. */
+static size_t write_special(struct text *line, const char *at, size_t available)
+{
+        size_t length = text_utf8_length(at, available);
+        const unsigned char *bytes = (const unsigned char *)at;
+        if (length == 0)
+                text_string(line, "\xef\xbf\xbd");
+        else if (length == 1)
+                write_escape(line, bytes[0]);
+        else if (bytes[0] == 0xc2 && bytes[1] < 0xa0)
+                write_escape(line, bytes[1]);
+        else
+                text_bytes(line, at, length);
+        return length ? length : 1;
+}
+
+static void write_string(struct text *line, const char *string)
+{
+        size_t available = strnlen(string, LIMIT_STRING + 1);
+        bool cut = available > LIMIT_STRING;
+        if (cut)
+                available = LIMIT_STRING;
+        for (int back = 0; cut && back < 3 && ((unsigned char)string[available] & 0xc0) == 0x80; back++)
+                available--; /* not within a character */
+        separate(line);
+        text_char(line, '"');
+        while (available > 0) {
+                size_t plain = 0;
+                while (plain < available && is_plain(string[plain]))
+                        plain++;
+                text_bytes(line, string, plain);
+                size_t taken =
+                        plain < available ? plain + write_special(line, string + plain, available - plain) : plain;
+                string += taken;
+                available -= taken;
+        }
+        text_string(line, cut ? "...\"" : "\"");
+}
+
+static void write_name(struct text *line, const char *name)
+{
+        separate(line);
+        text_format(line, "\"%s\":", name);
+}
+
+static void add_string(struct text *line, const char *name, const char *value)
+{
+        if (!value || !*value)
+                return;
+        write_name(line, name);
+        write_string(line, value);
+}
+
+static void add_number(struct text *line, const char *name, uint64_t value)
+{
+        write_name(line, name);
+        text_unsigned(line, value);
+}
+
+static void add_signed(struct text *line, const char *name, int64_t value)
+{
+        write_name(line, name);
+        text_signed(line, value);
+}
+
+static void add_if(struct text *line, const char *name, bool value)
+{
+        if (!value)
+                return;
+        write_name(line, name);
+        text_string(line, "true");
+}
+
+static void add_time(struct text *line, const char *name, uint64_t realtime_ns)
+{
+        if (!realtime_ns)
+                return;
+        write_name(line, name);
+        text_char(line, '"');
+        text_time(line, realtime_ns);
+        text_char(line, '"');
+}
+
+/* As a string: beyond 2^53 many readers of JSON round numbers. */
+static void add_hex(struct text *line, const char *name, const char *prefix, uint64_t value, int digits)
+{
+        if (!value)
+                return;
+        write_name(line, name);
+        text_format(line, "\"%s", prefix);
+        text_hex(line, value, digits);
+        text_char(line, '"');
+}
+
+/* ---- the parts ---- */
+
+static void write_frame(struct text *line, const struct record_frame *frame)
+{
+        open_with(line, '{');
+        add_string(line, "lang", record_lang_name(frame->lang));
+        add_string(line, "function", frame->function);
+        add_string(line, "file", frame->file);
+        if (frame->line)
+                add_number(line, "line", frame->line);
+        add_string(line, "module", frame->module);
+        add_string(line, "build_id", frame->build_id);
+        add_hex(line, "offset", "0x", frame->offset, 1);
+        add_if(line, "caller", frame->caller);
+        add_if(line, "inlined", frame->inlined);
+        text_char(line, '}');
+}
+
+static void write_stack(struct text *line, const struct record_stack *stack)
+{
+        open_with(line, '{');
+        add_number(line, "count", stack->count);
+        add_number(line, "first_ns", stack->first_ns);
+        add_number(line, "last_ns", stack->last_ns);
+        if (stack->state)
+                add_string(line, "state", (char[]){ stack->state, '\0' });
+        add_string(line, "missing", stack->missing);
+        if (stack->frames_count > 0) {
+                write_name(line, "complete");
+                text_string(line, stack->complete ? "true" : "false");
+                add_if(line, "truncated", stack->truncated);
+                write_name(line, "frames");
+                open_with(line, '[');
+                for (size_t i = 0; i < stack->frames_count; i++)
+                        write_frame(line, &stack->frames[i]);
+                text_char(line, ']');
+        }
+        text_char(line, '}');
+}
+
+static void write_lost(struct text *line, uint64_t samples, const struct record_loss *losses, size_t count)
+{
+        write_name(line, "lost");
+        open_with(line, '{');
+        add_number(line, "samples", samples);
+        if (count > 0) {
+                write_name(line, "reasons");
+                open_with(line, '{');
+                for (size_t i = 0; i < count; i++) {
+                        write_string(line, losses[i].reason ? losses[i].reason : "unknown");
+                        text_char(line, ':');
+                        text_unsigned(line, losses[i].count);
+                }
+                text_char(line, '}');
+        }
+        text_char(line, '}');
+}
+
+static void write_detail(struct text *line, const struct record_detail *detail)
+{
+        if (!detail->call && !detail->reason && !detail->cpu_known)
+                return;
+        write_name(line, "detail");
+        open_with(line, '{');
+        add_string(line, "call", detail->call);
+        add_string(line, "reason", detail->reason);
+        if (detail->cpu_known)
+                add_number(line, "cpu_percent", detail->cpu_percent);
+        text_char(line, '}');
+}
+
+/* ---- which stacks are written ---- */
+
+struct choice {
+        bool kept[LIMIT_STACKS];
+        size_t size[LIMIT_STACKS]; /* with its comma; of those kept */
+        size_t total;
+        uint32_t dropped;
+};
+
+/* The space behind the line, as a text of its own. */
+static struct text behind(const struct text *line)
+{
+        return (struct text){ .bytes = line->bytes + line->length, .capacity = line->capacity - line->length };
+}
+
+static void drop(struct choice *choice, int index)
+{
+        choice->kept[index] = false;
+        choice->total -= choice->size[index];
+        choice->dropped++;
+}
+
+/* The kept stack that is missed least: the rarest, of equals the latest; the main one only when it is alone. */
+static int least_wanted(const struct choice *choice, const struct record_stall *stall, int count, int main_stack)
+{
+        int least = -1;
+        for (int i = 0; i < count; i++) {
+                if (!choice->kept[i])
+                        continue;
+                if (least < 0 || least == main_stack ||
+                    (i != main_stack && stall->stacks[i].count <= stall->stacks[least].count))
+                        least = i;
+        }
+        return least;
+}
+
+static void choose_stacks(const struct text *line, const struct record_stall *stall, struct choice *choice)
+{
+        static const char rest[] = ",\"stacks_dropped\":4294967295,\"stacks\":[]}\n";
+        int count = stall->stacks_count < LIMIT_STACKS ? (int)stall->stacks_count : LIMIT_STACKS;
+        int main_stack = record_main_stack(stall);
+        size_t room = line->capacity - line->length;
+        room = room > sizeof(rest) ? room - sizeof(rest) : 0;
+        *choice = (struct choice){ .dropped = stall->stacks_dropped + (uint32_t)(stall->stacks_count - (size_t)count) };
+        for (int i = 0; i < count; i++) {
+                struct text probe = behind(line);
+                write_stack(&probe, &stall->stacks[i]);
+                if (probe.cut || probe.length + 1 > room) {
+                        choice->dropped++;
+                        continue;
+                }
+                choice->kept[i] = true;
+                choice->size[i] = probe.length + 1;
+                choice->total += choice->size[i];
+        }
+        while (choice->total > room)
+                drop(choice, least_wanted(choice, stall, count, main_stack));
+}
+
+static void write_stacks(struct text *line, const struct record_stall *stall)
+{
+        struct choice choice;
+        choose_stacks(line, stall, &choice);
+        add_number(line, "stacks_dropped", choice.dropped);
+        if (choice.total == 0)
+                return;
+        write_name(line, "stacks");
+        open_with(line, '[');
+        for (size_t i = 0; i < stall->stacks_count && i < LIMIT_STACKS; i++)
+                if (choice.kept[i])
+                        write_stack(line, &stall->stacks[i]);
+        text_char(line, ']');
+}
+
+/* ---- the types ---- */
+
+static void write_stall(struct text *line, const struct record_stall *stall)
+{
+        add_number(line, "id", stall->id);
+        add_time(line, "begin", stall->begin_ns);
+        add_signed(line, "tid", stall->tid);
+        add_string(line, "thread", stall->thread);
+        add_string(line, "loop", stall->loop);
+        add_number(line, "threshold_ns", stall->threshold_ns);
+        add_number(line, "duration_ns", stall->duration_ns);
+        if (stall->cpu_ns || stall->detail.cpu_known)
+                add_number(line, "cpu_ns", stall->cpu_ns);
+        add_number(line, "late_ns", stall->late_ns);
+        add_number(line, "yields", stall->yields);
+        add_string(line, "phase", stall->phase);
+        add_string(line, "end", stall->end);
+        add_string(line, "cause", record_cause_name(stall->cause));
+        write_detail(line, &stall->detail);
+        add_hex(line, "signature", "", stall->signature, 16);
+        add_number(line, "repeats", stall->repeats);
+        if (stall->culprit) {
+                write_name(line, "culprit");
+                write_frame(line, stall->culprit);
+        }
+        add_number(line, "samples", stall->samples);
+        write_lost(line, stall->samples_lost, stall->losses, stall->losses_count);
+        add_if(line, "stacks_omitted", stall->stacks_omitted);
+        write_stacks(line, stall);
+}
+
+static void write_process(struct text *line, const struct record_process *process)
+{
+        add_string(line, "command", process->command);
+        add_string(line, "executable", process->executable);
+        add_string(line, "agent_version", process->agent_version);
+        add_signed(line, "ppid", process->ppid);
+        add_number(line, "threshold_ns", process->threshold_ns);
+        add_number(line, "interval_ns", process->interval_ns);
+        add_string(line, "clock", process->clock);
+        add_time(line, "begin", process->begin_ns);
+        write_name(line, "notices");
+        open_with(line, '[');
+        for (size_t i = 0; i < process->notices_count; i++)
+                write_string(line, process->notices[i]);
+        text_char(line, ']');
+}
+
+static void write_loop(struct text *line, const struct record_loop *loop)
+{
+        add_signed(line, "tid", loop->tid);
+        add_string(line, "thread", loop->thread);
+        add_string(line, "loop", loop->loop);
+        add_number(line, "iterations", loop->iterations);
+        add_number(line, "busy_ns", loop->busy_ns);
+        add_number(line, "idle_ns", loop->idle_ns);
+        add_number(line, "outside_ns", loop->outside_ns);
+        add_number(line, "stalls", loop->stalls);
+        add_number(line, "stall_ns", loop->stall_ns);
+        add_number(line, "longest_ns", loop->longest_ns);
+        write_name(line, "buckets");
+        open_with(line, '[');
+        for (size_t i = 0; i < loop->buckets_count; i++) {
+                open_with(line, '{');
+                add_number(line, "from_ns", loop->buckets[i].from_ns);
+                add_number(line, "count", loop->buckets[i].count);
+                text_char(line, '}');
+        }
+        text_char(line, ']');
+}
+
+static uint64_t sum_of(const struct record_loss *losses, size_t count)
+{
+        uint64_t sum = 0;
+        for (size_t i = 0; i < count; i++)
+                sum += losses[i].count;
+        return sum;
+}
+
+static void write_exit(struct text *line, const struct record_exit *exit)
+{
+        add_string(line, "reason", exit->reason);
+        add_number(line, "loops", exit->loops);
+        add_number(line, "stalls", exit->stalls);
+        add_number(line, "stalls_startup", exit->stalls_startup);
+        add_number(line, "captures", exit->captures);
+        add_number(line, "captures_signal", exit->captures_signal);
+        add_number(line, "candidates_dropped", exit->candidates_dropped);
+        add_number(line, "iterations_lost", exit->iterations_lost);
+        add_number(line, "loops_unwatched", exit->loops_unwatched);
+        add_number(line, "bytes_dropped", exit->bytes_dropped);
+        add_number(line, "watchdog_cpu_ns", exit->watchdog_cpu_ns);
+        add_number(line, "wakeups", exit->wakeups);
+        add_number(line, "latest_ns", exit->latest_ns);
+        write_lost(line, sum_of(exit->losses, exit->losses_count), exit->losses, exit->losses_count);
+}
+
+static void write_common(struct text *line, const struct record *record)
+{
+        add_number(line, "v", RECORD_VERSION);
+        add_string(line, "type", record_type_name(record->type));
+        add_time(line, "time", record->time_ns);
+        add_string(line, "host", record->host);
+        add_signed(line, "pid", record->pid);
+        add_string(line, "run", record->run);
+        add_string(line, "program", record->program);
+}
+
+static void write_body(struct text *line, const struct record *record)
+{
+        switch (record->type) {
+        case RECORD_PROCESS:
+                write_process(line, &record->process);
+                break;
+        case RECORD_STALL_BEGIN:
+        case RECORD_STALL:
+                write_stall(line, &record->stall);
+                break;
+        case RECORD_LOOP:
+                write_loop(line, &record->loop);
+                break;
+        case RECORD_EXIT:
+                write_exit(line, &record->exit);
+                break;
+        }
+}
+
+int record_write_json(struct text *text, const struct record *record)
+{
+        if (text->cut || text->capacity <= text->length)
+                return -EMSGSIZE;
+        struct text line = behind(text);
+        if (line.capacity > LIMIT_LINE_BYTES + 1)
+                line.capacity = LIMIT_LINE_BYTES + 1;
+        text_char(&line, '{');
+        write_common(&line, record);
+        write_body(&line, record);
+        text_string(&line, "}\n");
+        if (line.cut) {
+                text->bytes[text->length] = '\0'; /* as it was before */
+                return -EMSGSIZE;
+        }
+        text->length += line.length;
+        return 0;
+}

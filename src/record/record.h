@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * record.h - one record, as a value
+ *
+ * The only thing that agent and reader share: the agent fills one and writes it as a line of JSON, the reader parses a
+ * line into one, and both render it as text. All strings are UTF-8, NUL-terminated and borrowed: who fills a record
+ * keeps them alive while it is used. NULL and 0 mean "not known" unless a field says otherwise. docs/records.md
+ * describes every field for people; this file and that page change together.
+ *
+ * Context: watchdog, reader
+ */
+#ifndef LOOPDOG_RECORD_RECORD_H
+#define LOOPDOG_RECORD_RECORD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/text.h"
+
+#define RECORD_VERSION 1
+
+enum record_type {
+        RECORD_PROCESS,
+        RECORD_STALL_BEGIN,
+        RECORD_STALL,
+        RECORD_LOOP,
+        RECORD_EXIT,
+};
+
+enum record_lang {
+        RECORD_NATIVE,
+        RECORD_PYTHON,
+        RECORD_JAVASCRIPT,
+        RECORD_JIT,
+};
+
+enum record_cause {
+        RECORD_UNKNOWN,
+        RECORD_CPU,
+        RECORD_BLOCKED,
+        RECORD_LOCK,
+        RECORD_GIL,
+        RECORD_PAGE_FAULT,
+        RECORD_STARVED,
+        RECORD_SUSPENDED,
+};
+
+/* Names as they stand in the JSON, "?" for a value out of range; and back, -1 for an unknown name. */
+const char *record_type_name(enum record_type type);
+const char *record_lang_name(enum record_lang lang);
+const char *record_cause_name(enum record_cause cause);
+int record_type_from_name(const char *name);
+int record_lang_from_name(const char *name);
+int record_cause_from_name(const char *name);
+
+/* Whose code a frame is: decides what is folded in text and who can be the culprit. Not written to the file: it
+ * follows from the other fields (record_frame_owner). */
+enum record_owner {
+        RECORD_OWN,     /* the user's own code */
+        RECORD_LIBRARY, /* a system library */
+        RECORD_RUNTIME, /* an interpreter or virtual machine */
+        RECORD_LOOPLIB, /* an event-loop library or framework */
+        RECORD_WATCHER, /* loopdog itself */
+};
+
+struct record_frame {
+        enum record_lang lang;
+        bool inlined;         /* reader only: was inlined into the frame that follows */
+        bool caller;          /* the address is a return address: symbols are looked up at offset - 1 */
+        const char *function; /* plain name; the reader demangles it */
+        const char *file;     /* script frames, and native ones after symbolizing */
+        uint32_t line;
+        const char *module;   /* native: path of the mapped object; "[vdso]" */
+        const char *build_id; /* native: lower-case hexadecimal */
+        uint64_t offset;      /* native: offset in the module's file; an address where there is no module */
+};
+
+struct record_stack {
+        uint32_t count;     /* samples with this stack */
+        uint64_t first_ns;  /* of its first and last sample, from the stall's begin */
+        uint64_t last_ns;
+        char state;         /* of the thread at its last sample, as in /proc/PID/stat: R S D T ... ; 0 unknown */
+        bool complete;      /* reaches main or the thread's start */
+        bool truncated;     /* the copy of the stack was cut */
+        const char *missing; /* why there are no frames, in words; NULL where there are */
+        const struct record_frame *frames; /* innermost first */
+        size_t frames_count;
+};
+
+/* Why samples of a stall have no stack, and how often. */
+struct record_loss {
+        const char *reason;
+        uint32_t count;
+};
+
+struct record_detail {
+        const char *call;    /* blocked: name of the system call */
+        const char *reason;  /* unknown: why */
+        uint32_t cpu_percent; /* share of the duration on the CPU; valid with `cpu_known` */
+        bool cpu_known;
+};
+
+struct record_stall {       /* types stall-begin and stall */
+        uint64_t id;        /* counts from 1 in each process; with `run` it names the stall for ever: RUN-ID */
+        uint64_t begin_ns;  /* CLOCK_REALTIME, ns since 1970 */
+        int32_t tid;
+        const char *thread; /* its name */
+        const char *loop;   /* "epoll:5", "poll", "select", or a name given by the API */
+        uint64_t threshold_ns;
+        uint64_t duration_ns; /* stall-begin: so far */
+        uint64_t cpu_ns;
+        uint64_t late_ns;   /* how much later than at the threshold the watchdog came */
+        uint32_t yields;
+        const char *phase;  /* "startup" or NULL */
+        const char *end;    /* how it ended: NULL by the next wait, "exit" with the process, "thread" with its thread,
+                             * "left" when the loop was left */
+        enum record_cause cause;
+        struct record_detail detail;
+        uint64_t signature; /* 0: none; written as 16 hexadecimal digits */
+        uint64_t repeats;   /* how often this signature was seen before in this process */
+        bool stacks_omitted; /* a repeat: the stacks stand in an earlier record of the same signature */
+        const struct record_frame *culprit; /* NULL: none */
+        const struct record_stack *stacks;
+        size_t stacks_count;
+        uint32_t stacks_dropped; /* distinct stacks that did not fit */
+        uint32_t samples;        /* taken, with or without a stack */
+        const struct record_loss *losses;
+        size_t losses_count;
+        uint32_t samples_lost;   /* sum of losses */
+};
+
+struct record_process {     /* type process, the first line of a file */
+        const char *command; /* argv[0] */
+        const char *executable;
+        const char *agent_version;
+        int32_t ppid;
+        uint64_t threshold_ns;
+        uint64_t interval_ns;
+        const char *clock;  /* "tsc" or "clock_gettime" */
+        uint64_t begin_ns;  /* CLOCK_REALTIME of the first own wait */
+        const char *const *notices; /* what was wrong with the settings or is switched off, one line each */
+        size_t notices_count;
+};
+
+struct record_bucket {
+        uint64_t from_ns; /* lower bound, inclusive */
+        uint32_t count;
+};
+
+struct record_loop {        /* type loop: totals since the loop began */
+        int32_t tid;
+        const char *thread;
+        const char *loop;
+        uint64_t iterations;
+        uint64_t busy_ns;
+        uint64_t idle_ns;
+        uint64_t outside_ns; /* after the loop was left */
+        uint64_t stalls;
+        uint64_t stall_ns;
+        uint64_t longest_ns;
+        const struct record_bucket *buckets; /* busy time of iterations, buckets that are not empty, ascending */
+        size_t buckets_count;
+};
+
+struct record_exit {        /* type exit, the last line: the agent's own account */
+        const char *reason; /* "exit", "exec", "fork" (the watchdog was stopped for good) */
+        uint64_t loops;
+        uint64_t stalls;
+        uint64_t stalls_startup;
+        uint64_t captures;
+        uint64_t captures_signal; /* of them, by signal */
+        const struct record_loss *losses;
+        size_t losses_count;
+        uint64_t candidates_dropped;
+        uint64_t iterations_lost; /* long iterations that did not fit the ring */
+        uint64_t loops_unwatched; /* beyond LIMIT_SLOTS */
+        uint64_t bytes_dropped;   /* of output that could not be written */
+        uint64_t watchdog_cpu_ns;
+        uint64_t wakeups;
+        uint64_t latest_ns;       /* the watchdog's worst lateness */
+};
+
+struct record {
+        int version;
+        enum record_type type;
+        uint64_t time_ns; /* CLOCK_REALTIME when it was written */
+        const char *host;
+        int32_t pid;
+        const char *run;  /* 16 hexadecimal digits */
+        const char *program; /* short name of the process, for people; written in every line */
+        union {
+                struct record_process process;
+                struct record_stall stall; /* stall-begin and stall */
+                struct record_loop loop;
+                struct record_exit exit;
+        };
+};
+
+/* Whose code this is, by module, file and function: a table of system libraries, runtimes and loop libraries
+ * (record/owner.c). `own_prefixes` is LOOPDOG_OWN: path prefixes separated by ':' that are the user's own; may be
+ * NULL. */
+enum record_owner record_frame_owner(const struct record_frame *frame, const char *own_prefixes);
+
+/* Index of the frame to blame: the innermost of the user's own code, else the innermost that has a name or a module and
+ * is not libc's, the loader's, the vdso's or loopdog's, else 0; -1 for no frames. */
+int record_find_culprit(const struct record_frame *frames, size_t count, const char *own_prefixes);
+
+/* Append the record as one line of JSON with '\n'. Where the line would exceed LIMIT_LINE_BYTES or the text's
+ * capacity, the rarest stacks are left out and counted in stacks_dropped, that of the culprit last. Returns 0, or
+ * -EMSGSIZE where not even the scalars fit: then nothing was appended. */
+int record_write_json(struct text *text, const struct record *record);
+
+/* How text is rendered for people. */
+struct record_style {
+        bool colour;
+        unsigned columns;   /* width of the terminal; 0: unlimited */
+        bool all_frames;    /* do not fold */
+        const char *own_prefixes;
+        /* The text of a source line without indentation, or NULL; the agent passes NULL here. The string is valid until
+         * the next call. */
+        const char *(*source_line)(void *context, const char *file, uint32_t line);
+        void *source_context;
+};
+
+/* One line of advice for this stall, or NULL where nothing is known that is surely right (record/hints.c). */
+const char *record_hint(const struct record_stall *stall);
+
+/* Append a stall-begin or stall record in the shape of design.md "Text, for people". Other types: nothing. All strings
+ * are made safe for a terminal. */
+void record_write_text(struct text *text, const struct record *record, const struct record_style *style);
+
+#endif

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * sink.c - where records go: a file of JSON Lines, or stderr as text
+ *
+ * The file is written line by line with one write() each, so that a reader never sees two lines mixed, even where two
+ * processes share a path. It is looked at before each line: one that was removed or rotated is opened anew. stderr
+ * belongs to the host: it is never made to block us or changed, and it is left alone when it is not what it was at the
+ * start.
+ *
+ * Context: watchdog, but sink_setup() in the constructor and sink_keep() on a thread of the host
+ */
+#include "record/sink.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/notice.h"
+#include "base/proc.h"
+#include "base/text.h"
+
+#define DESCRIPTOR_FLOOR 900
+
+static struct {
+        const char *output;
+        uint64_t limit_bytes;
+        int fd;             /* of the file, -1 */
+        bool kept;          /* opened before the rights went: it can't be opened again */
+        char path[LIMIT_PATH];
+        dev_t device;       /* of the open file */
+        ino_t inode;
+        uint64_t written;
+        uint64_t dropped;
+        bool torn;          /* the last line was cut by a full disk: the next one begins on a line of its own */
+        bool stderr_known;
+        dev_t stderr_device;
+        ino_t stderr_inode;
+        dev_t stderr_special;
+        mode_t stderr_mode;
+} sink = { .fd = -1 };
+
+void sink_setup(const char *output, uint64_t limit_bytes)
+{
+        struct stat status;
+        sink.output = output;
+        sink.limit_bytes = limit_bytes;
+        if (fstat(STDERR_FILENO, &status) != 0)
+                return;
+        sink.stderr_known = true;
+        sink.stderr_device = status.st_dev;
+        sink.stderr_inode = status.st_ino;
+        sink.stderr_special = status.st_rdev;
+        sink.stderr_mode = status.st_mode;
+}
+
+bool sink_is_file(void)
+{
+        return sink.output != NULL;
+}
+
+uint64_t sink_bytes_dropped(void)
+{
+        return sink.dropped;
+}
+
+int sink_descriptor(void)
+{
+        return sink.fd;
+}
+
+/* ---- the file ---- */
+
+/* A name of the process that is safe in a file name. */
+static void append_program(struct text *path)
+{
+        char name[64] = "";
+        ssize_t n = proc_read("self/comm", name, sizeof name);
+        for (ssize_t i = 0; i < n && name[i] != '\n'; i++) {
+                bool plain = (name[i] >= 'a' && name[i] <= 'z') || (name[i] >= 'A' && name[i] <= 'Z') ||
+                             (name[i] >= '0' && name[i] <= '9') || strchr("-_.+", name[i]) != NULL;
+                text_char(path, plain ? name[i] : '_');
+        }
+}
+
+/* %p pid, %n name, %t start time, %% itself; anything else stays as it is. */
+static void expand(struct text *path, const char *pattern)
+{
+        for (; *pattern != '\0'; pattern++) {
+                char next = *pattern == '%' ? pattern[1] : '\0';
+                if (next == 'p')
+                        text_signed(path, getpid());
+                else if (next == 'n')
+                        append_program(path);
+                else if (next == 't')
+                        text_unsigned(path, clock_realtime_ns() / 1000000000);
+                else if (next == '%')
+                        text_char(path, '%');
+                else {
+                        text_char(path, *pattern);
+                        continue;
+                }
+                pattern++;
+        }
+}
+
+static int make_path(void)
+{
+        struct text path = TEXT_IN(sink.path);
+        struct stat status;
+        expand(&path, sink.output);
+        bool folder = path.length > 0 && sink.path[path.length - 1] == '/';
+        if (folder || (stat(sink.path, &status) == 0 && S_ISDIR(status.st_mode))) {
+                text_string(&path, folder ? "loopdog." : "/loopdog.");
+                append_program(&path);
+                text_format(&path, ".%d.jsonl", (int)getpid());
+        }
+        return path.cut ? -ENAMETOOLONG : 0;
+}
+
+/* Out of the way of programs that expect the lowest free number. */
+static int move_up(int fd)
+{
+        int high = fcntl(fd, F_DUPFD_CLOEXEC, DESCRIPTOR_FLOOR);
+        if (high < 0)
+                return fd;
+        close(fd);
+        return high;
+}
+
+static int open_file(void)
+{
+        int error = sink.path[0] == '\0' ? make_path() : 0;
+        if (error != 0)
+                return error;
+        /* O_NONBLOCK: a FIFO without a reader must not hold us up. */
+        int fd = open(sink.path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
+        if (fd < 0)
+                return -errno;
+        struct stat status;
+        if (fstat(fd, &status) != 0) {
+                close(fd);
+                return -EIO;
+        }
+        sink.fd = move_up(fd);
+        sink.device = status.st_dev;
+        sink.inode = status.st_ino;
+        sink.written = 0;
+        return 0;
+}
+
+/* Removed or rotated since it was opened? */
+static bool file_is_gone(void)
+{
+        struct stat status;
+        if (sink.kept) /* its name may be out of our reach now */
+                return false;
+        return stat(sink.path, &status) != 0 || status.st_dev != sink.device || status.st_ino != sink.inode;
+}
+
+static void say_cannot_open(int error)
+{
+        static bool said;
+        if (said)
+                return;
+        said = true;
+        char bytes[LIMIT_NOTICE_BYTES];
+        struct text line = TEXT_IN(bytes);
+        text_string(&line, "loopdog: cannot write ");
+        text_printable(&line, sink.path[0] != '\0' ? sink.path : sink.output);
+        text_format(&line, " (error %d); stalls are counted, not recorded\n", -error);
+        sink_text(bytes, line.length);
+}
+
+static int make_ready(bool *fresh)
+{
+        *fresh = false;
+        if (sink.fd >= 0 && !file_is_gone())
+                return 0;
+        if (sink.fd >= 0) {
+                close(sink.fd);
+                sink.fd = -1;
+                notice("%s was removed or rotated: opened anew", sink.path);
+        }
+        int error = open_file();
+        if (error != 0) {
+                say_cannot_open(error);
+                return error;
+        }
+        *fresh = true;
+        return -EAGAIN;
+}
+
+static int write_line(const char *line, size_t length)
+{
+        if (sink.torn && write(sink.fd, "\n", 1) == 1)
+                sink.torn = false;
+        ssize_t n = write(sink.fd, line, length);
+        if (n == (ssize_t)length) {
+                sink.written += length;
+                return 0;
+        }
+        int error = n < 0 ? -errno : -ENOSPC;
+        sink.torn |= n > 0;
+        notice("%s: a record could not be written (error %d); stalls are counted", sink.path, -error);
+        return error;
+}
+
+int sink_line(const char *line, size_t length, bool *fresh)
+{
+        int error = make_ready(fresh);
+        if (*fresh)
+                return -EAGAIN;
+        if (error == 0 && sink.written + length > sink.limit_bytes) {
+                notice("%s has reached LOOPDOG_LIMIT: stalls are counted, not recorded", sink.path);
+                error = -EFBIG;
+        }
+        if (error == 0)
+                error = write_line(line, length);
+        if (error != 0)
+                sink.dropped += length;
+        return error;
+}
+
+void sink_keep(void)
+{
+        int saved_errno = errno;
+        int cancel_state;
+        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+        if (sink.output != NULL && sink.fd < 0)
+                sink.kept = open_file() == 0;
+        pthread_setcancelstate(cancel_state, NULL);
+        errno = saved_errno;
+}
+
+/* ---- stderr ---- */
+
+static bool stderr_is_the_same(void)
+{
+        struct stat status;
+        char path[64];
+        struct text text = TEXT_IN(path);
+        /* By name, because the watchdog's own table does not hold the host's descriptors. */
+        text_format(&text, "/proc/%d/fd/2", (int)getpid());
+        if (!sink.stderr_known || stat(path, &status) != 0)
+                return false;
+        bool null = S_ISCHR(status.st_mode) && status.st_rdev == makedev(1, 3);
+        return !null && status.st_dev == sink.stderr_device && status.st_ino == sink.stderr_inode &&
+               status.st_rdev == sink.stderr_special;
+}
+
+/* The host's own open file, from its descriptor table. */
+static int borrow_stderr(void)
+{
+        int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+        if (pidfd < 0)
+                return -errno;
+        int fd = (int)syscall(SYS_pidfd_getfd, pidfd, STDERR_FILENO, 0);
+        int error = errno;
+        close(pidfd);
+        return fd < 0 ? -error : fd;
+}
+
+/* An open file of our own, so that O_NONBLOCK is not set on the host's. */
+static int reopen_stderr(void)
+{
+        char path[64];
+        struct text name = TEXT_IN(path);
+        text_format(&name, "/proc/%d/fd/2", (int)getpid());
+        int fd = open(path, O_WRONLY | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+        return fd < 0 ? -errno : fd;
+}
+
+/* A pipe or terminal is reopened. A socket can't be, but can be sent to without blocking. A plain file must be written
+ * to at the host's own position: after `server 2>file` the host does not append, and would write over what we do. */
+static size_t write_text(const char *text, size_t length)
+{
+        bool shared = S_ISREG(sink.stderr_mode) || S_ISSOCK(sink.stderr_mode);
+        int fd = shared ? borrow_stderr() : reopen_stderr();
+        if (fd < 0 && S_ISREG(sink.stderr_mode))
+                fd = reopen_stderr(); /* an old kernel: better overwritten than nothing */
+        if (fd < 0)
+                return 0;
+        ssize_t n = S_ISSOCK(sink.stderr_mode) ? send(fd, text, length, MSG_DONTWAIT | MSG_NOSIGNAL)
+                                               : write(fd, text, length);
+        close(fd);
+        return n > 0 ? (size_t)n : 0;
+}
+
+void sink_text(const char *text, size_t length)
+{
+        if (!stderr_is_the_same())
+                return;
+        sink.dropped += length - write_text(text, length);
+}
+
+/* ---- the end ---- */
+
+void sink_close(void)
+{
+        if (sink.fd >= 0 && !sink.kept) {
+                close(sink.fd);
+                sink.fd = -1;
+        }
+}
+
+void sink_after_fork(void)
+{
+        /* A kept file serves the child too: every line names its process. */
+        if (!sink.kept)
+                sink.fd = -1;
+        if (!sink.kept)
+                sink.path[0] = '\0';
+        sink.dropped = 0;
+        sink.written = 0;
+        sink.torn = false;
+}

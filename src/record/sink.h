@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * sink.h - where records go: a file of JSON Lines, or stderr as text
+ *
+ * Context: watchdog, but sink_setup() in the constructor and sink_keep() on a thread of the host
+ */
+#ifndef LOOPDOG_RECORD_SINK_H
+#define LOOPDOG_RECORD_SINK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* `output` as in LOOPDOG_OUTPUT (kept), NULL for stderr. Remembers what stderr is now. */
+void sink_setup(const char *output, uint64_t limit_bytes);
+
+/* Is the output a file? */
+bool sink_is_file(void);
+
+/* Open the output now, because it can't be opened later. Keeps errno. */
+void sink_keep(void);
+
+/* Write one whole line to the file with a single write(). `fresh` is set where the file has just been opened (at first,
+ * or again after it was removed or rotated): then nothing was written, and the caller writes the process record and
+ * this line again. 0; -EAGAIN with *fresh; -EFBIG beyond the limit; another -errno. Lost bytes are counted. */
+int sink_line(const char *line, size_t length, bool *fresh);
+
+/* Write text to stderr, as far as it takes it at once. Lost bytes are counted. */
+void sink_text(const char *text, size_t length);
+
+uint64_t sink_bytes_dropped(void);
+
+/* The open file's descriptor, or -1. */
+int sink_descriptor(void);
+
+/* The descriptors of the watchdog's own table end with it. */
+void sink_close(void);
+void sink_after_fork(void);
+
+#endif

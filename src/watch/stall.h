@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * stall.h - an iteration that takes too long, as the watchdog follows it
+ *
+ * Context: watchdog
+ */
+#ifndef LOOPDOG_WATCH_STALL_H
+#define LOOPDOG_WATCH_STALL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct slot;
+
+enum stall_end {
+        STALL_OPEN,
+        STALL_WAITED,  /* by the next own wait */
+        STALL_LEFT,    /* it was no stall: the thread had left the loop */
+        STALL_THREAD,  /* the thread ended */
+        STALL_EXIT,    /* the process ended, or became another program */
+};
+
+struct stall {
+        struct slot *slot;
+        uint32_t place;        /* index in the table of open stalls, below LIMIT_STALLS */
+        uint64_t mark;         /* the iteration's name */
+        uint64_t begin_ns;     /* clock_now_ns() */
+        uint64_t end_ns;       /* valid once ended */
+        uint64_t id;           /* 0 until detected */
+        uint64_t next_sample_ns;
+        uint64_t late_ns;      /* detection after the threshold */
+        uint32_t samples;
+        uint32_t samples_detected; /* of them, after the detection */
+        uint32_t yields;
+        enum stall_end end;
+        bool looked;           /* the sample before the threshold was taken */
+        bool detected;
+        bool announced;        /* the stall-begin record was written */
+        bool startup;
+        bool reminded;         /* said as text that it still goes on */
+};
+
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * watchdog.h - the thread that watches the loops
+ *
+ * It knows slots, stalls and the time. What is to be done with a stall (capture, unwind, explain, record) it asks of
+ * the functions that agent.c gives it.
+ *
+ * Context: each function says which
+ */
+#ifndef LOOPDOG_WATCH_WATCHDOG_H
+#define LOOPDOG_WATCH_WATCHDOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "loop/loop.h"
+#include "watch/policy.h"
+#include "watch/stall.h"
+
+/* What a sample told about the loop itself. */
+enum watch_finding {
+        WATCH_GOES_ON, /* the iteration goes on */
+        WATCH_ENDED,   /* it ended meanwhile */
+        WATCH_LEFT,    /* the thread has left the loop, or rests as an executor's thread does: no stall */
+        WATCH_GONE,    /* the thread does not exist any more */
+};
+
+struct watch_calls {
+        void (*begin)(void);                      /* in the new thread, before anything else */
+        void (*loop_begins)(struct slot *slot);   /* a slot is seen for the first time (candidates too) */
+        void (*loop_confirmed)(struct slot *slot);
+        void (*loop_ends)(struct slot *slot);     /* its thread has ended: last call for it */
+        enum watch_finding (*sample)(struct stall *stall, bool may_signal);
+        void (*stall_detected)(struct stall *stall);
+        void (*stall_goes_on)(struct stall *stall);
+        void (*stall_ended)(struct stall *stall); /* detected or not: frees what belongs to its place */
+        void (*tick)(uint64_t now_ns);            /* at each wake-up, when the loops have been looked at */
+        void (*end)(bool for_good);               /* in the thread, before it ends */
+};
+
+struct watch_totals {
+        uint64_t wakeups;
+        uint64_t latest_ns;
+        uint64_t stalls;
+        uint64_t stalls_startup;
+        uint64_t iterations_lost;
+        uint64_t stalls_crowded; /* recorded without stacks: LIMIT_STALLS were open */
+};
+
+/* Start the thread. app thread. 0; -EALREADY where it runs or is being started; -errno. */
+int watchdog_start(const struct watch_calls *calls, const struct policy_limits *limits, uint64_t grace_ns);
+
+/* End it and wait for that, at most `patience_ns`. `for_good`: the process ends or becomes another program, so open
+ * stalls are closed and written; otherwise (fork) they stay open. 0, -ESRCH where it does not run, -ETIMEDOUT.
+ * app thread; keeps errno. */
+int watchdog_stop(bool for_good, uint64_t patience_ns);
+
+void watchdog_wake(void);
+
+const struct watch_totals *watch_totals(void);
+int watchdog_tid(void);
+
+void watchdog_after_fork(void);
+
+#endif
