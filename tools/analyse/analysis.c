@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * analysis.c - what the records of many processes add up to
+ *
+ * Context: reader
+ */
+#include "analyse/analysis.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "alloc.h"
+#include "read/parse.h"
+
+static struct kept keep(const char *line, size_t length)
+{
+        return (struct kept){ .line = alloc_bytes(line, length), .length = length };
+}
+
+/* ---------------------------------------------------------------------------------------------- processes and loops */
+
+static struct analysed_process *find_process(struct analysis *analysis, const struct record *record)
+{
+        void **at = map_at_string(&analysis->processes, record->run);
+        struct analysed_process *process = *at;
+        if (!process) {
+                process = *at = alloc_zeroed(1, sizeof(*process));
+                process->run = alloc_string(record->run);
+                process->host = alloc_string(record->host ? record->host : "");
+                process->program = alloc_string(record->program ? record->program : "?");
+                process->pid = record->pid;
+                process->first_ns = process->last_ns = record->time_ns;
+        }
+        if (record->time_ns < process->first_ns)
+                process->first_ns = record->time_ns;
+        if (record->time_ns > process->last_ns)
+                process->last_ns = record->time_ns;
+        return process;
+}
+
+static struct analysed_loop *find_loop(struct analysis *analysis, struct analysed_process *process, int32_t tid,
+                                       const char *name, const char *thread)
+{
+        char *key = alloc_format("%s\n%d\n%s", process->run, tid, name ? name : "");
+        void **at = map_at_string(&analysis->loops, key);
+        struct analysed_loop *loop = *at;
+        free(key);
+        if (!loop) {
+                loop = *at = alloc_zeroed(1, sizeof(*loop));
+                loop->process = process;
+                loop->name = alloc_string(name ? name : "?");
+                loop->thread = alloc_string(thread ? thread : "");
+                loop->tid = tid;
+        }
+        return loop;
+}
+
+static void add_process(struct analysis *analysis, struct analysed_process *process, const struct record *record)
+{
+        const struct record_process *line = &record->process;
+        for (size_t i = 0; i < line->notices_count; i++)
+                map_at_string(&analysis->notices, line->notices[i]);
+        process->threshold_ns = line->threshold_ns;
+        if (!process->executable && line->executable)
+                process->executable = alloc_string(line->executable);
+        if (!process->agent_version && line->agent_version)
+                process->agent_version = alloc_string(line->agent_version);
+        if (line->begin_ns && line->begin_ns < process->first_ns)
+                process->first_ns = line->begin_ns;
+}
+
+/* Totals since the loop began: the line that says most is the latest. */
+static void add_loop(struct analysis *analysis, struct analysed_process *process, const struct record *record)
+{
+        const struct record_loop *line = &record->loop;
+        struct analysed_loop *loop = find_loop(analysis, process, line->tid, line->loop, line->thread);
+        if (loop->counted && line->iterations < loop->iterations)
+                return;
+        loop->counted = true;
+        loop->iterations = line->iterations;
+        loop->busy_ns = line->busy_ns;
+        loop->idle_ns = line->idle_ns;
+        loop->outside_ns = line->outside_ns;
+        process->stalls_counted += line->stalls - loop->stalls_counted;
+        loop->stalls_counted = line->stalls;
+}
+
+static void add_exit(struct analysis *analysis, struct analysed_process *process, const struct record *record)
+{
+        const struct record_exit *line = &record->exit;
+        if (process->exited)
+                return; /* the same file twice */
+        process->exited = true;
+        process->exit = *line;
+        process->exit.reason = NULL;
+        process->exit.losses = NULL;
+        for (size_t i = 0; i < line->losses_count; i++) {
+                void **at = map_at_string(&analysis->losses, line->losses[i].reason);
+                struct analysed_loss *loss = *at;
+                if (!loss) {
+                        loss = *at = alloc_zeroed(1, sizeof(*loss));
+                        loss->reason = alloc_string(line->losses[i].reason);
+                }
+                loss->count += line->losses[i].count;
+        }
+}
+
+/* ------------------------------------------------------------------------------------------------------------- stalls */
+
+static bool has_frames(const struct record_stall *stall)
+{
+        for (size_t i = 0; i < stall->stacks_count; i++)
+                if (stall->stacks[i].frames_count > 0)
+                        return true;
+        return false;
+}
+
+static const char *missing_reason(const struct record_stall *stall)
+{
+        for (size_t i = 0; i < stall->stacks_count; i++)
+                if (stall->stacks[i].missing)
+                        return stall->stacks[i].missing;
+        return stall->losses_count > 0 ? stall->losses[0].reason : "";
+}
+
+static char *stack_key(const struct record_stall *stall)
+{
+        const struct record_frame *culprit = stall->culprit;
+        if (stall->signature)
+                return alloc_format("%016llx", (unsigned long long)stall->signature);
+        return alloc_format("%s\n%s\n%s\n%s", record_cause_name(stall->cause), missing_reason(stall),
+                            culprit && culprit->function ? culprit->function : "",
+                            culprit && culprit->file ? culprit->file : "");
+}
+
+static struct analysed_stack *find_stack(struct analysis *analysis, const struct record_stall *stall, const char *line,
+                                         size_t length)
+{
+        char *key = stack_key(stall);
+        void **at = map_at_string(&analysis->stacks, key);
+        struct analysed_stack *stack = *at;
+        if (!stack) {
+                stack = *at = alloc_zeroed(1, sizeof(*stack));
+                stack->key = key;
+        } else {
+                free(key);
+        }
+        bool framed = has_frames(stall);
+        bool better = framed != stack->example_framed ? framed : stall->duration_ns > stack->example_ns;
+        if (!stack->example.line || better) {
+                free(stack->example.line);
+                stack->example = keep(line, length);
+                stack->example_ns = stall->duration_ns;
+                stack->example_framed = framed;
+        }
+        return stack;
+}
+
+static const char *call_of(const struct record_stall *stall)
+{
+        return stall->cause == RECORD_UNKNOWN ? stall->detail.reason : stall->detail.call;
+}
+
+static struct analysed_unit *find_unit(struct analysis *analysis, struct analysed_stack *stack,
+                                       struct analysed_loop *loop, const struct record_stall *stall)
+{
+        const char *call = call_of(stall);
+        bool startup = stall->phase && strcmp(stall->phase, "startup") == 0;
+        char *key = alloc_format("%s\n%p\n%d\n%s\n%d", stack->key, (void *)loop, (int)stall->cause, call ? call : "",
+                                 startup);
+        void **at = map_at_string(&analysis->units, key);
+        struct analysed_unit *unit = *at;
+        free(key);
+        if (!unit) {
+                unit = *at = alloc_zeroed(1, sizeof(*unit));
+                unit->stack = stack;
+                unit->loop = loop;
+                unit->cause = stall->cause;
+                unit->call = alloc_string(call);
+                unit->startup = startup;
+        }
+        return unit;
+}
+
+static void count_stall(struct analysis *analysis, struct analysed_process *process, const struct record *record,
+                        const char *line, size_t length, bool ended)
+{
+        const struct record_stall *stall = &record->stall;
+        process->stalls++;
+        if (stall->duration_ns < analysis->min_ns || stall->begin_ns + stall->duration_ns < analysis->since_ns) {
+                analysis->left_out++;
+                return;
+        }
+        struct analysed_loop *loop = find_loop(analysis, process, stall->tid, stall->loop, stall->thread);
+        struct analysed_stack *stack = find_stack(analysis, stall, line, length);
+        struct analysed_unit *unit = find_unit(analysis, stack, loop, stall);
+        spread_add(&unit->stalls, stall->duration_ns);
+        unit->never_ended += !ended;
+        analysis->never_ended += !ended;
+        spread_add(unit->startup ? &analysis->startup : &analysis->stalls, stall->duration_ns);
+        if (!unit->startup)
+                spread_add(&loop->stalls, stall->duration_ns);
+}
+
+static void remove_open(struct analysed_process *process, uint64_t id)
+{
+        for (size_t i = 0; i < process->open_count; i++) {
+                if (process->open[i].id != id)
+                        continue;
+                free(process->open[i].begin.line);
+                process->open[i] = process->open[--process->open_count];
+                return;
+        }
+}
+
+static bool is_open(const struct analysed_process *process, uint64_t id)
+{
+        for (size_t i = 0; i < process->open_count; i++)
+                if (process->open[i].id == id)
+                        return true;
+        return false;
+}
+
+static void add_begin(struct analysed_process *process, uint64_t id, const char *line, size_t length)
+{
+        if (idset_has(&process->ended, id) || is_open(process, id))
+                return;
+        process->open = alloc_resize(process->open, process->open_count + 1, sizeof(*process->open));
+        process->open[process->open_count++] = (struct analysed_open){ .id = id, .begin = keep(line, length) };
+}
+
+static void add_stall(struct analysis *analysis, struct analysed_process *process, const struct record *record,
+                      const char *line, size_t length)
+{
+        if (!idset_add(&process->ended, record->stall.id))
+                return;
+        remove_open(process, record->stall.id);
+        count_stall(analysis, process, record, line, length, true);
+}
+
+void analysis_add(struct analysis *analysis, const struct record *record, const char *line, size_t length)
+{
+        struct analysed_process *process = find_process(analysis, record);
+        switch (record->type) {
+        case RECORD_PROCESS:
+                add_process(analysis, process, record);
+                break;
+        case RECORD_STALL_BEGIN:
+                add_begin(process, record->stall.id, line, length);
+                break;
+        case RECORD_STALL:
+                add_stall(analysis, process, record, line, length);
+                break;
+        case RECORD_LOOP:
+                add_loop(analysis, process, record);
+                break;
+        case RECORD_EXIT:
+                add_exit(analysis, process, record);
+                break;
+        }
+}
+
+/* The last that is known of it: at least until the process's last line it went on. */
+static void finish_open(struct analysis *analysis, struct analysed_process *process, const struct analysed_open *open)
+{
+        struct parsed parsed;
+        char why[128];
+        if (parse_record(&parsed, open->begin.line, open->begin.length, why, sizeof(why)) != 0)
+                return; /* it was parsed when it came */
+        struct record_stall *stall = &parsed.record.stall;
+        if (stall->begin_ns + stall->duration_ns < process->last_ns)
+                stall->duration_ns = process->last_ns - stall->begin_ns;
+        count_stall(analysis, process, &parsed.record, open->begin.line, open->begin.length, false);
+        parsed_free(&parsed);
+}
+
+void analysis_finish(struct analysis *analysis)
+{
+        for (size_t i = 0; i < analysis->processes.count && !analysis->finished; i++) {
+                struct analysed_process *process = analysis->processes.entries[i].value;
+                for (size_t j = 0; j < process->open_count; j++)
+                        finish_open(analysis, process, &process->open[j]);
+        }
+        analysis->finished = true;
+}
+
+/* -------------------------------------------------------------------------------------------------------------- freeing */
+
+static void free_process(void *pointer)
+{
+        struct analysed_process *process = pointer;
+        for (size_t i = 0; i < process->open_count; i++)
+                free(process->open[i].begin.line);
+        free(process->open);
+        idset_free(&process->ended);
+        free(process->run);
+        free(process->host);
+        free(process->program);
+        free(process->executable);
+        free(process->agent_version);
+        free(process);
+}
+
+static void free_loop(void *pointer)
+{
+        struct analysed_loop *loop = pointer;
+        spread_free(&loop->stalls);
+        free(loop->name);
+        free(loop->thread);
+        free(loop);
+}
+
+static void free_stack(void *pointer)
+{
+        struct analysed_stack *stack = pointer;
+        free(stack->key);
+        free(stack->example.line);
+        free(stack);
+}
+
+static void free_unit(void *pointer)
+{
+        struct analysed_unit *unit = pointer;
+        spread_free(&unit->stalls);
+        free(unit->call);
+        free(unit);
+}
+
+static void free_loss(void *pointer)
+{
+        struct analysed_loss *loss = pointer;
+        free(loss->reason);
+        free(loss);
+}
+
+void analysis_free(struct analysis *analysis)
+{
+        map_free(&analysis->units, free_unit);
+        map_free(&analysis->stacks, free_stack);
+        map_free(&analysis->loops, free_loop);
+        map_free(&analysis->processes, free_process);
+        map_free(&analysis->losses, free_loss);
+        map_free(&analysis->notices, NULL);
+        spread_free(&analysis->stalls);
+        spread_free(&analysis->startup);
+        *analysis = (struct analysis){ 0 };
+}

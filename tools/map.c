@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * map.c - from a key of bytes to a pointer
+ *
+ * Context: reader
+ */
+#include "map.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "alloc.h"
+
+static uint64_t hash_bytes(const char *key, size_t length)
+{
+        uint64_t hash = 0xcbf29ce484222325u;
+        for (size_t i = 0; i < length; i++)
+                hash = (hash ^ (unsigned char)key[i]) * 0x100000001b3u;
+        return hash ^ hash >> 32; /* the low bits choose the slot */
+}
+
+/* The slot that holds the key, or the free one where it belongs. */
+static uint32_t *find_slot(const struct map *map, const char *key, size_t length, uint64_t hash)
+{
+        for (size_t i = hash;; i++) {
+                uint32_t *slot = &map->slots[i & (map->slots_count - 1)];
+                if (*slot == 0)
+                        return slot;
+                const struct map_entry *entry = &map->entries[*slot - 1];
+                if (entry->hash == hash && entry->length == length && memcmp(entry->key, key, length) == 0)
+                        return slot;
+        }
+}
+
+static void grow(struct map *map)
+{
+        map->capacity = map->capacity ? map->capacity * 2 : 16;
+        map->entries = alloc_resize(map->entries, map->capacity, sizeof(*map->entries));
+        free(map->slots);
+        map->slots_count = map->capacity * 2;
+        map->slots = alloc_zeroed(map->slots_count, sizeof(*map->slots));
+        for (size_t i = 0; i < map->count; i++) {
+                const struct map_entry *entry = &map->entries[i];
+                *find_slot(map, entry->key, entry->length, entry->hash) = (uint32_t)i + 1;
+        }
+}
+
+void *map_find(const struct map *map, const char *key, size_t length)
+{
+        if (map->count == 0)
+                return NULL;
+        uint32_t slot = *find_slot(map, key, length, hash_bytes(key, length));
+        return slot ? map->entries[slot - 1].value : NULL;
+}
+
+void **map_at(struct map *map, const char *key, size_t length)
+{
+        if (map->count == map->capacity)
+                grow(map);
+        uint64_t hash = hash_bytes(key, length);
+        uint32_t *slot = find_slot(map, key, length, hash);
+        if (*slot == 0) {
+                map->entries[map->count] =
+                        (struct map_entry){ .key = alloc_bytes(key, length), .length = length, .hash = hash };
+                *slot = (uint32_t)++map->count;
+        }
+        return &map->entries[*slot - 1].value;
+}
+
+void *map_find_string(const struct map *map, const char *key)
+{
+        return map_find(map, key, strlen(key));
+}
+
+void **map_at_string(struct map *map, const char *key)
+{
+        return map_at(map, key, strlen(key));
+}
+
+void map_free(struct map *map, void (*release)(void *value))
+{
+        for (size_t i = 0; i < map->count; i++) {
+                free(map->entries[i].key);
+                if (release)
+                        release(map->entries[i].value);
+        }
+        free(map->entries);
+        free(map->slots);
+        *map = (struct map){ 0 };
+}

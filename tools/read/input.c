@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * input.c - records out of files, with an account of what was no record
+ *
+ * Context: reader
+ */
+#include "read/input.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "alloc.h"
+#include "say.h"
+
+#define COMPLAINTS_SHOWN 5 /* of each file */
+
+void source_init(struct source *source, const char *name)
+{
+        *source = (struct source){ .name = alloc_string(name) };
+}
+
+void source_free(struct source *source)
+{
+        lines_free(&source->lines);
+        free(source->name);
+        *source = (struct source){ 0 };
+}
+
+static void skip_line(struct input *input, struct source *source, const char *why)
+{
+        input->lines++;
+        input->skipped++;
+        if (source->complaints++ < COMPLAINTS_SHOWN)
+                say("%s:%llu: skipped: %s", source->name, (unsigned long long)source->lines.number, why);
+}
+
+static void take_line(struct input *input, struct source *source, const char *line, size_t length, bool whole)
+{
+        struct parsed parsed;
+        char why[256];
+        int status = parse_record(&parsed, line, length, why, sizeof(why));
+        if (status == PARSE_BLANK)
+                return;
+        if (status < 0) {
+                bool cut = !whole && line[0] == '{';
+                skip_line(input, source, cut ? "the file ends in the middle of this line" : why);
+                return;
+        }
+        input->lines++;
+        input->records++;
+        source->records++;
+        input->take(input->context, &parsed, line, length);
+        parsed_free(&parsed);
+}
+
+static void take_lines(struct input *input, struct source *source)
+{
+        char *line;
+        size_t length;
+        for (;;) {
+                switch (lines_next(&source->lines, &line, &length)) {
+                case LINES_NONE:
+                        return;
+                case LINES_LINE:
+                        take_line(input, source, line, length, true);
+                        break;
+                case LINES_TOO_LONG:
+                        skip_line(input, source, "longer than a record may be (256 KB)");
+                        break;
+                }
+        }
+}
+
+int input_take(struct input *input, struct source *source, int fd, bool finished)
+{
+        char *line;
+        size_t length;
+        int got;
+        while ((got = lines_fill(&source->lines, fd)) > 0)
+                take_lines(input, source);
+        if (got < 0)
+                return got;
+        if (finished && lines_last(&source->lines, &line, &length) == LINES_LINE)
+                take_line(input, source, line, length, false);
+        lines_rest(&source->lines);
+        return 0;
+}
+
+void input_close(struct input *input, struct source *source)
+{
+        if (source->complaints > COMPLAINTS_SHOWN)
+                say("%s: %llu more lines skipped", source->name,
+                    (unsigned long long)(source->complaints - COMPLAINTS_SHOWN));
+}
+
+static void read_descriptor(struct input *input, const char *name, int fd)
+{
+        struct source source;
+        source_init(&source, name);
+        int error = input_take(input, &source, fd, true);
+        input_close(input, &source);
+        if (error < 0) {
+                say("%s: %s", name, strerror(-error));
+                input->files_bad++;
+        } else if (source.lines.number == 0) {
+                say("%s: empty", name);
+        }
+        source_free(&source);
+}
+
+static void read_file(struct input *input, int folder, const char *entry, const char *name)
+{
+        /* Not to hang on a named pipe that nobody writes to, unless it was named by the user. */
+        int fd = openat(folder, entry, O_RDONLY | O_CLOEXEC | O_NOCTTY | (folder == AT_FDCWD ? 0 : O_NONBLOCK));
+        if (fd < 0) {
+                say("%s: %s", name, strerror(errno));
+                input->files_bad++;
+                return;
+        }
+        read_descriptor(input, name, fd);
+        close(fd);
+}
+
+static int is_record_file(const struct dirent *entry)
+{
+        return entry->d_name[0] != '.';
+}
+
+/* In the order of their names; folders within it, sockets and the like are passed over. */
+static void read_folder(struct input *input, const char *path)
+{
+        struct dirent **entries;
+        int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        int count = folder < 0 ? -1 : scandirat(folder, ".", &entries, is_record_file, alphasort);
+        if (count < 0) {
+                say("%s: %s", path, strerror(errno));
+                input->files_bad++;
+        }
+        uint64_t files = input->files;
+        for (int i = 0; i < count; i++) {
+                struct stat status;
+                char *name = alloc_format("%s/%s", path, entries[i]->d_name);
+                if (fstatat(folder, entries[i]->d_name, &status, 0) < 0 || S_ISREG(status.st_mode)) {
+                        input->files++;
+                        read_file(input, folder, entries[i]->d_name, name);
+                }
+                free(name);
+                free(entries[i]);
+        }
+        if (count >= 0) {
+                free(entries);
+                if (input->files == files)
+                        say("%s: no files in this folder", path);
+        }
+        if (folder >= 0)
+                close(folder);
+}
+
+void input_read(struct input *input, const char *path)
+{
+        struct stat status;
+        if (strcmp(path, "-") == 0) {
+                input->files++;
+                read_descriptor(input, "stdin", STDIN_FILENO);
+        } else if (stat(path, &status) == 0 && S_ISDIR(status.st_mode)) {
+                read_folder(input, path);
+        } else {
+                input->files++;
+                read_file(input, AT_FDCWD, path, path);
+        }
+}

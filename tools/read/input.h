@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * input.h - records out of files, with an account of what was no record
+ *
+ * What can't be read is said on stderr with file, line and reason, skipped and counted, and the rest is read. A file that
+ * is wrong from end to end says so a few times only.
+ *
+ * Context: reader
+ */
+#ifndef LOOPDOG_READ_INPUT_H
+#define LOOPDOG_READ_INPUT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "read/lines.h"
+#include "read/parse.h"
+
+struct input {
+        /* Called for each record. `line` is its text: good until the call returns, as is the record. */
+        void (*take)(void *context, const struct parsed *parsed, const char *line, size_t length);
+        void *context;
+        uint64_t files;
+        uint64_t files_bad; /* could not be opened or read to the end */
+        uint64_t lines;     /* that are not blank */
+        uint64_t records;
+        uint64_t skipped;   /* lines that are no record */
+};
+
+/* One file in the course of being read. */
+struct source {
+        char *name; /* for messages */
+        struct lines lines;
+        uint64_t records;
+        uint64_t complaints;
+};
+
+void source_init(struct source *source, const char *name);
+void source_free(struct source *source);
+
+/* Take all that `fd` has at present. `finished`: nothing will be appended, so what stands after the last newline is a line
+ * too. 0 or -errno. */
+int input_take(struct input *input, struct source *source, int fd, bool finished);
+
+/* Say how much more was wrong with it than has been said. */
+void input_close(struct input *input, struct source *source);
+
+/* Read a file, all files of a folder, or stdin for "-". What is wrong is said and counted. */
+void input_read(struct input *input, const char *path);
+
+#endif

@@ -1,0 +1,472 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * parse.c - a line of JSON into a record
+ *
+ * One table for each kind of object (docs/records.md describes the fields); only lists and the objects within objects
+ * have code of their own.
+ *
+ * Context: reader
+ */
+#include "read/parse.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "alloc.h"
+#include "read/fields.h"
+
+#define WHERE_BYTES 40 /* of "stacks[12]."; twice that of "stacks[12].frames[345]." */
+
+struct parser {
+        struct parsed *parsed;
+        struct complaint complaint;
+};
+
+#define COMMON(member) offsetof(struct record, member)
+
+static const struct field common_fields[] = {
+        { "time", FIELD_TIME, COMMON(time_ns) },
+        { "host", FIELD_STRING, COMMON(host) },
+        { "pid", FIELD_I32, COMMON(pid) },
+        { "run", FIELD_STRING, COMMON(run) },
+        { "program", FIELD_STRING, COMMON(program) },
+        { 0 },
+};
+
+#define PROCESS(member) offsetof(struct record_process, member)
+
+static const struct field process_fields[] = {
+        { "command", FIELD_STRING, PROCESS(command) },
+        { "executable", FIELD_STRING, PROCESS(executable) },
+        { "agent_version", FIELD_STRING, PROCESS(agent_version) },
+        { "ppid", FIELD_I32, PROCESS(ppid) },
+        { "threshold_ns", FIELD_U64, PROCESS(threshold_ns) },
+        { "interval_ns", FIELD_U64, PROCESS(interval_ns) },
+        { "clock", FIELD_STRING, PROCESS(clock) },
+        { "begin", FIELD_TIME, PROCESS(begin_ns) },
+        { 0 },
+};
+
+#define STALL(member) offsetof(struct record_stall, member)
+
+static const struct field stall_fields[] = {
+        { "id", FIELD_U64, STALL(id) },
+        { "begin", FIELD_TIME, STALL(begin_ns) },
+        { "tid", FIELD_I32, STALL(tid) },
+        { "thread", FIELD_STRING, STALL(thread) },
+        { "loop", FIELD_STRING, STALL(loop) },
+        { "threshold_ns", FIELD_U64, STALL(threshold_ns) },
+        { "duration_ns", FIELD_U64, STALL(duration_ns) },
+        { "cpu_ns", FIELD_U64, STALL(cpu_ns) },
+        { "late_ns", FIELD_U64, STALL(late_ns) },
+        { "yields", FIELD_U32, STALL(yields) },
+        { "phase", FIELD_STRING, STALL(phase) },
+        { "end", FIELD_STRING, STALL(end) },
+        { "cause", FIELD_CAUSE, STALL(cause) },
+        { "signature", FIELD_HEX, STALL(signature) },
+        { "repeats", FIELD_U64, STALL(repeats) },
+        { "samples", FIELD_U32, STALL(samples) },
+        { "stacks_omitted", FIELD_BOOL, STALL(stacks_omitted) },
+        { "stacks_dropped", FIELD_U32, STALL(stacks_dropped) },
+        { 0 },
+};
+
+#define DETAIL(member) offsetof(struct record_detail, member)
+
+static const struct field detail_fields[] = {
+        { "call", FIELD_STRING, DETAIL(call) },
+        { "reason", FIELD_STRING, DETAIL(reason) },
+        { "cpu_percent", FIELD_U32, DETAIL(cpu_percent) },
+        { 0 },
+};
+
+#define STACK(member) offsetof(struct record_stack, member)
+
+static const struct field stack_fields[] = {
+        { "count", FIELD_U32, STACK(count) },
+        { "first_ns", FIELD_U64, STACK(first_ns) },
+        { "last_ns", FIELD_U64, STACK(last_ns) },
+        { "state", FIELD_STATE, STACK(state) },
+        { "missing", FIELD_STRING, STACK(missing) },
+        { "complete", FIELD_BOOL, STACK(complete) },
+        { "truncated", FIELD_BOOL, STACK(truncated) },
+        { 0 },
+};
+
+#define FRAME(member) offsetof(struct record_frame, member)
+
+static const struct field frame_fields[] = {
+        { "lang", FIELD_LANG, FRAME(lang) },
+        { "function", FIELD_STRING, FRAME(function) },
+        { "file", FIELD_STRING, FRAME(file) },
+        { "line", FIELD_U32, FRAME(line) },
+        { "module", FIELD_STRING, FRAME(module) },
+        { "build_id", FIELD_STRING, FRAME(build_id) },
+        { "offset", FIELD_HEX, FRAME(offset) },
+        { "caller", FIELD_BOOL, FRAME(caller) },
+        { "inlined", FIELD_BOOL, FRAME(inlined) },
+        { 0 },
+};
+
+#define LOOP(member) offsetof(struct record_loop, member)
+
+static const struct field loop_fields[] = {
+        { "tid", FIELD_I32, LOOP(tid) },
+        { "thread", FIELD_STRING, LOOP(thread) },
+        { "loop", FIELD_STRING, LOOP(loop) },
+        { "iterations", FIELD_U64, LOOP(iterations) },
+        { "busy_ns", FIELD_U64, LOOP(busy_ns) },
+        { "idle_ns", FIELD_U64, LOOP(idle_ns) },
+        { "outside_ns", FIELD_U64, LOOP(outside_ns) },
+        { "stalls", FIELD_U64, LOOP(stalls) },
+        { "stall_ns", FIELD_U64, LOOP(stall_ns) },
+        { "longest_ns", FIELD_U64, LOOP(longest_ns) },
+        { 0 },
+};
+
+#define BUCKET(member) offsetof(struct record_bucket, member)
+
+static const struct field bucket_fields[] = {
+        { "from_ns", FIELD_U64, BUCKET(from_ns) },
+        { "count", FIELD_U32, BUCKET(count) },
+        { 0 },
+};
+
+#define EXIT(member) offsetof(struct record_exit, member)
+
+static const struct field exit_fields[] = {
+        { "reason", FIELD_STRING, EXIT(reason) },
+        { "loops", FIELD_U64, EXIT(loops) },
+        { "stalls", FIELD_U64, EXIT(stalls) },
+        { "stalls_startup", FIELD_U64, EXIT(stalls_startup) },
+        { "captures", FIELD_U64, EXIT(captures) },
+        { "captures_signal", FIELD_U64, EXIT(captures_signal) },
+        { "candidates_dropped", FIELD_U64, EXIT(candidates_dropped) },
+        { "iterations_lost", FIELD_U64, EXIT(iterations_lost) },
+        { "loops_unwatched", FIELD_U64, EXIT(loops_unwatched) },
+        { "bytes_dropped", FIELD_U64, EXIT(bytes_dropped) },
+        { "watchdog_cpu_ns", FIELD_U64, EXIT(watchdog_cpu_ns) },
+        { "wakeups", FIELD_U64, EXIT(wakeups) },
+        { "latest_ns", FIELD_U64, EXIT(latest_ns) },
+        { 0 },
+};
+
+/* ---------------------------------------------------------------------------------------------------- lists and objects */
+
+/* Memory that lives as long as the record. */
+static void *array(struct parser *parser, size_t count, size_t size)
+{
+        struct parsed *parsed = parser->parsed;
+        parsed->blocks = alloc_resize(parsed->blocks, parsed->blocks_count + 1, sizeof(*parsed->blocks));
+        return parsed->blocks[parsed->blocks_count++] = alloc_zeroed(count, size);
+}
+
+/* The member `name` of `object` if it has the wanted type; NULL where it is absent. -EBADMSG for another type. */
+static int find(struct parser *parser, json_t *object, const char *name, json_type type, const char *where,
+                json_t **value)
+{
+        *value = json_object_get(object, name);
+        if (!*value || json_is_null(*value)) {
+                *value = NULL;
+                return 0;
+        }
+        if (json_typeof(*value) == type)
+                return 0;
+        complain(&parser->complaint, "\"%s%s\" is not %s", where, name, type == JSON_ARRAY ? "a list" : "an object");
+        return -EBADMSG;
+}
+
+/* One element of a list, which must be an object. */
+static int read_element(struct parser *parser, json_t *element, const struct field *table, void *into,
+                        const char *where)
+{
+        if (json_is_object(element))
+                return fields_read(element, table, into, where, &parser->complaint);
+        complain(&parser->complaint, "\"%.*s\" is not an object", (int)strlen(where) - 1, where);
+        return -EBADMSG;
+}
+
+static int read_frames(struct parser *parser, json_t *list, const char *where, struct record_stack *stack)
+{
+        size_t count = json_array_size(list);
+        struct record_frame *frames = array(parser, count, sizeof(*frames));
+        for (size_t i = 0; i < count; i++) {
+                char deeper[2 * WHERE_BYTES];
+                snprintf(deeper, sizeof(deeper), "%sframes[%zu].", where, i);
+                int error = read_element(parser, json_array_get(list, i), frame_fields, &frames[i], deeper);
+                if (error < 0)
+                        return error;
+        }
+        stack->frames = frames;
+        stack->frames_count = count;
+        return 0;
+}
+
+static int read_stack(struct parser *parser, json_t *object, const char *where, struct record_stack *stack)
+{
+        json_t *frames = NULL;
+        int error = read_element(parser, object, stack_fields, stack, where);
+        if (error == 0)
+                error = find(parser, object, "frames", JSON_ARRAY, where, &frames);
+        if (error == 0 && frames)
+                error = read_frames(parser, frames, where, stack);
+        return error;
+}
+
+static int read_stacks(struct parser *parser, json_t *root, struct record_stall *stall)
+{
+        json_t *list = NULL;
+        int error = find(parser, root, "stacks", JSON_ARRAY, "", &list);
+        if (error < 0 || !list)
+                return error;
+        size_t count = json_array_size(list);
+        struct record_stack *stacks = array(parser, count, sizeof(*stacks));
+        for (size_t i = 0; i < count; i++) {
+                char where[WHERE_BYTES];
+                snprintf(where, sizeof(where), "stacks[%zu].", i);
+                error = read_stack(parser, json_array_get(list, i), where, &stacks[i]);
+                if (error < 0)
+                        return error;
+        }
+        stall->stacks = stacks;
+        stall->stacks_count = count;
+        return 0;
+}
+
+/* "lost":{"samples":3,"reasons":{"not dumpable":3}} */
+static int read_losses(struct parser *parser, json_t *root, uint32_t *samples, struct record_loss **losses,
+                       size_t *losses_count)
+{
+        static const struct field lost_fields[] = { { "samples", FIELD_U32, 0 }, { 0 } };
+        json_t *lost, *reasons = NULL, *value;
+        const char *reason;
+        int error = find(parser, root, "lost", JSON_OBJECT, "", &lost);
+        if (error < 0 || !lost)
+                return error;
+        error = fields_read(lost, lost_fields, samples, "lost.", &parser->complaint);
+        if (error == 0)
+                error = find(parser, lost, "reasons", JSON_OBJECT, "lost.", &reasons);
+        if (error < 0 || !reasons)
+                return error;
+        *losses = array(parser, json_object_size(reasons), sizeof(**losses));
+        json_object_foreach(reasons, reason, value) {
+                json_int_t count = json_integer_value(value);
+                if (!json_is_integer(value) || count < 0 || count > UINT32_MAX) {
+                        complain(&parser->complaint, "\"lost.reasons\" has a value that is not a count");
+                        return -EBADMSG;
+                }
+                (*losses)[(*losses_count)++] = (struct record_loss){ .reason = reason, .count = (uint32_t)count };
+        }
+        return 0;
+}
+
+/* --------------------------------------------------------------------------------------------------------------- types */
+
+static int read_detail(struct parser *parser, json_t *root, struct record_detail *detail)
+{
+        json_t *object = NULL;
+        int error = find(parser, root, "detail", JSON_OBJECT, "", &object);
+        if (error < 0 || !object)
+                return error;
+        detail->cpu_known = json_object_get(object, "cpu_percent");
+        return fields_read(object, detail_fields, detail, "detail.", &parser->complaint);
+}
+
+static int read_culprit(struct parser *parser, json_t *root, struct record_stall *stall)
+{
+        json_t *object = NULL;
+        int error = find(parser, root, "culprit", JSON_OBJECT, "", &object);
+        if (error < 0 || !object)
+                return error;
+        struct record_frame *culprit = array(parser, 1, sizeof(*culprit));
+        stall->culprit = culprit;
+        return fields_read(object, frame_fields, culprit, "culprit.", &parser->complaint);
+}
+
+static int read_stall(struct parser *parser, json_t *root, struct record_stall *stall)
+{
+        struct record_loss *losses = NULL;
+        int error = fields_read(root, stall_fields, stall, "", &parser->complaint);
+        if (error == 0)
+                error = read_detail(parser, root, &stall->detail);
+        if (error == 0)
+                error = read_culprit(parser, root, stall);
+        if (error == 0)
+                error = read_losses(parser, root, &stall->samples_lost, &losses, &stall->losses_count);
+        if (error == 0)
+                error = read_stacks(parser, root, stall);
+        if (error == 0 && stall->id == 0) {
+                complain(&parser->complaint, "a stall without \"id\"");
+                error = -EBADMSG;
+        }
+        uint64_t time_ns = parser->parsed->record.time_ns;
+        if (stall->begin_ns == 0 && time_ns > stall->duration_ns)
+                stall->begin_ns = time_ns - stall->duration_ns;
+        stall->losses = losses;
+        return error;
+}
+
+static int read_process(struct parser *parser, json_t *root, struct record_process *process)
+{
+        json_t *list = NULL;
+        int error = fields_read(root, process_fields, process, "", &parser->complaint);
+        if (error == 0)
+                error = find(parser, root, "notices", JSON_ARRAY, "", &list);
+        if (error < 0 || !list)
+                return error;
+        const char **notices = array(parser, json_array_size(list), sizeof(*notices));
+        for (size_t i = 0; i < json_array_size(list); i++) {
+                notices[i] = json_string_value(json_array_get(list, i));
+                if (!notices[i]) {
+                        complain(&parser->complaint, "\"notices[%zu]\" is not a string", i);
+                        return -EBADMSG;
+                }
+        }
+        process->notices = notices;
+        process->notices_count = json_array_size(list);
+        return 0;
+}
+
+static int read_loop(struct parser *parser, json_t *root, struct record_loop *loop)
+{
+        json_t *list = NULL;
+        int error = fields_read(root, loop_fields, loop, "", &parser->complaint);
+        if (error == 0)
+                error = find(parser, root, "buckets", JSON_ARRAY, "", &list);
+        if (error < 0 || !list)
+                return error;
+        struct record_bucket *buckets = array(parser, json_array_size(list), sizeof(*buckets));
+        for (size_t i = 0; i < json_array_size(list); i++) {
+                char where[WHERE_BYTES];
+                snprintf(where, sizeof(where), "buckets[%zu].", i);
+                error = read_element(parser, json_array_get(list, i), bucket_fields, &buckets[i], where);
+                if (error < 0)
+                        return error;
+        }
+        loop->buckets = buckets;
+        loop->buckets_count = json_array_size(list);
+        return 0;
+}
+
+static int read_exit(struct parser *parser, json_t *root, struct record_exit *exit)
+{
+        struct record_loss *losses = NULL;
+        uint32_t samples = 0; /* the sum of the reasons */
+        int error = fields_read(root, exit_fields, exit, "", &parser->complaint);
+        if (error == 0)
+                error = read_losses(parser, root, &samples, &losses, &exit->losses_count);
+        exit->losses = losses;
+        return error;
+}
+
+static int read_body(struct parser *parser, json_t *root, struct record *record)
+{
+        switch (record->type) {
+        case RECORD_PROCESS:
+                return read_process(parser, root, &record->process);
+        case RECORD_STALL_BEGIN:
+        case RECORD_STALL:
+                return read_stall(parser, root, &record->stall);
+        case RECORD_LOOP:
+                return read_loop(parser, root, &record->loop);
+        case RECORD_EXIT:
+                return read_exit(parser, root, &record->exit);
+        }
+        return -EBADMSG;
+}
+
+/* ------------------------------------------------------------------------------------------------------------- the line */
+
+/* What makes a record of an object: its version and type. */
+static int read_type(struct parser *parser, json_t *root, struct record *record)
+{
+        json_t *version = json_object_get(root, "v");
+        const char *name = json_string_value(json_object_get(root, "type"));
+        if (!json_is_integer(version) || !name) {
+                complain(&parser->complaint, "no record of loopdog: it has no \"v\" and \"type\"");
+                return -EBADMSG;
+        }
+        if (json_integer_value(version) != RECORD_VERSION) {
+                complain(&parser->complaint, "a record of version %lld; this loopdog reads version %d",
+                         (long long)json_integer_value(version), RECORD_VERSION);
+                return -EBADMSG;
+        }
+        int type = record_type_from_name(name);
+        if (type < 0) {
+                complain(&parser->complaint, "unknown type of record \"%.40s\"", name);
+                return -EBADMSG;
+        }
+        record->version = RECORD_VERSION;
+        record->type = (enum record_type)type;
+        return 0;
+}
+
+static int read_record(struct parser *parser, json_t *root)
+{
+        struct record *record = &parser->parsed->record;
+        int error = read_type(parser, root, record);
+        if (error == 0)
+                error = fields_read(root, common_fields, record, "", &parser->complaint);
+        if (error == 0 && (!record->run || !record->run[0] || record->time_ns == 0)) {
+                complain(&parser->complaint, "a record without \"%s\"", record->time_ns == 0 ? "time" : "run");
+                error = -EBADMSG;
+        }
+        return error == 0 ? read_body(parser, root, record) : error;
+}
+
+static const char *describe(const json_error_t *error)
+{
+        switch (json_error_code(error)) {
+        case json_error_premature_end_of_input:
+                return "the record is cut off";
+        case json_error_invalid_utf8:
+                return "not valid UTF-8";
+        case json_error_null_character:
+        case json_error_null_byte_in_key:
+                return "a NUL byte in it";
+        case json_error_numeric_overflow:
+                return "a number that is too large";
+        case json_error_stack_overflow:
+                return "nested too deeply";
+        case json_error_end_of_input_expected:
+                return "more than one record on the line";
+        default:
+                return "not JSON";
+        }
+}
+
+int parse_record(struct parsed *parsed, const char *line, size_t length, char *why, size_t capacity)
+{
+        size_t blank = 0;
+        while (blank < length && isspace((unsigned char)line[blank]))
+                blank++;
+        if (blank == length)
+                return PARSE_BLANK;
+        *parsed = (struct parsed){ 0 };
+        struct parser parser = { .parsed = parsed, .complaint = { .text = why, .capacity = capacity } };
+        why[0] = '\0';
+
+        json_error_t json_error;
+        parsed->root = json_loadb(line, length, 0, &json_error);
+        int error = -EBADMSG;
+        if (!parsed->root)
+                complain(&parser.complaint, "%s", describe(&json_error));
+        else
+                error = read_record(&parser, parsed->root);
+        if (error < 0)
+                parsed_free(parsed);
+        return error;
+}
+
+void parsed_free(struct parsed *parsed)
+{
+        for (size_t i = 0; i < parsed->blocks_count; i++)
+                free(parsed->blocks[i]);
+        free(parsed->blocks);
+        json_decref(parsed->root);
+        *parsed = (struct parsed){ 0 };
+}

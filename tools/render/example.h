@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * example.h - one stall that stands for many
+ *
+ * Context: reader
+ */
+#ifndef LOOPDOG_RENDER_EXAMPLE_H
+#define LOOPDOG_RENDER_EXAMPLE_H
+
+#include <stddef.h>
+
+#include "analyse/analysis.h"
+#include "render/source.h"
+#include "symbolize/symbolize.h"
+
+#define EXAMPLE_BYTES ((size_t)4 << 20) /* of text: as many frames as a line can have */
+
+/* A stall's record in its text form with source lines, to be freed. `style` needs no source_line. */
+char *example_text(const struct record *record, struct symbolizer *symbolizer, struct source_lines *sources,
+                   const struct record_style *style);
+
+/* The same of a kept stall; NULL where its line can't be read any more. */
+char *example_of_stack(const struct analysed_stack *stack, struct symbolizer *symbolizer, struct source_lines *sources,
+                       const struct record_style *style);
+
+/* A kept stall as a line of JSON with symbolized frames, to be freed; NULL where that is not possible. */
+char *example_json(const struct analysed_stack *stack, struct symbolizer *symbolizer);
+
+#endif

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * overview.c - the parts that the summary of `run` and the text of `report` share
+ *
+ * Context: reader
+ */
+#include "render/overview.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "alloc.h"
+#include "render/table.h"
+#include "render/words.h"
+
+#define LOSSES_NAMED 3
+
+/* -------------------------------------------------------------------------------------------------------------- totals */
+
+static void write_spread(FILE *out, const struct spread *stalls)
+{
+        char *count = words_count(stalls->count);
+        char *total = words_duration(stalls->total_ns);
+        char *longest = words_duration(stalls->longest_ns);
+        fprintf(out, "%s stall%s, %s lost, longest %s", count, words_plural(stalls->count), total, longest);
+        free(count);
+        free(total);
+        free(longest);
+}
+
+void overview_totals(const struct overview *view, const struct analysis *analysis)
+{
+        FILE *out = view->out;
+        size_t processes = analysis->processes.count;
+        if (analysis->stalls.count > 0)
+                write_spread(out, &analysis->stalls);
+        else
+                fputs("no stalls", out);
+        fprintf(out, "; %zu loop%s in %zu process%s\n", analysis->loops.count, words_plural(analysis->loops.count),
+                processes, processes == 1 ? "" : "es");
+        if (analysis->startup.count > 0) {
+                fputs("during start-up, not counted above: ", out);
+                write_spread(out, &analysis->startup);
+                fputc('\n', out);
+        }
+        if (analysis->never_ended > 0)
+                fprintf(out, "%llu of them never ended: their time is what is known of it\n",
+                        (unsigned long long)analysis->never_ended);
+        if (analysis->left_out > 0)
+                fprintf(out, "left out by --since and --min: %llu stall%s\n", (unsigned long long)analysis->left_out,
+                        words_plural(analysis->left_out));
+}
+
+/* -------------------------------------------------------------------------------------------------------------- groups */
+
+static char *cause_cell(const struct group *group)
+{
+        char *cause = words_cause(group->causes[0].cause, group->causes[0].call);
+        if (group->causes_count == 1)
+                return cause;
+        char *more = alloc_format("%s (+%zu)", cause, group->causes_count - 1);
+        free(cause);
+        return more;
+}
+
+static bool has_culprit(const struct group *group)
+{
+        return group->culprit.function || group->culprit.file || group->culprit.module;
+}
+
+/* Process and loop: "redis-server 4242, epoll:5". */
+static char *loop_cell(const struct analysed_loop *loop)
+{
+        return alloc_format("%s %d, %s", loop->process->program, loop->process->pid, loop->name);
+}
+
+static char *where_cell(const struct group *group, enum group_by by)
+{
+        char *culprit = has_culprit(group) ? words_frame(&group->culprit) : alloc_string("(no stack)");
+        if (by == GROUP_CULPRIT || (by == GROUP_CAUSE && group->stacks == 1))
+                return culprit;
+        char *cell;
+        if (by == GROUP_CAUSE) {
+                cell = alloc_format("%s (+%zu stacks)", culprit, group->stacks - 1);
+        } else if (by == GROUP_STACK) {
+                cell = alloc_format("%s  [%.16s]", culprit, strchr(group->key, '\n') ? "no signature" : group->key);
+        } else {
+                char *loop = loop_cell(group->loop);
+                cell = alloc_format("%s: %s", loop, culprit);
+                free(loop);
+        }
+        free(culprit);
+        return cell;
+}
+
+static char *count_cell(const struct group *group)
+{
+        char *count = words_count(group->stalls.count);
+        if (group->never_ended == 0)
+                return count;
+        char *more = alloc_format("%s (%llu never ended)", count, (unsigned long long)group->never_ended);
+        free(count);
+        return more;
+}
+
+static void add_group(struct table *table, const struct group *group, const struct groups *groups, enum group_by by)
+{
+        table_cell(table, words_duration(group->stalls.total_ns));
+        table_cell(table, words_share(group->stalls.total_ns, groups->total_ns));
+        table_cell(table, count_cell(group));
+        table_cell(table, words_duration(group->stalls.longest_ns));
+        table_cell(table, words_duration(spread_median_ns(&group->stalls)));
+        table_cell(table, cause_cell(group));
+        table_cell(table, where_cell(group, by));
+}
+
+void overview_groups(const struct overview *view, const struct groups *groups, enum group_by by, size_t most)
+{
+        static const char *const heads[] = {
+                [GROUP_CULPRIT] = "culprit",
+                [GROUP_CAUSE] = "culprit of the most",
+                [GROUP_STACK] = "culprit",
+                [GROUP_LOOP] = "loop: culprit of the most",
+        };
+        struct table table = { 0 };
+        if (groups->count == 0)
+                return;
+        table_column(&table, "lost", true);
+        table_column(&table, "share", true);
+        table_column(&table, "count", true);
+        table_column(&table, "longest", true);
+        table_column(&table, "median", true);
+        table_column(&table, "cause", false);
+        table_column(&table, heads[by], false);
+        for (size_t i = 0; i < groups->count && i < most; i++)
+                add_group(&table, &groups->items[i], groups, by);
+        table_write(&table, view->out, view->columns, view->colour);
+        if (groups->count <= most)
+                return;
+        uint64_t rest_ns = 0;
+        for (size_t i = most; i < groups->count; i++)
+                rest_ns += groups->items[i].stalls.total_ns;
+        char *rest = words_duration(rest_ns);
+        fprintf(view->out, "  ... and %zu more with %s\n", groups->count - most, rest);
+        free(rest);
+}
+
+/* -------------------------------------------------------------------------------------------------------------- losses */
+
+static int by_count(const void *a, const void *b)
+{
+        const struct analysed_loss *left = *(const struct analysed_loss *const *)a;
+        const struct analysed_loss *right = *(const struct analysed_loss *const *)b;
+        return (left->count < right->count) - (left->count > right->count);
+}
+
+static void write_samples(FILE *out, const struct analysis *analysis, uint64_t captures)
+{
+        size_t count = analysis->losses.count;
+        const struct analysed_loss **sorted = alloc_zeroed(count, sizeof(*sorted));
+        uint64_t lost = 0;
+        for (size_t i = 0; i < count; i++) {
+                sorted[i] = analysis->losses.entries[i].value;
+                lost += sorted[i]->count;
+        }
+        qsort(sorted, count, sizeof(*sorted), by_count);
+        if (lost > 0) {
+                char *share = words_share(lost, captures);
+                fprintf(out, "samples without a stack: %llu (%s):", (unsigned long long)lost, share);
+                free(share);
+                for (size_t i = 0; i < count && i < LOSSES_NAMED; i++) {
+                        char *reason = words_printable(sorted[i]->reason);
+                        fprintf(out, "%s %s (%llu)", i ? "," : "", reason, (unsigned long long)sorted[i]->count);
+                        free(reason);
+                }
+                fputs(count > LOSSES_NAMED ? " and others\n" : "\n", out);
+        }
+        free(sorted);
+}
+
+static void write_count(FILE *out, uint64_t count, const char *words)
+{
+        if (count > 0)
+                fprintf(out, "%llu %s\n", (unsigned long long)count, words);
+}
+
+void overview_losses(const struct overview *view, const struct analysis *analysis)
+{
+        struct record_exit sum = { 0 };
+        uint64_t unwritten = 0; /* stalls that the agents have counted, but that are in no record */
+        for (size_t i = 0; i < analysis->processes.count; i++) {
+                const struct analysed_process *process = analysis->processes.entries[i].value;
+                const struct record_exit *exit = &process->exit;
+                if (process->stalls_counted > process->stalls)
+                        unwritten += process->stalls_counted - process->stalls;
+                sum.captures += exit->captures;
+                sum.iterations_lost += exit->iterations_lost;
+                sum.loops_unwatched += exit->loops_unwatched;
+                sum.bytes_dropped += exit->bytes_dropped;
+        }
+        write_samples(view->out, analysis, sum.captures);
+        write_count(view->out, sum.iterations_lost, "long iterations ended unseen, while the watchdog had no CPU");
+        write_count(view->out, sum.loops_unwatched, "loops were not watched: there were too many at the same time");
+        write_count(view->out, sum.bytes_dropped, "bytes of records could not be written");
+        write_count(view->out, unwritten,
+                    "more stalls were counted than are recorded: LOOPDOG_LIMIT was reached, or a file is missing");
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * overview.h - the parts that the summary of `run` and the text of `report` share
+ *
+ * Context: reader
+ */
+#ifndef LOOPDOG_RENDER_OVERVIEW_H
+#define LOOPDOG_RENDER_OVERVIEW_H
+
+#include <stdio.h>
+
+#include "analyse/group.h"
+
+struct overview {
+        FILE *out;
+        unsigned columns; /* 0: unlimited */
+        bool colour;
+};
+
+/* "3 stalls, 1.62 s lost, longest 620 ms", and the lines about start-up and stalls that never ended. */
+void overview_totals(const struct overview *view, const struct analysis *analysis);
+
+/* The table of groups, at most `most` of them; what is left out is said. */
+void overview_groups(const struct overview *view, const struct groups *groups, enum group_by by, size_t most);
+
+/* What the agents could not see or write; nothing where there was no such thing. */
+void overview_losses(const struct overview *view, const struct analysis *analysis);
+
+#endif

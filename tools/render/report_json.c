@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * report_json.c - the report for programs
+ *
+ * docs/report-json.md describes every field; this file and that page change together.
+ *
+ * Context: reader
+ */
+#include <jansson.h>
+#include <stdlib.h>
+
+#include "now.h"
+#include "render/example.h"
+#include "render/report.h"
+
+#define REPORT_VERSION 1
+
+static void set(json_t *object, const char *name, json_t *value)
+{
+        json_object_set_new(object, name, value);
+}
+
+static void set_string(json_t *object, const char *name, const char *value)
+{
+        if (value)
+                set(object, name, json_string(value));
+}
+
+static void set_number(json_t *object, const char *name, uint64_t value)
+{
+        set(object, name, json_integer(value > INT64_MAX ? INT64_MAX : (json_int_t)value));
+}
+
+static void set_time(json_t *object, const char *name, uint64_t realtime_ns)
+{
+        char array[40];
+        struct text text = TEXT_IN(array);
+        text_time(&text, realtime_ns);
+        set_string(object, name, text.bytes);
+}
+
+static void set_spread(json_t *object, const struct spread *stalls)
+{
+        set_number(object, "count", stalls->count);
+        set_number(object, "total_ns", stalls->total_ns);
+        set_number(object, "longest_ns", stalls->longest_ns);
+        set_number(object, "median_ns", spread_median_ns(stalls));
+}
+
+static json_t *spread_json(const struct spread *stalls)
+{
+        json_t *object = json_object();
+        set_spread(object, stalls);
+        return object;
+}
+
+static json_t *input_json(const struct input *input)
+{
+        json_t *object = json_object();
+        set_number(object, "files", input->files);
+        set_number(object, "files_unreadable", input->files_bad);
+        set_number(object, "lines", input->lines);
+        set_number(object, "records", input->records);
+        set_number(object, "skipped", input->skipped);
+        return object;
+}
+
+static json_t *process_json(const struct analysed_process *process)
+{
+        json_t *object = json_object();
+        set_string(object, "run", process->run);
+        set_string(object, "host", process->host);
+        set_number(object, "pid", (uint64_t)(process->pid > 0 ? process->pid : 0));
+        set_string(object, "program", process->program);
+        set_string(object, "executable", process->executable);
+        set_string(object, "agent_version", process->agent_version);
+        if (process->threshold_ns)
+                set_number(object, "threshold_ns", process->threshold_ns);
+        set_time(object, "first", process->first_ns);
+        set_time(object, "last", process->last_ns);
+        set(object, "exited", json_boolean(process->exited));
+        set_number(object, "stalls", process->stalls);
+        return object;
+}
+
+static json_t *loop_json(const struct analysed_loop *loop)
+{
+        json_t *object = json_object();
+        set_string(object, "run", loop->process->run);
+        set(object, "tid", json_integer(loop->tid));
+        set_string(object, "thread", loop->thread);
+        set_string(object, "loop", loop->name);
+        if (loop->counted) {
+                uint64_t known_ns = loop->busy_ns + loop->idle_ns;
+                set_number(object, "iterations", loop->iterations);
+                set_number(object, "busy_ns", loop->busy_ns);
+                set_number(object, "idle_ns", loop->idle_ns);
+                set_number(object, "outside_ns", loop->outside_ns);
+                if (known_ns > 0)
+                        set(object, "utilisation", json_real((double)loop->busy_ns / (double)known_ns));
+        }
+        set(object, "stalls", spread_json(&loop->stalls));
+        return object;
+}
+
+static json_t *causes_json(const struct group *group)
+{
+        json_t *list = json_array();
+        for (size_t i = 0; i < group->causes_count; i++) {
+                const struct group_cause *cause = &group->causes[i];
+                json_t *object = json_object();
+                set_string(object, "cause", record_cause_name(cause->cause));
+                set_string(object, cause->cause == RECORD_UNKNOWN ? "reason" : "call", cause->call);
+                set_number(object, "count", cause->count);
+                set_number(object, "total_ns", cause->total_ns);
+                json_array_append_new(list, object);
+        }
+        return list;
+}
+
+static json_t *culprit_json(const struct record_frame *culprit)
+{
+        json_t *object = json_object();
+        set_string(object, "lang", record_lang_name(culprit->lang));
+        set_string(object, "function", culprit->function);
+        set_string(object, "file", culprit->file);
+        if (culprit->line)
+                set_number(object, "line", culprit->line);
+        set_string(object, "module", culprit->module);
+        set_string(object, "build_id", culprit->build_id);
+        return object;
+}
+
+static json_t *group_json(const struct report *report, const struct group *group)
+{
+        json_t *object = json_object();
+        const struct record_frame *culprit = &group->culprit;
+        if (culprit->function || culprit->file || culprit->module)
+                set(object, "culprit", culprit_json(culprit));
+        if (report->by == GROUP_LOOP) {
+                set_string(object, "run", group->loop->process->run);
+                set(object, "tid", json_integer(group->loop->tid));
+                set_string(object, "loop", group->loop->name);
+        }
+        set_spread(object, &group->stalls);
+        set_number(object, "never_ended", group->never_ended);
+        set(object, "share", json_real(report->groups->total_ns ? (double)group->stalls.total_ns /
+                                                                          (double)report->groups->total_ns : 0.0));
+        set_number(object, "stacks", group->stacks);
+        set(object, "causes", causes_json(group));
+        char *line = example_json(group->example, report->symbolizer);
+        json_t *example = line ? json_loads(line, 0, NULL) : NULL;
+        if (example)
+                set(object, "example", example);
+        free(line);
+        return object;
+}
+
+static json_t *stalls_json(const struct analysis *analysis)
+{
+        json_t *object = spread_json(&analysis->stalls);
+        set_number(object, "never_ended", analysis->never_ended);
+        set_number(object, "left_out", analysis->left_out);
+        set(object, "startup", spread_json(&analysis->startup));
+        return object;
+}
+
+static json_t *losses_json(const struct analysis *analysis)
+{
+        json_t *object = json_object();
+        for (size_t i = 0; i < analysis->losses.count; i++) {
+                const struct analysed_loss *loss = analysis->losses.entries[i].value;
+                set_number(object, loss->reason, loss->count);
+        }
+        return object;
+}
+
+void report_json(const struct report *report, FILE *out)
+{
+        const struct analysis *analysis = report->analysis;
+        json_t *root = json_object();
+        json_t *processes = json_array();
+        json_t *loops = json_array();
+        json_t *notices = json_array();
+        json_t *groups = json_array();
+        for (size_t i = 0; i < analysis->processes.count; i++)
+                json_array_append_new(processes, process_json(analysis->processes.entries[i].value));
+        for (size_t i = 0; i < analysis->loops.count; i++)
+                json_array_append_new(loops, loop_json(analysis->loops.entries[i].value));
+        for (size_t i = 0; i < analysis->notices.count; i++)
+                json_array_append_new(notices, json_string(analysis->notices.entries[i].key));
+        for (size_t i = 0; i < report->groups->count; i++)
+                json_array_append_new(groups, group_json(report, &report->groups->items[i]));
+        set_number(root, "v", REPORT_VERSION);
+        set_string(root, "type", "report");
+        set_time(root, "time", now_ns(CLOCK_REALTIME));
+        set(root, "input", input_json(report->input));
+        set(root, "stalls", stalls_json(analysis));
+        set_string(root, "by", group_by_name(report->by));
+        set(root, "groups", groups);
+        set(root, "loops", loops);
+        set(root, "processes", processes);
+        set(root, "samples_lost", losses_json(analysis));
+        set(root, "notices", notices);
+        json_dumpf(root, out, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(6));
+        fputc('\n', out);
+        json_decref(root);
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * table.c - rows and columns of text
+ *
+ * Context: reader
+ */
+#include "render/table.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "alloc.h"
+#include "render/words.h"
+
+#define GAP 2
+#define INDENT 2
+#define LEAST_LAST 20 /* columns that the last one keeps on however narrow a terminal */
+
+void table_column(struct table *table, const char *head, bool right)
+{
+        table->heads[table->columns] = head;
+        table->right[table->columns++] = right;
+}
+
+void table_cell(struct table *table, char *text)
+{
+        size_t count = table->rows * table->columns;
+        size_t filled = count;
+        while (filled > 0 && !table->cells[filled - 1])
+                filled--;
+        if (filled == count) {
+                table->cells = alloc_resize(table->cells, count + table->columns, sizeof(*table->cells));
+                memset(table->cells + count, 0, table->columns * sizeof(*table->cells));
+                table->rows++;
+        }
+        table->cells[filled] = words_printable(text);
+        free(text);
+}
+
+/* Characters, which is near enough to columns for what stands in records. */
+static size_t width_of(const char *string)
+{
+        size_t width = 0;
+        for (; *string; string++)
+                width += (*string & 0xc0) != 0x80;
+        return width;
+}
+
+static void spaces(FILE *out, size_t count)
+{
+        for (size_t i = 0; i < count; i++)
+                fputc(' ', out);
+}
+
+static void write_last(FILE *out, const char *cell, size_t room)
+{
+        size_t width = width_of(cell);
+        if (width <= room) {
+                fputs(cell, out);
+                return;
+        }
+        for (; width > room - 1; cell++)
+                width -= (*cell & 0xc0) != 0x80;
+        while ((*cell & 0xc0) == 0x80)
+                cell++;
+        fprintf(out, "\xe2\x80\xa6%s", cell); /* an ellipsis */
+}
+
+static void write_row(const struct table *table, FILE *out, char *const *cells, const size_t *widths, size_t room)
+{
+        spaces(out, INDENT);
+        for (size_t i = 0; i < table->columns; i++) {
+                size_t width = cells[i] ? width_of(cells[i]) : 0;
+                size_t padding = widths[i] > width ? widths[i] - width : 0;
+                bool last = i + 1 == table->columns;
+                if (table->right[i])
+                        spaces(out, padding);
+                if (cells[i] && last)
+                        write_last(out, cells[i], room);
+                else if (cells[i])
+                        fputs(cells[i], out);
+                if (!table->right[i] && !last)
+                        spaces(out, padding);
+                if (!last)
+                        spaces(out, GAP);
+        }
+        fputc('\n', out);
+}
+
+/* The width of each column; returns what is left for the last one. */
+static size_t measure(const struct table *table, unsigned width, size_t widths[static TABLE_COLUMNS])
+{
+        size_t used = INDENT;
+        for (size_t i = 0; i < table->columns; i++) {
+                widths[i] = width_of(table->heads[i]);
+                for (size_t row = 0; row < table->rows; row++) {
+                        const char *cell = table->cells[row * table->columns + i];
+                        size_t size = cell ? width_of(cell) : 0;
+                        widths[i] = size > widths[i] ? size : widths[i];
+                }
+                used += i + 1 < table->columns ? widths[i] + GAP : 0;
+        }
+        if (width == 0)
+                return SIZE_MAX;
+        return width > used + LEAST_LAST ? width - used : LEAST_LAST;
+}
+
+void table_write(struct table *table, FILE *out, unsigned width, bool colour)
+{
+        size_t widths[TABLE_COLUMNS] = { 0 };
+        char *heads[TABLE_COLUMNS];
+        size_t room = measure(table, width, widths);
+        for (size_t i = 0; i < table->columns; i++)
+                heads[i] = (char *)table->heads[i];
+        fputs(colour ? "\033[2m" : "", out);
+        write_row(table, out, heads, widths, room);
+        fputs(colour ? "\033[0m" : "", out);
+        for (size_t row = 0; row < table->rows; row++)
+                write_row(table, out, table->cells + row * table->columns, widths, room);
+        for (size_t i = 0; i < table->rows * table->columns; i++)
+                free(table->cells[i]);
+        free(table->cells);
+        *table = (struct table){ 0 };
+}

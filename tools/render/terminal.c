@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * terminal.c - what a descriptor can show
+ *
+ * Context: reader
+ */
+#include "render/terminal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+int colour_from_name(const char *name)
+{
+        static const char *const names[] = {
+                [COLOUR_AUTO] = "auto", [COLOUR_ALWAYS] = "always", [COLOUR_NEVER] = "never"
+        };
+        for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+                if (strcmp(names[i], name) == 0)
+                        return (int)i;
+        return -1;
+}
+
+static bool is_set(const char *variable)
+{
+        const char *value = getenv(variable);
+        return value && value[0] != '\0';
+}
+
+bool terminal_colour(int fd, enum colour_choice choice)
+{
+        if (choice != COLOUR_AUTO)
+                return choice == COLOUR_ALWAYS;
+        if (is_set("NO_COLOR"))
+                return false;
+        if (is_set("CLICOLOR_FORCE") && strcmp(getenv("CLICOLOR_FORCE"), "0") != 0)
+                return true;
+        return isatty(fd) && is_set("TERM") && strcmp(getenv("TERM"), "dumb") != 0;
+}
+
+unsigned terminal_columns(int fd)
+{
+        struct winsize size;
+        if (!isatty(fd) || ioctl(fd, TIOCGWINSZ, &size) < 0)
+                return 0;
+        return size.ws_col;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * symbolize.h - a stall with functions, files and lines
+ *
+ * The record has a module, its build-id and an offset for each native frame. Here they become names as people write
+ * them, source lines, and the frames of inlined functions. Each distinct address is looked up once.
+ *
+ * Context: reader
+ */
+#ifndef LOOPDOG_SYMBOLIZE_SYMBOLIZE_H
+#define LOOPDOG_SYMBOLIZE_SYMBOLIZE_H
+
+#include "record/record.h"
+
+struct symbolizer;
+
+/* Takes DEBUGINFOD_URLS out of this process's environment: nothing is ever fetched from the network. */
+struct symbolizer *symbolizer_new(void);
+void symbolizer_free(struct symbolizer *symbolizer);
+
+/* A stall whose frames are symbolized. Strings are borrowed from the record and the symbolizer, arrays are its own. */
+struct symbolized {
+        struct record record;
+        struct record_frame culprit;
+        struct record_stack *stacks;
+        struct record_frame **frames; /* one array for each stack */
+};
+
+/* Symbolize a record of type stall or stall-begin into `out`, which symbolized_free() empties. A record without stacks gets
+ * the culprit that an earlier one of the same signature had. */
+void symbolize(struct symbolizer *symbolizer, const struct record *record, struct symbolized *out);
+void symbolized_free(struct symbolized *symbolized);
+
+#endif
