@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: Apache-2.0
+"""cost.py - what the agent costs its host: the hot path, pauses, wake-ups, memory, a thousand loops
+
+Context: bench; Python's standard library only
+"""
+
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+import machine
+from machine import Broken
+from measure import EQUAL_SIDES_MAY_DIFFER, NOT_RESOLVED, Figure, at_most, interval, median, percentile, \
+    spread, summary
+
+THRESHOLD_MS = 100
+
+
+def say(text):
+    print(f"bench: {text}", file=sys.stderr)
+
+
+class Folder(tempfile.TemporaryDirectory):
+    """A temporary folder with one for records in it."""
+
+    def __init__(self):
+        super().__init__(prefix="loopdog-bench-")
+
+    def __enter__(self):
+        folder = pathlib.Path(super().__enter__())
+        (folder / "records").mkdir()
+        return folder
+
+
+# ---- the hot path ----
+
+OWN = ("epoll", "epoll-empty", "poll", "select")  # own waits: they read the clock
+CASES = {
+    "epoll": "hooked epoll_wait, own, an event ready",
+    "epoll-empty": "hooked epoll_wait, own, nothing ready",
+    "epoll-nested": "hooked epoll_wait, nested",
+    "poll": "hooked poll, own",
+    "poll-nested": "hooked poll, nested",
+    "poll-no-loop": "hooked poll in a thread without a loop",
+    "select": "hooked select, own",
+    "select-nested": "hooked select, nested",
+    "select-no-loop": "hooked select in a thread without a loop",
+    "close": "hooked close",
+}
+LIMIT_NS = {"tsc": 35, "clock_gettime": 70}
+INTERVAL_NS = 10  # of the median; wider, and the machine was too noisy
+
+
+def iterations(folder):
+    """What the agent counted: the last record of each loop."""
+    loops = {(line["tid"], line["loop"]): line["iterations"]
+             for line in machine.read_records(folder) if line["type"] == "loop"}
+    return sum(loops.values())
+
+
+def run_case(options, case, library, clock, blocks, calls):
+    """[(plain, hooked, plain again)], ns a call. Whether the agent took the calls for what they are is checked by what it
+    counted."""
+    with Folder() as folder:
+        extra = {"BENCH_CLOCK": "clock_gettime"} if clock == "clock_gettime" else {}
+        environment = machine.environment(library, folder / "records", **extra)
+        process = machine.Process([options.program("hotpath"), case, blocks, calls], environment,
+                                  cpu=machine.server_cpu(), folder=folder)
+        process.wait(300)
+        counted, made = iterations(folder / "records"), blocks * calls
+        if case in ("epoll", "poll", "select") and counted < made:
+            raise Broken(f"{case}: the agent counted {counted} iterations of {made}: these are not its own waits")
+        if case not in OWN and counted > made / 10:
+            raise Broken(f"{case}: the agent took these waits for a loop's own: {counted} iterations")
+        return [tuple(float(ns) for ns in line.split()) for line in process.output().splitlines()]
+
+
+def judge_case(case, clock, turns):
+    added = [hook - (plain + again) / 2 for plain, hook, again in turns]
+    equal = [again - plain for plain, _, again in turns]
+    plain_ns = median([plain for plain, _, _ in turns])
+    low, high = interval(added)
+    limit = LIMIT_NS[clock]
+    resolved = abs(median(equal)) <= plain_ns * EQUAL_SIDES_MAY_DIFFER and high - low <= INTERVAL_NS
+    name = f"{CASES[case]}, {clock}" if case in OWN else CASES[case]
+    return Figure(name, f"{median(added):+.1f} ns [{low:+.1f}, {high:+.1f}], A/A {median(equal):+.1f} ns, plain call "
+                  f"{plain_ns:.0f} ns", f"at most {limit} ns", at_most(median(added), limit) if resolved else NOT_RESOLVED,
+                  data={"added_ns": summary(added), "equal_ns": summary(equal), "plain_ns": plain_ns})
+
+
+def run_hotpath(options):
+    blocks, calls = (1000, 500) if options.quick else (5000, 500)
+    uses_tsc = machine.describe()["clocksource"] == "tsc"
+    for case in CASES:
+        for clock in ("tsc", "clock_gettime"):
+            library = options.library if clock == "tsc" else options.switched_library
+            if clock == "tsc" and not uses_tsc and case in OWN:
+                yield Figure(f"{CASES[case]}, tsc", "-", "", NOT_RESOLVED, ["this machine's clock source is not the TSC"])
+                continue
+            if clock == "clock_gettime" and case not in OWN:
+                continue  # no clock is read there
+            say(f"{CASES[case]}, {clock}")
+            yield judge_case(case, clock, run_case(options, case, library, clock, blocks, calls))
+
+
+# ---- the pause of a running thread ----
+
+PAUSE_LIMIT_US, STACK_KB = 30, 32
+
+
+def spin(options, library, stalls):
+    """(gaps in us without a capture, gaps with one, seconds spun)."""
+    with Folder() as folder:
+        environment = machine.environment(library, folder / "records", LOOPDOG_THRESHOLD="20ms", LOOPDOG_INTERVAL="3ms")
+        with open(folder / "spun", "wb") as spun:
+            done = subprocess.run([options.program("pause"), str(STACK_KB), str(stalls), "300"], env=environment,
+                                  stdout=subprocess.PIPE, stderr=spun, timeout=300, check=False)
+        if done.returncode:
+            raise Broken(f"pause ended with {done.returncode}: {(folder / 'spun').read_text()}")
+        gaps = [line.split() for line in done.stdout.decode().splitlines()]
+        told = [line["captures_signal"] for line in machine.read_records(folder / "records") if line["type"] == "exit"]
+        return ([int(ns) / 1000 for ns, captured in gaps if captured == "0"],
+                [int(ns) / 1000 for ns, captured in gaps if captured == "1"],
+                int((folder / "spun").read_text()) / 1e9, told[0] if told else 0)
+
+
+def run_pause(options):
+    stalls = 4 if options.quick else 15
+    say(f"pauses of a running thread, {stalls} stalls of 300 ms")
+    plain, none, plain_s, _ = spin(options, None, stalls)
+    others, captured, _, told = spin(options, options.library, stalls)
+    if none:
+        raise Broken(f"without the agent {len(none)} signals were seen")
+    if not captured or not 0.9 <= len(captured) / max(told, 1) <= 1.1:
+        raise Broken(f"the thread saw {len(captured)} captures, the agent tells of {told}")
+    text = f"median {median(captured):.1f}, p90 {percentile(captured, 0.9):.1f}, p99 {percentile(captured, 0.99):.1f}, " \
+           f"max {max(captured):.1f} us"
+    return [Figure(f"pause of a running thread, {STACK_KB} KB of stack", text, f"median at most {PAUSE_LIMIT_US} us",
+                   at_most(median(captured), PAUSE_LIMIT_US),
+                   [f"{len(captured)} captures; gaps of the same thread without the agent: {len(plain) / plain_s:.0f} a "
+                    f"second, {spread(plain or [0], 'us', 1)}"],
+                   {"captured_us": summary(captured), "other_us": summary(others), "plain_us": summary(plain)})]
+
+
+# ---- wake-ups ----
+
+class Loops:
+    """loops.c, running and ready, with the agent or without."""
+
+    def __init__(self, options, library, *arguments):
+        self.holder = Folder()
+        self.folder = self.holder.__enter__()
+        self.process = machine.Process([options.program("loops"), *arguments],
+                                       machine.environment(library, self.folder / "records"), folder=self.folder,
+                                       stdin=subprocess.PIPE)
+        self.pid = self.process.pid
+
+    def __enter__(self):
+        machine.wait_until(lambda: "ready" in self.process.output() or self.process.popen.poll() is not None, 60, "loops")
+        self.process.check_running()
+        return self
+
+    def __exit__(self, kind, *_):
+        if kind is None:
+            self.process.close_input()
+        self.holder.__exit__(None, None, None)
+
+    def loops_seen(self):
+        """Ends the program; how many loops the agent counted."""
+        self.process.close_input()
+        return sum(line["loops"] for line in machine.read_records(self.folder / "records") if line["type"] == "exit")
+
+
+def count_switches(pid, seconds):
+    """(voluntary, involuntary) of the watchdog meanwhile."""
+    tid = machine.watchdog(pid)
+    before = machine.switches(pid, tid)
+    time.sleep(seconds)
+    return tuple(after - then for after, then in zip(machine.switches(pid, tid), before))
+
+
+def judge_busy(options, name, seconds, arguments):
+    allowed = seconds * 1000 / THRESHOLD_MS * 2
+    say(f"wake-ups, {name}")
+    with Loops(options, options.library, *arguments) as loops:
+        time.sleep(0.5)  # the agent's clock is calibrated meanwhile
+        voluntary, involuntary = count_switches(loops.pid, seconds)
+    return Figure(f"wake-ups of the watchdog, {name}", f"{voluntary} in {seconds} s, {voluntary / allowed * 2:.2f} a threshold",
+                  "at most 2 a threshold", at_most(voluntary, allowed + 1),
+                  [f"{involuntary} times it was taken off its CPU by another"] if involuntary else [],
+                  {"voluntary": voluntary, "involuntary": involuntary})
+
+
+def run_wakeups(options):
+    seconds = 5
+    say("wake-ups, idle")
+    with Loops(options, options.library, "-r", "0") as loops:
+        time.sleep(1.2)  # 1 s, and the watchdog's next look
+        idle = count_switches(loops.pid, seconds)
+    yield Figure("wake-ups of the watchdog, idle since 1 s", f"{sum(idle)} in {seconds} s", "none",
+                 at_most(sum(idle), 0), data={"voluntary": idle[0], "involuntary": idle[1]})
+    yield judge_busy(options, "loop of 1,000 turns a second", seconds, ["-r", "1000"])
+    yield judge_busy(options, "loop that polls without sleeping", seconds, ["-z"])
+
+
+# ---- memory ----
+
+MEMORY_KB, LOOP_KB, MANY = 3 * 1024, 4, 1000
+
+
+def dirty_kb(options, library, loops):
+    """Private dirty memory once all loops have turned and the first has stalled twenty times."""
+    with Loops(options, library, "-n", str(loops), "-r", "10", "-s", "20") as running:
+        time.sleep(1)
+        return machine.private_dirty_kb(running.pid)
+
+
+def run_memory(options):
+    times = 2 if options.quick else 5
+    measured = {}
+    for number in range(times):
+        say(f"memory, {number + 1} of {times}")
+        for loops in (1, MANY + 1):
+            for library in (None, options.library):
+                measured.setdefault((loops, bool(library)), []).append(dirty_kb(options, library, loops))
+    kb = {key: median(values) for key, values in measured.items()}
+    agent_kb = kb[1, True] - kb[1, False]
+    loop_kb = (kb[MANY + 1, True] - kb[1, True] - (kb[MANY + 1, False] - kb[1, False])) / MANY
+    data = {f"{loops} loops, {'agent' if agent else 'plain'}": values for (loops, agent), values in measured.items()}
+    yield Figure("private dirty memory, one loop, after 20 stalls", f"{agent_kb / 1024:.2f} MB", "at most 3 MB",
+                 at_most(agent_kb, MEMORY_KB), data=data)
+    yield Figure(f"  each further loop of {MANY:,}", f"{loop_kb:.2f} KB", "at most 4 KB", at_most(loop_kb, LOOP_KB))
+
+
+# ---- a thousand loops ----
+
+def run_loops(options):
+    seconds = 5 if options.quick else 15
+    say(f"{MANY:,} loops of 10 turns a second")
+    with Loops(options, options.library, "-n", str(MANY)) as loops:
+        time.sleep(1)
+        tid = machine.watchdog(loops.pid)
+        begin, before_ns = time.monotonic(), machine.cpu_ns(loops.pid, tid)
+        whole_ns = machine.cpu_ns(loops.pid)
+        time.sleep(seconds)
+        passed_ns = (time.monotonic() - begin) * 1e9
+        share = (machine.cpu_ns(loops.pid, tid) - before_ns) / passed_ns
+        whole = (machine.cpu_ns(loops.pid) - whole_ns) / passed_ns
+        seen = loops.loops_seen()
+    if seen != MANY:
+        raise Broken(f"the agent saw {seen} loops of {MANY}")
+    yield Figure(f"{MANY:,} loops of 10 turns a second: CPU of the watchdog", f"{share * 100:.2f} % of a core",
+                 "at most 1 %", at_most(share, 0.01), [f"the whole process: {whole * 100:.1f} %"],
+                 {"watchdog_share": share, "process_share": whole})

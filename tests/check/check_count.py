@@ -1,0 +1,55 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""check_count.py - tests/count.py can say no
+
+The line that CI reads comes from count.py: what is missing, silent or broken must make it fail.
+
+Context: meson test, suite check
+"""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import tree
+
+COUNT = tree.ROOT / 'tests' / 'count.py'
+GOOD = {'name': 'loopdog:unit / good', 'result': 'OK', 'stdout': '', 'duration': 0.1}
+BAD = {'name': 'loopdog:unit / bad', 'result': 'FAIL', 'stdout': 'it broke here\n', 'duration': 0.1}
+LATE = {'name': 'loopdog:system / late', 'result': 'TIMEOUT'}
+SKIPPED = {'name': 'loopdog:system / skipped', 'result': 'SKIP', 'stdout': 'first\nno nginx here\n\n'}
+SILENT = {'name': 'loopdog:system / silent', 'result': 'SKIP', 'stdout': ' \n'}
+TAP = {'name': 'loopdog:system / tap', 'result': 'OK',
+       'stdout': '1..3\nok 1 - a\nok 2 - b # SKIP no haproxy\nok 3 c # skip not root\n'}
+
+# (the tests of each log, or None for a log that does not exist), status, last line, words on stderr
+CASES = [
+    ([[GOOD]], 0, '1 passed, 0 failed', []),
+    ([[GOOD], [GOOD, GOOD]], 0, '3 passed, 0 failed', []),
+    ([[GOOD, SKIPPED]], 0, '1 passed, 0 failed, 1 skipped', ['log0: system / skipped: no nginx here']),
+    ([[TAP]], 0, '1 passed, 0 failed, 2 skipped', ['system / tap: b: no haproxy', 'system / tap: c: not root']),
+    ([[GOOD, BAD]], 1, '1 passed, 1 failed', ['FAILED: log0: unit / bad', 'it broke here']),
+    ([[LATE, GOOD]], 1, '1 passed, 1 failed', ['TIMEOUT']),
+    ([[GOOD, SILENT]], 1, '1 passed, 1 failed', ['skipped without giving a reason']),
+    ([[SKIPPED]], 1, '0 passed, 0 failed, 1 skipped', []),
+    ([[GOOD], []], 1, '1 passed, 1 failed', ['nothing ran']),
+    ([[GOOD], None], 1, '1 passed, 1 failed', ['no results', 'No such file']),
+    ([['{"name": "cut']], 1, '0 passed, 1 failed', ['no results']),
+    ([], 1, '0 passed, 0 failed', [])]
+
+
+def main():
+    for logs, status, last_line, words in CASES:
+        contents = {f'log{index}': ''.join((test if isinstance(test, str) else json.dumps(test)) + '\n' for test in log)
+                    for index, log in enumerate(logs) if log is not None}
+        with tree.plant(contents) as folder:
+            arguments = [f'log{index}={pathlib.Path(folder) / f"log{index}"}' for index in range(len(logs))]
+            done = subprocess.run([sys.executable, str(COUNT), *arguments], capture_output=True, text=True, check=False)
+        unmet = [word for word in words if word not in done.stderr]
+        if done.returncode != status or done.stdout != last_line + '\n' or unmet:
+            sys.exit(f'{logs}: expected {status}, {last_line!r}, {words}, got {done}')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * print_settings.c - the table of settings as it must stand in the README
+ *
+ * Printed from the agent's own table, so that the check compares what is true and not what a script made of config.c.
+ *
+ * Context: run by check_docs.py
+ */
+#include <stdio.h>
+
+#include "base/config.h"
+
+int main(void)
+{
+        puts("| variable | flag of `loopdog run` | default | range | meaning |");
+        puts("|---|---|---|---|---|");
+        for (const struct config_setting *setting = config_settings; setting->variable != NULL; setting++) {
+                printf("| `%s` | ", setting->variable);
+                if (setting->flag != NULL)
+                        printf("`--%s %s`", setting->flag, setting->argument);
+                printf(" | %s | %s | %s |\n", setting->fallback, setting->range, setting->help);
+        }
+        return 0;
+}

@@ -1,0 +1,82 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""count.py - the verdict over everything that `./dev test` ran
+
+Reads one or more files in the form of meson's testlog.json (one JSON object a line: name, result, stdout, stderr), each
+given as PATH or as LABEL=PATH. What failed is shown with the end of its output, what was skipped with its reason, and
+the last line on stdout is the count alone. A program counts once, and each case of it that was skipped (TAP) once more.
+A log that is missing or empty counts as one failure, and so does a test that was skipped without a word: silence must
+never look like success.
+
+Context: run by ./dev; exit 0 only if something ran and nothing failed
+"""
+
+import collections
+import json
+import os
+import re
+import sys
+
+SKIPPED_CASE = re.compile(r'^ok \d+ (?:- )?(.*?)\s*# SKIP\s*(.*)$', re.MULTILINE | re.IGNORECASE)  # of TAP
+PASSED = {'OK', 'EXPECTEDFAIL'}
+LINES_SHOWN = 2000 if os.environ.get('CI', 'false') != 'false' else 40
+
+Outcome = collections.namedtuple('Outcome', 'name verdict reason output')  # verdict: passed, failed, skipped
+
+
+def read_outcomes(argument):
+    label, _, path = argument.rpartition('=')
+    try:
+        with open(path, encoding='utf-8', errors='replace') as log:
+            outcomes = [outcome for line in log if line.strip() for outcome in read_test(label, json.loads(line))]
+    except (OSError, ValueError) as error:
+        return [Outcome(path, 'failed', f'no results: {error}', '')]
+    return outcomes or [Outcome(path, 'failed', 'no results: nothing ran', '')]
+
+
+def read_test(label, test):
+    name = test['name'].replace('loopdog:', '')
+    name = f'{label}: {name}' if label else name
+    output = (test.get('stdout') or '') + (test.get('stderr') or '')
+    if test['result'] == 'SKIP':
+        yield read_skip(name, output)
+        return
+    verdict = 'passed' if test['result'] in PASSED else 'failed'
+    yield Outcome(name, verdict, f"{test['result']}, {test.get('duration', 0):.1f} s", output)
+    for case, reason in SKIPPED_CASE.findall(output):
+        yield Outcome(f'{name}: {case}', 'skipped', reason, '')
+
+
+def read_skip(name, output):
+    said = [line.strip() for line in output.splitlines() if line.strip()]
+    if not said:
+        return Outcome(name, 'failed', 'skipped without giving a reason', '')
+    return Outcome(name, 'skipped', said[-1].split('# SKIP')[-1].strip(), '')
+
+
+def show(outcome):
+    if outcome.verdict == 'skipped':
+        print(f'skipped: {outcome.name}: {outcome.reason}', file=sys.stderr)
+        return
+    print(f'FAILED: {outcome.name} ({outcome.reason})', file=sys.stderr)
+    lines = outcome.output.splitlines()
+    if len(lines) > LINES_SHOWN:
+        print(f'    ... {len(lines) - LINES_SHOWN} earlier lines', file=sys.stderr)
+    for line in lines[-LINES_SHOWN:]:
+        print(f'    {line}', file=sys.stderr)
+
+
+def main(arguments):
+    outcomes = [outcome for argument in arguments for outcome in read_outcomes(argument)]
+    for outcome in sorted(outcomes, key=lambda outcome: outcome.verdict == 'failed'):  # failures stand last
+        if outcome.verdict != 'passed':
+            show(outcome)
+    count = collections.Counter(outcome.verdict for outcome in outcomes)
+    sys.stderr.flush()
+    skipped = f", {count['skipped']} skipped" if count['skipped'] else ''
+    print(f"{count['passed']} passed, {count['failed']} failed{skipped}")
+    return 0 if count['passed'] and not count['failed'] else 1
+
+
+if __name__ == '__main__':
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,15 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""soak.py - the quiet group at full length: 60 s a case
+
+`./dev soak` runs it. Other options are passed on to test_quiet.py; --seconds given here again wins.
+
+Context: run by people, takes about half an hour
+"""
+
+import os
+import pathlib
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+os.execv("/usr/bin/python3", ["/usr/bin/python3", str(HERE / "test_quiet.py"), "--seconds", "60", *sys.argv[1:]])

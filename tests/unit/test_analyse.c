@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * test_analyse.c - tools/analyse: what records add up to
+ *
+ * Context: unit test
+ */
+#include <criterion/criterion.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "alloc.h"
+#include "analyse/analysis.h"
+#include "analyse/group.h"
+#include "analyse/idset.h"
+#include "analyse/spread.h"
+#include "read/parse.h"
+
+#define MS UINT64_C(1000000)
+#define SECOND UINT64_C(1000000000)
+#define BEGIN_NS UINT64_C(1795378503000000000) /* 2026-11-22T20:15:03Z */
+
+static struct analysis analysis;
+
+static void forget(void)
+{
+        analysis_free(&analysis);
+}
+
+TestSuite(analysis, .fini = forget);
+
+/* ---- feeding ---- */
+
+/* Add a record: the fields of all types, and those given. */
+static void add(const char *type, const char *run, const char *format, ...)
+{
+        struct parsed parsed;
+        char why[256], *fields, *line;
+        va_list arguments;
+        va_start(arguments, format);
+        cr_assert_geq(vasprintf(&fields, format, arguments), 0);
+        va_end(arguments);
+        line = alloc_format("{\"v\":1,\"type\":\"%s\",\"time\":\"2026-11-22T20:15:04Z\",\"host\":\"web1\",\"pid\":42,"
+                            "\"program\":\"app\",\"run\":\"%s\"%s%s}", type, run, fields[0] ? "," : "", fields);
+        cr_assert_eq(parse_record(&parsed, line, strlen(line), why, sizeof(why)), 0, "%s in %s", why, line);
+        analysis_add(&analysis, &parsed.record, line, strlen(line));
+        parsed_free(&parsed);
+        free(line);
+        free(fields);
+}
+
+#define STALL "\"id\":%d,\"begin\":\"2026-11-22T20:15:03Z\",\"tid\":1,\"loop\":\"epoll:5\",\"duration_ns\":%llu"
+#define BLOCKED "\"cause\":\"blocked\",\"detail\":{\"call\":\"read\"}"
+
+/* A stall in the Python function `name`, whose signature is its length. */
+#define CULPRIT(name, line) "{\"lang\":\"python\",\"function\":\"" name "\",\"file\":\"/srv/" name ".py\",\"line\":" #line "}"
+#define STACK(name, line)                                                                                              \
+        ",\"signature\":\"%016x\",\"culprit\":" CULPRIT(name, line) ",\"stacks\":[{\"count\":1,\"complete\":true,"     \
+        "\"frames\":[" CULPRIT(name, line) "]}]"
+
+static void add_stall(const char *run, int id, uint64_t duration_ns)
+{
+        add("stall", run, STALL "," BLOCKED STACK("block", 8), id, (unsigned long long)duration_ns, 5);
+}
+
+static struct groups group(enum group_by by)
+{
+        struct groups groups;
+        struct symbolizer *symbolizer = symbolizer_new();
+        analysis_finish(&analysis);
+        groups_make(&groups, &analysis, by, symbolizer);
+        symbolizer_free(symbolizer);
+        return groups;
+}
+
+/* ---- stalls ---- */
+
+Test(analysis, counts_a_stall_once_with_its_begin)
+{
+        add("stall-begin", "a", STALL "," BLOCKED, 1, 100 * MS);
+        add_stall("a", 1, 500 * MS);
+        analysis_finish(&analysis);
+        cr_expect_eq(analysis.stalls.count, 1);
+        cr_expect_eq(analysis.stalls.total_ns, 500 * MS);
+        cr_expect_eq(analysis.never_ended, 0);
+}
+
+Test(analysis, counts_a_stall_once_if_its_begin_comes_later)
+{
+        add_stall("a", 1, 500 * MS);
+        add("stall-begin", "a", STALL "," BLOCKED, 1, 100 * MS);
+        analysis_finish(&analysis);
+        cr_expect_eq(analysis.stalls.count, 1);
+        cr_expect_eq(analysis.never_ended, 0);
+}
+
+Test(analysis, counts_a_stall_once_if_its_file_is_read_twice)
+{
+        for (int i = 0; i < 2; i++) {
+                add("stall-begin", "a", STALL "," BLOCKED, 1, 100 * MS);
+                add_stall("a", 1, 500 * MS);
+                add("stall-begin", "a", STALL "," BLOCKED, 2, 100 * MS);
+                add("exit", "a", "\"lost\":{\"samples\":3,\"reasons\":{\"torn\":3}}");
+        }
+        analysis_finish(&analysis);
+        cr_expect_eq(analysis.stalls.count, 2);
+        cr_expect_eq(analysis.never_ended, 1);
+        cr_expect_eq(((struct analysed_loss *)map_find_string(&analysis.losses, "torn"))->count, 3);
+}
+
+Test(analysis, tells_processes_apart_that_write_alternately)
+{
+        add("stall-begin", "a", STALL "," BLOCKED, 1, 100 * MS);
+        add("stall-begin", "b", STALL "," BLOCKED, 1, 100 * MS);
+        add_stall("b", 1, 300 * MS);
+        analysis_finish(&analysis);
+        cr_expect_eq(analysis.processes.count, 2);
+        cr_expect_eq(analysis.loops.count, 2);
+        cr_expect_eq(analysis.stalls.count, 2);
+        cr_expect_eq(analysis.never_ended, 1);
+}
+
+Test(analysis, gives_a_stall_that_never_ended_the_time_that_is_known)
+{
+        add("stall-begin", "a", STALL "," BLOCKED, 1, 100 * MS);
+        add("loop", "a", "\"tid\":2,\"loop\":\"epoll:9\",\"time\":\"2026-11-22T20:16:03Z\"");
+        analysis_finish(&analysis);
+        cr_expect_eq(analysis.never_ended, 1);
+        cr_expect_eq(analysis.stalls.longest_ns, 60 * SECOND, "another loop wrote a minute after the stall's begin");
+}
+
+Test(analysis, keeps_startup_apart)
+{
+        add("stall", "a", STALL ",\"phase\":\"startup\"," BLOCKED STACK("block", 8), 1, 2 * SECOND, 5);
+        add_stall("a", 2, 500 * MS);
+        struct groups groups = group(GROUP_CULPRIT);
+        cr_expect_eq(analysis.startup.count, 1);
+        cr_expect_eq(analysis.stalls.count, 1);
+        cr_assert_eq(groups.count, 1);
+        cr_expect_eq(groups.items[0].stalls.count, 1);
+        groups_free(&groups);
+}
+
+Test(analysis, leaves_out_what_is_too_short_or_too_old)
+{
+        analysis.min_ns = 300 * MS;
+        analysis.since_ns = BEGIN_NS + 350 * MS;
+        add_stall("a", 1, 299 * MS);
+        add_stall("a", 2, 349 * MS);
+        add_stall("a", 3, 350 * MS);
+        analysis_finish(&analysis);
+        cr_expect_eq(analysis.stalls.count, 1);
+        cr_expect_eq(analysis.left_out, 2);
+}
+
+Test(analysis, takes_the_latest_of_a_loops_totals)
+{
+        add("loop", "a", "\"tid\":1,\"loop\":\"epoll:5\",\"iterations\":10,\"busy_ns\":1,\"idle_ns\":9,\"stalls\":1");
+        add("loop", "a", "\"tid\":1,\"loop\":\"epoll:5\",\"iterations\":30,\"busy_ns\":2,\"idle_ns\":18,\"stalls\":4");
+        add("loop", "a", "\"tid\":1,\"loop\":\"epoll:5\",\"iterations\":20,\"busy_ns\":3,\"idle_ns\":17,\"stalls\":2");
+        add("loop", "a", "\"tid\":2,\"loop\":\"epoll:5\",\"iterations\":1,\"stalls\":1");
+        cr_assert_eq(analysis.loops.count, 2);
+        const struct analysed_loop *loop = analysis.loops.entries[0].value;
+        cr_expect_eq(loop->iterations, 30);
+        cr_expect_eq(loop->busy_ns, 2);
+        cr_expect_eq(loop->process->stalls_counted, 5);
+}
+
+Test(analysis, remembers_what_processes_said_once)
+{
+        add("process", "a", "\"notices\":[\"x\",\"y\"]");
+        add("process", "b", "\"notices\":[\"y\"]");
+        cr_expect_eq(analysis.notices.count, 2);
+}
+
+/* ---- groups ---- */
+
+Test(analysis, groups_by_culprit_whatever_the_line_and_the_process)
+{
+        add("stall", "a", STALL "," BLOCKED STACK("block", 8), 1, 300 * MS, 1);
+        add("stall", "b", STALL "," BLOCKED STACK("block", 9), 1, 500 * MS, 2);
+        add("stall", "b", STALL ",\"cause\":\"cpu\"" STACK("other", 1), 2, 400 * MS, 3);
+        struct groups groups = group(GROUP_CULPRIT);
+        cr_assert_eq(groups.count, 2);
+        cr_expect_str_eq(groups.items[0].culprit.function, "block", "most time first");
+        cr_expect_eq(groups.items[0].culprit.line, 9, "of the stack that lost most");
+        cr_expect_eq(groups.items[0].stalls.count, 2);
+        cr_expect_eq(groups.items[0].stalls.total_ns, 800 * MS);
+        cr_expect_eq(groups.items[0].stacks, 2);
+        cr_expect_str_eq(groups.items[1].culprit.function, "other");
+        cr_expect_eq(groups.total_ns, 1200 * MS);
+        groups_free(&groups);
+}
+
+Test(analysis, groups_by_cause_and_call)
+{
+        add_stall("a", 1, 300 * MS);
+        add("stall", "a", STALL ",\"cause\":\"blocked\",\"detail\":{\"call\":\"write\"}", 2, 200 * MS);
+        add("stall", "a", STALL ",\"cause\":\"cpu\"", 3, 100 * MS);
+        add_stall("a", 4, 300 * MS);
+        struct groups groups = group(GROUP_CAUSE);
+        cr_assert_eq(groups.count, 3);
+        cr_expect_str_eq(groups.items[0].causes[0].call, "read");
+        cr_expect_eq(groups.items[0].stalls.count, 2);
+        cr_expect_str_eq(groups.items[1].causes[0].call, "write");
+        cr_expect_eq(groups.items[2].causes[0].cause, RECORD_CPU);
+        groups_free(&groups);
+}
+
+Test(analysis, groups_by_loop)
+{
+        add_stall("a", 1, 300 * MS);
+        add_stall("b", 1, 200 * MS);
+        struct groups groups = group(GROUP_LOOP);
+        cr_assert_eq(groups.count, 2);
+        cr_expect_str_eq(groups.items[0].loop->process->run, "a");
+        cr_expect_str_eq(groups.items[1].loop->process->run, "b");
+        groups_free(&groups);
+}
+
+Test(analysis, joins_repeats_without_stacks_by_their_signature)
+{
+        for (int by = GROUP_CULPRIT; by <= GROUP_STACK; by++) {
+                add("stall", "a", STALL "," BLOCKED ",\"signature\":\"%016x\",\"stacks_omitted\":true,\"culprit\":"
+                    CULPRIT("block", 8), 1, 900 * MS, 5);
+                add_stall("a", 2, 300 * MS);
+                struct groups groups = group((enum group_by)by);
+                cr_assert_eq(groups.count, 1, "by %s", group_by_name((enum group_by)by));
+                cr_expect_eq(groups.items[0].stalls.count, 2);
+                cr_expect(groups.items[0].example->example_framed, "the example is one that has frames");
+                cr_expect_eq(groups.items[0].example->example_ns, 300 * MS);
+                groups_free(&groups);
+                analysis_free(&analysis);
+        }
+}
+
+Test(analysis, counts_the_causes_of_one_culprit)
+{
+        add_stall("a", 1, 300 * MS);
+        add("stall", "a", STALL ",\"cause\":\"cpu\"" STACK("block", 8), 2, 700 * MS, 6);
+        struct groups groups = group(GROUP_CULPRIT);
+        cr_assert_eq(groups.count, 1);
+        cr_assert_eq(groups.items[0].causes_count, 2);
+        cr_expect_eq(groups.items[0].causes[0].cause, RECORD_CPU, "the longest first");
+        groups_free(&groups);
+}
+
+Test(analysis, groups_what_has_no_stack)
+{
+        add("stall", "a", STALL ",\"cause\":\"cpu\",\"stacks\":[{\"count\":1,\"missing\":\"no signal\"}]", 1, 300 * MS);
+        add("stall", "a", STALL ",\"cause\":\"cpu\",\"stacks\":[{\"count\":1,\"missing\":\"no signal\"}]", 2, 200 * MS);
+        struct groups groups = group(GROUP_CULPRIT);
+        cr_assert_eq(groups.count, 1);
+        cr_expect_null(groups.items[0].culprit.function);
+        cr_expect_eq(groups.items[0].stacks, 1);
+        groups_free(&groups);
+}
+
+Test(analysis, keeps_nothing_of_a_single_stall)
+{
+        for (int id = 1; id <= 20000; id++) {
+                add("stall-begin", "a", STALL "," BLOCKED, id, 100 * MS);
+                add_stall("a", id, 100 * MS + (unsigned)id);
+        }
+        const struct analysed_process *process = analysis.processes.entries[0].value;
+        cr_expect_eq(analysis.stalls.count, 20000);
+        cr_expect_eq(analysis.stacks.count, 1);
+        cr_expect_eq(analysis.units.count, 1);
+        cr_expect_eq(process->open_count, 0);
+        cr_expect_eq(process->ended.count, 1);
+}
+
+/* ---- ranges and medians ---- */
+
+Test(idset, holds_a_run_of_numbers_as_one_range)
+{
+        struct idset set = { 0 };
+        const uint64_t ids[] = { 5, 1, 3, 2, UINT64_MAX, 4 };
+        for (size_t i = 0; i < sizeof(ids) / sizeof(*ids); i++) {
+                cr_expect_not(idset_has(&set, ids[i]));
+                cr_expect(idset_add(&set, ids[i]));
+                cr_expect_not(idset_add(&set, ids[i]), "twice");
+        }
+        cr_assert_eq(set.count, 2);
+        cr_expect_eq(set.ranges[0].from, 1);
+        cr_expect_eq(set.ranges[0].to, 5);
+        cr_expect_not(idset_has(&set, 6));
+        cr_expect_not(idset_has(&set, 0));
+        idset_free(&set);
+}
+
+Test(spread, gives_the_exact_median_of_a_few)
+{
+        struct spread spread = { 0 };
+        cr_expect_eq(spread_median_ns(&spread), 0);
+        spread_add(&spread, 700);
+        cr_expect_eq(spread_median_ns(&spread), 700);
+        spread_add(&spread, 100);
+        cr_expect_eq(spread_median_ns(&spread), 400);
+        spread_add(&spread, 150);
+        cr_expect_eq(spread_median_ns(&spread), 150);
+        cr_expect_eq(spread.longest_ns, 700);
+        cr_expect_eq(spread.total_ns, 950);
+        spread_free(&spread);
+}
+
+Test(spread, gives_the_median_of_many_within_two_percent)
+{
+        struct spread spread = { 0 }, other = { 0 }, few = { 0 };
+        for (uint64_t i = 1; i <= 9999; i++)
+                spread_add(i % 2 ? &spread : &other, i * MS);
+        spread_add(&few, 20000 * MS);
+        spread_merge(&spread, &other);
+        spread_merge(&spread, &few);
+        cr_expect_eq(spread.count, 10000);
+        cr_expect_eq(spread.longest_ns, 20000 * MS);
+        uint64_t median_ns = spread_median_ns(&spread);
+        cr_expect(median_ns > 4900 * MS && median_ns < 5100 * MS, "%llu", (unsigned long long)median_ns);
+
+        struct spread empty = { 0 };
+        spread_merge(&empty, &spread);
+        cr_expect_eq(spread_median_ns(&empty), median_ns);
+        spread_free(&spread);
+        spread_free(&other);
+        spread_free(&few);
+        spread_free(&empty);
+}
+
+Test(spread, takes_any_duration)
+{
+        struct spread spread = { 0 };
+        for (int i = 0; i < 200; i++)
+                spread_add(&spread, i % 2 ? UINT64_MAX : 0);
+        cr_expect_eq(spread_median_ns(&spread), 0);
+        spread_add(&spread, UINT64_MAX);
+        spread_add(&spread, UINT64_MAX);
+        cr_expect_gt(spread_median_ns(&spread), UINT64_MAX / 100 * 98);
+        spread_free(&spread);
+}

@@ -1,0 +1,1034 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * test_capture.c - one sample of one thread, with and without a signal
+ */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/raw.h"
+#include "capture/capture.h"
+#include "capture/handler.h"
+#include "capture/signal.h"
+#include "victim.h"
+
+#define PATTERN 0x10adc0de5a5a0000ull
+
+static void begin(void)
+{
+        const char *why = NULL;
+        cr_assert_eq(capture_start(0, &why), 0, "%s", why);
+}
+
+static void take(struct victim *victim, bool may_signal, struct sample *sample)
+{
+        static _Atomic uint64_t mark = 7;
+        capture_take(&victim->task, may_signal, &mark, 7, sample);
+}
+
+/* Where `pattern` lies in the copy, as the address in the thread; 0: nowhere. */
+static uint64_t find_pattern(const struct sample *sample, uint64_t pattern)
+{
+        for (size_t at = 0; at + 8 <= sample->stack_length; at += 8)
+                if (memcmp(sample->stack + at, &pattern, 8) == 0)
+                        return sample->stack_address + at;
+        return 0;
+}
+
+/* ---- a thread that sleeps ---- */
+
+struct blocked {
+        int number;        /* of the call it sleeps in */
+        long result;       /* what it returned at the end */
+        int error;
+        int fds[2];
+        _Atomic int word;
+};
+
+static void *nanosleep_200_ms(struct victim *victim)
+{
+        struct blocked *blocked = victim->argument;
+        volatile uint64_t pattern[4] = { PATTERN, PATTERN, PATTERN, PATTERN };
+        struct timespec t = { 0, 200000000 };
+        blocked->result = syscall(SYS_nanosleep, &t, NULL);
+        blocked->error = errno;
+        return (void *)(uintptr_t)pattern[0];
+}
+
+static void *read_pipe(struct victim *victim)
+{
+        struct blocked *blocked = victim->argument;
+        volatile uint64_t pattern[4] = { PATTERN, PATTERN, PATTERN, PATTERN };
+        char c;
+        blocked->result = read(blocked->fds[0], &c, 1);
+        blocked->error = errno;
+        return (void *)(uintptr_t)pattern[0];
+}
+
+static void *wait_futex(struct victim *victim)
+{
+        struct blocked *blocked = victim->argument;
+        volatile uint64_t pattern[4] = { PATTERN, PATTERN, PATTERN, PATTERN };
+        blocked->result = syscall(SYS_futex, &blocked->word, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
+        blocked->error = errno;
+        return (void *)(uintptr_t)pattern[0];
+}
+
+static void *poll_200_ms(struct victim *victim)
+{
+        struct blocked *blocked = victim->argument;
+        volatile uint64_t pattern[4] = { PATTERN, PATTERN, PATTERN, PATTERN };
+        struct pollfd fd = { .fd = blocked->fds[0], .events = POLLIN };
+        blocked->result = poll(&fd, 1, 200);
+        blocked->error = errno;
+        return (void *)(uintptr_t)pattern[0];
+}
+
+/* Take samples while it sleeps; each must be a good one, and the thread must not notice. */
+static void check_blocked(void *(*body)(struct victim *), struct blocked *blocked, uint64_t first_argument)
+{
+        struct victim victim;
+        struct sample sample;
+        cr_assert_eq(pipe(blocked->fds), 0);
+        victim_start(&victim, body, blocked);
+        cr_assert(victim_sleeps(&victim, blocked->number));
+        for (int i = 0; i < 100; i++) {
+                take(&victim, true, &sample);
+                cr_assert_eq(sample.loss, CAPTURE_OK, "%s", capture_loss_text(sample.loss));
+                cr_assert_not(sample.by_signal);
+                cr_assert_not(sample.registers_complete);
+                cr_assert(sample.syscall_known);
+                cr_assert_eq(sample.syscall, blocked->number);
+                cr_assert(first_argument == 0 || sample.arguments[0] == first_argument);
+                cr_assert_eq(sample.state, 'S');
+                cr_assert_gt(sample.switches, 0);
+                cr_assert_gt(sample.cpu_ns, 0);
+                cr_assert_not(sample.truncated);
+                cr_assert_eq(sample.stack_address, sample.registers[SAMPLE_SP] - 128);
+                cr_assert_gt(find_pattern(&sample, PATTERN), sample.registers[SAMPLE_SP]);
+        }
+        atomic_store(&blocked->word, 1);
+        syscall(SYS_futex, &blocked->word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+        if (blocked->number == SYS_read)
+                cr_assert_eq(write(blocked->fds[1], "x", 1), 1);
+        victim_join(&victim);
+        cr_assert_eq(atomic_load(&handler.arrived), 0, "a signal was sent");
+        cr_assert_eq(capture_totals()->captures, 100);
+        cr_assert_eq(capture_totals()->by_signal, 0);
+}
+
+Test(capture, a_thread_in_nanosleep_is_captured_without_a_signal, .init = begin)
+{
+        struct blocked blocked = { .number = SYS_nanosleep };
+        check_blocked(nanosleep_200_ms, &blocked, 0);
+        cr_assert_eq(blocked.result, 0);
+}
+
+Test(capture, a_thread_in_read_is_captured_without_a_signal, .init = begin)
+{
+        struct blocked blocked = { .number = SYS_read };
+        check_blocked(read_pipe, &blocked, 0);
+        cr_assert_eq(blocked.result, 1);
+}
+
+Test(capture, a_thread_in_a_futex_wait_is_captured_without_a_signal, .init = begin)
+{
+        struct blocked blocked = { .number = SYS_futex };
+        check_blocked(wait_futex, &blocked, (uintptr_t)&blocked.word);
+        cr_assert_eq(blocked.result, 0);
+}
+
+Test(capture, a_thread_in_poll_is_captured_without_a_signal_and_sees_no_eintr, .init = begin)
+{
+        struct blocked blocked = { .number = SYS_poll };
+        check_blocked(poll_200_ms, &blocked, 0);
+        cr_assert_eq(blocked.result, 0, "errno %d", blocked.error);
+}
+
+/* ---- a thread that repeats one call ---- */
+
+struct repeated {
+        int fds[2];
+        _Atomic uint64_t rounds;
+};
+
+/* The same call at the same place each time, on a stack that is rewritten between: a copy is whole only if all of the
+ * words are equal. The words are written front to back, so a torn copy shows two neighbouring rounds. */
+static __attribute__((noinline)) void read_with_round(int fd, uint64_t round)
+{
+        volatile uint64_t words[512];
+        char c;
+        for (size_t i = 0; i < 512; i++)
+                words[i] = PATTERN + round;
+        raw_syscall_sigsafe(SYS_read, (uint64_t)fd, (uintptr_t)&c, 1, 0, 0, 0);
+        for (size_t i = 0; i < 512; i++)
+                words[i] ^= PATTERN;
+}
+
+static void *read_again_and_again(struct victim *victim)
+{
+        struct repeated *repeated = victim->argument;
+        while (!atomic_load(&victim->stop))
+                read_with_round(repeated->fds[0], atomic_fetch_add(&repeated->rounds, 1) & 0xffff);
+        return NULL;
+}
+
+static void *write_again_and_again(struct victim *victim)
+{
+        struct repeated *repeated = victim->argument;
+        for (unsigned i = 0; !atomic_load(&victim->stop); i++) {
+                uint64_t next_ns = now_ns() + i % 16 * 10000;
+                while (now_ns() < next_ns)
+                        ;
+                if (write(repeated->fds[1], "x", 1) != 1)
+                        break;
+        }
+        return NULL;
+}
+
+/* 0: the 512 words are not all there; 1: all the same; 2: torn */
+static int judge_words(const struct sample *sample)
+{
+        size_t count = 0;
+        uint64_t first = 0;
+        bool torn = false;
+        for (size_t at = 0; at + 8 <= sample->stack_length; at += 8) {
+                uint64_t word;
+                memcpy(&word, sample->stack + at, 8);
+                if (word >> 16 != PATTERN >> 16)
+                        continue;
+                if (count++ == 0)
+                        first = word;
+                torn = torn || word != first;
+        }
+        return torn ? 2 : count >= 512;
+}
+
+Test(capture, accepted_samples_of_a_thread_that_repeats_one_read_are_whole, .init = begin)
+{
+        struct repeated repeated = { .rounds = 0 };
+        struct victim reader, writer;
+        struct sample sample;
+        unsigned whole = 0, other = 0;
+        cr_assert_eq(pipe(repeated.fds), 0);
+        victim_start(&reader, read_again_and_again, &repeated);
+        victim_start(&writer, write_again_and_again, &repeated);
+        for (uint64_t end_ns = now_ns() + 2000000000; now_ns() < end_ns;) {
+                take(&reader, false, &sample);
+                if (sample.loss != CAPTURE_OK) {
+                        other++;
+                        continue;
+                }
+                int words = judge_words(&sample);
+                cr_assert_eq(words, 1, "torn: %d, after %u whole ones", words == 2, whole);
+                cr_assert_eq(sample.syscall, SYS_read);
+                whole++;
+        }
+        printf("a thread that repeats one read: %u samples whole, %u not accepted, %lu reads\n", whole, other,
+               (unsigned long)atomic_load(&repeated.rounds));
+        cr_assert_gt(whole, 0);
+        atomic_store(&reader.stop, true);
+        sleep_us(10000);
+        victim_join(&reader);
+        close(repeated.fds[0]);
+        signal(SIGPIPE, SIG_IGN);
+        victim_join(&writer);
+}
+
+/* ---- a thread that runs ---- */
+
+struct busy {
+        _Atomic uint64_t rounds;
+        uint64_t top;
+        size_t depth_bytes;
+};
+
+static __attribute__((noinline)) void busy_function(struct victim *victim, struct busy *busy)
+{
+        volatile uint64_t pattern = PATTERN;
+        while (!atomic_load(&victim->stop) && pattern == PATTERN)
+                atomic_fetch_add(&busy->rounds, 1);
+}
+
+/* Enough of these lie between busy_function() and what follows it in the text. */
+static __attribute__((noinline)) void *be_busy(struct victim *victim)
+{
+        struct busy *busy = victim->argument;
+        busy->top = (uintptr_t)__builtin_frame_address(0);
+        volatile uint8_t deep[64];
+        deep[0] = 1;
+        busy_function(victim, busy);
+        return (void *)(uintptr_t)deep[0];
+}
+
+static void check_busy(struct victim *victim, const struct sample *sample)
+{
+        struct busy *busy = victim->argument;
+        uint64_t pc = sample->registers[SAMPLE_PC], sp = sample->registers[SAMPLE_SP];
+        cr_assert_eq(sample->loss, CAPTURE_OK, "%s", capture_loss_text(sample->loss));
+        cr_assert(sample->by_signal);
+        cr_assert(sample->registers_complete);
+        cr_assert_eq(sample->state, 'R');
+        cr_assert_eq(sample->syscall, -1);
+        cr_assert(pc >= (uintptr_t)busy_function && pc < (uintptr_t)busy_function + 256, "pc %lx", (unsigned long)pc);
+        cr_assert(sp < busy->top && sp > busy->top - 65536, "sp %lx", (unsigned long)sp);
+        cr_assert_eq(sample->stack_address, sp - 128);
+        cr_assert_not(sample->truncated);
+        uint64_t at = find_pattern(sample, PATTERN);
+        cr_assert(at >= sp - 128 && at < busy->top);
+}
+
+Test(capture, a_running_thread_is_captured_by_a_signal, .init = begin)
+{
+        struct busy busy = { .rounds = 0 };
+        struct victim victim;
+        struct sample sample;
+        victim_start(&victim, be_busy, &busy);
+        while (atomic_load(&busy.rounds) == 0)
+                sched_yield();
+        for (int i = 0; i < 200; i++) {
+                take(&victim, true, &sample);
+                check_busy(&victim, &sample);
+        }
+        uint64_t rounds = atomic_load(&busy.rounds);
+        cr_assert_eq(atomic_load(&handler.arrived), 200);
+        cr_assert_eq(capture_totals()->by_signal, 200);
+        sleep_us(1000);
+        cr_assert_gt(atomic_load(&busy.rounds), rounds, "it goes on");
+        victim_join(&victim);
+}
+
+Test(capture, before_the_threshold_a_running_thread_gets_no_signal, .init = begin)
+{
+        struct busy busy = { .rounds = 0 };
+        struct victim victim;
+        struct sample sample;
+        victim_start(&victim, be_busy, &busy);
+        while (atomic_load(&busy.rounds) == 0)
+                sched_yield();
+        take(&victim, false, &sample);
+        cr_assert_eq(sample.loss, CAPTURE_RUNNING);
+        cr_assert_eq(sample.state, 'R');
+        cr_assert_eq(atomic_load(&handler.arrived), 0);
+        cr_assert_eq(capture_totals()->losses[CAPTURE_RUNNING], 0);
+        victim_join(&victim);
+}
+
+/* Runs and sleeps in turn, some microseconds each. */
+static void *change_quickly(struct victim *victim)
+{
+        while (!atomic_load(&victim->stop)) {
+                for (volatile int i = 0; i < 2000; i++)
+                        ;
+                sleep_us(5);
+        }
+        return NULL;
+}
+
+Test(capture, a_thread_that_changes_quickly_is_captured_one_way_or_the_other, .init = begin)
+{
+        struct victim victim;
+        struct sample sample;
+        unsigned good = 0, by_signal = 0;
+        victim_start(&victim, change_quickly, NULL);
+        for (int i = 0; i < 1000; i++) {
+                take(&victim, true, &sample);
+                good += sample.loss == CAPTURE_OK;
+                by_signal += sample.loss == CAPTURE_OK && sample.by_signal;
+                sleep_us(100);
+        }
+        printf("a thread that changes quickly: %u of 1000 captured, %u by signal\n", good, by_signal);
+        cr_assert_geq(good, 950);
+        victim_join(&victim);
+}
+
+Test(capture, an_iteration_that_has_ended_is_no_sample, .init = begin)
+{
+        static _Atomic uint64_t mark = 8;
+        struct busy busy = { .rounds = 0 };
+        struct victim victim;
+        struct sample sample;
+        victim_start(&victim, be_busy, &busy);
+        capture_take(&victim.task, true, &mark, 7, &sample);
+        cr_assert_eq(sample.loss, CAPTURE_ENDED);
+        cr_assert_eq(capture_totals()->losses[CAPTURE_ENDED], 1);
+        capture_take(&victim.task, true, NULL, 7, &sample);
+        cr_assert_eq(sample.loss, CAPTURE_OK);
+        victim_join(&victim);
+}
+
+/* ---- stacks of all kinds ---- */
+
+static void *be_busy_on_an_alternate_stack(struct victim *victim);
+static struct victim *alternate_victim;
+
+static void be_busy_in_a_handler(int number)
+{
+        be_busy(alternate_victim);
+}
+
+/* The handler of the program runs on the alternate stack; ours does too, below it. */
+static void *be_busy_on_an_alternate_stack(struct victim *victim)
+{
+        stack_t stack = { .ss_sp = malloc(65536), .ss_size = 65536 };
+        struct sigaction action = { .sa_handler = be_busy_in_a_handler, .sa_flags = SA_ONSTACK };
+        alternate_victim = victim;
+        sigaltstack(&stack, NULL);
+        sigaction(SIGUSR1, &action, NULL);
+        raise(SIGUSR1);
+        stack.ss_flags = SS_DISABLE;
+        sigaltstack(&stack, NULL);
+        free(stack.ss_sp);
+        return NULL;
+}
+
+Test(capture, a_thread_on_an_alternate_stack_is_captured, .init = begin)
+{
+        struct busy busy = { .rounds = 0 };
+        struct victim victim;
+        struct sample sample;
+        victim_start(&victim, be_busy_on_an_alternate_stack, &busy);
+        while (atomic_load(&busy.rounds) == 0)
+                sched_yield();
+        for (int i = 0; i < 20; i++) {
+                take(&victim, true, &sample);
+                check_busy(&victim, &sample);
+                cr_assert_leq(sample.stack_length, 65536);
+        }
+        victim_join(&victim);
+}
+
+/* Ours runs on the alternate stack, the program on its own. */
+static void *be_busy_with_an_alternate_stack(struct victim *victim)
+{
+        stack_t stack = { .ss_sp = malloc(8192), .ss_size = 8192 };
+        sigaltstack(&stack, NULL);
+        be_busy(victim);
+        stack.ss_flags = SS_DISABLE;
+        sigaltstack(&stack, NULL);
+        free(stack.ss_sp);
+        return NULL;
+}
+
+Test(capture, a_thread_with_an_alternate_stack_of_8_kb_is_captured, .init = begin)
+{
+        struct busy busy = { .rounds = 0 };
+        struct victim victim;
+        struct sample sample;
+        victim_start(&victim, be_busy_with_an_alternate_stack, &busy);
+        while (atomic_load(&busy.rounds) == 0)
+                sched_yield();
+        for (int i = 0; i < 20; i++) {
+                take(&victim, true, &sample);
+                check_busy(&victim, &sample);
+        }
+        victim_join(&victim);
+}
+
+Test(capture, a_thread_with_a_tiny_stack_is_captured, .init = begin)
+{
+        struct busy busy = { .rounds = 0 };
+        struct victim victim;
+        struct sample sample;
+        pthread_attr_t attributes;
+        pthread_attr_init(&attributes);
+        cr_assert_eq(pthread_attr_setstacksize(&attributes, 16384), 0);
+        victim_start_with(&victim, &attributes, be_busy, &busy);
+        while (atomic_load(&busy.rounds) == 0)
+                sched_yield();
+        for (int i = 0; i < 20; i++) {
+                take(&victim, true, &sample);
+                check_busy(&victim, &sample);
+                cr_assert_leq(sample.stack_length, 16384);
+        }
+        victim_join(&victim);
+}
+
+/* 1 MB of stack: more than a copy holds. */
+static __attribute__((noinline)) void *be_busy_deeply(struct victim *victim)
+{
+        volatile uint8_t deep[1 << 20];
+        memset((void *)deep, 1, sizeof(deep));
+        be_busy(victim);
+        return (void *)(uintptr_t)deep[5];
+}
+
+static __attribute__((noinline)) void *sleep_deeply(struct victim *victim)
+{
+        volatile uint8_t deep[1 << 20];
+        memset((void *)deep, 1, sizeof(deep));
+        while (!atomic_load(&victim->stop))
+                sleep_us(100000);
+        return (void *)(uintptr_t)deep[5];
+}
+
+Test(capture, a_stack_larger_than_a_copy_is_truncated, .init = begin)
+{
+        struct busy busy = { .rounds = 0 };
+        struct victim runs, sleeps;
+        struct sample sample;
+        victim_start(&runs, be_busy_deeply, &busy);
+        victim_start(&sleeps, sleep_deeply, NULL);
+        while (atomic_load(&busy.rounds) == 0)
+                sched_yield();
+        for (int i = 0; i < 3; i++) { /* at first the mapping of its stack is not known, then it is */
+                take(&runs, true, &sample);
+                cr_assert_eq(sample.loss, CAPTURE_OK);
+                cr_assert(sample.by_signal);
+                cr_assert(sample.truncated);
+                cr_assert_eq(sample.stack_length, LIMIT_STACK_BYTES);
+        }
+        cr_assert(victim_sleeps(&sleeps, SYS_clock_nanosleep));
+        take(&sleeps, true, &sample);
+        cr_assert_eq(sample.loss, CAPTURE_OK);
+        cr_assert(sample.truncated);
+        cr_assert_eq(sample.stack_length, LIMIT_STACK_BYTES);
+        victim_join(&runs);
+        victim_join(&sleeps);
+}
+
+/* ---- where there is no stack ---- */
+
+static void *be_busy_with_all_blocked(struct victim *victim)
+{
+        sigset_t set;
+        sigfillset(&set);
+        pthread_sigmask(SIG_SETMASK, &set, NULL);
+        return be_busy(victim);
+}
+
+static void check_loss(void *(*body)(struct victim *), enum capture_loss loss, char state)
+{
+        struct busy busy = { .rounds = 0 };
+        struct victim victim;
+        struct sample sample;
+        victim_start(&victim, body, &busy);
+        while (atomic_load(&busy.rounds) == 0)
+                sched_yield();
+        take(&victim, true, &sample);
+        cr_assert_eq(sample.loss, loss, "%s", capture_loss_text(sample.loss));
+        cr_assert_eq(sample.state, state);
+        cr_assert_gt(sample.cpu_ns, 0);
+        cr_assert_eq(capture_totals()->losses[loss], 1);
+        victim_join(&victim);
+}
+
+Test(capture, a_thread_that_blocks_the_signal_is_said_so, .init = begin)
+{
+        check_loss(be_busy_with_all_blocked, CAPTURE_SIGNAL_BLOCKED, 'R');
+        cr_assert_eq(atomic_load(&handler.arrived), 0);
+}
+
+Test(capture, an_action_that_the_program_resets_does_not_kill_it, .init = begin)
+{
+        signal(atomic_load(&handler.number), SIG_DFL);
+        check_loss(be_busy, CAPTURE_SIGNAL_TAKEN, 'R');
+}
+
+Test(capture, an_action_that_the_program_takes_is_left_to_it, .init = begin)
+{
+        struct sigaction action;
+        signal(atomic_load(&handler.number), SIG_IGN);
+        check_loss(be_busy, CAPTURE_SIGNAL_TAKEN, 'R');
+        capture_stop();
+        sigaction(atomic_load(&handler.number), NULL, &action);
+        cr_assert_eq(action.sa_handler, SIG_IGN);
+}
+
+Test(capture, a_thread_that_has_ended_is_gone, .init = begin)
+{
+        struct busy busy = { .rounds = 0 };
+        struct victim victim;
+        struct sample sample;
+        victim_start(&victim, be_busy, &busy);
+        atomic_store(&victim.stop, true);
+        pthread_join(victim.thread, NULL);
+        while (syscall(SYS_tgkill, getpid(), victim.task.tid, 0) == 0)
+                sched_yield();
+        take(&victim, true, &sample);
+        cr_assert_eq(sample.loss, CAPTURE_GONE);
+        capture_task_close(&victim.task);
+}
+
+/* SIGSTOP would stop the watchdog as well, so another process stands for a thread that a debugger holds. */
+Test(capture, a_stopped_thread_is_said_to_be_stopped, .init = begin)
+{
+        struct capture_task task;
+        struct sample sample;
+        char bytes[64];
+        pid_t child = fork();
+        if (child == 0) {
+                for (;;)
+                        pause();
+        }
+        memset(&task, 0, sizeof(task));
+        kill(child, SIGSTOP);
+        cr_assert_eq(waitpid(child, NULL, WUNTRACED), child);
+        task.tid = child;
+        snprintf(bytes, sizeof(bytes), "/proc/%d/syscall", child);
+        task.syscall_fd = open(bytes, O_RDONLY);
+        snprintf(bytes, sizeof(bytes), "/proc/%d/status", child);
+        task.status_fd = open(bytes, O_RDONLY);
+        snprintf(bytes, sizeof(bytes), "/proc/%d/stat", child);
+        task.stat_fd = open(bytes, O_RDONLY);
+        capture_take(&task, true, NULL, 0, &sample);
+        cr_assert_eq(sample.loss, CAPTURE_STOPPED, "%s", capture_loss_text(sample.loss));
+        cr_assert_eq(sample.state, 'T');
+        close(task.syscall_fd); /* the same where only the state is known */
+        task.syscall_fd = -1;
+        capture_take(&task, true, NULL, 0, &sample);
+        cr_assert_eq(sample.loss, CAPTURE_STOPPED);
+        kill(child, SIGKILL);
+        waitpid(child, NULL, 0);
+}
+
+Test(capture, without_proc_it_is_said_so, .init = begin)
+{
+        struct capture_task task = { .tid = getpid(), .syscall_fd = -1, .status_fd = -1, .stat_fd = -1,
+                                     .open_error = -ENOENT };
+        struct sample sample;
+        capture_take(&task, true, NULL, 0, &sample);
+        cr_assert_eq(sample.loss, CAPTURE_NO_PROC);
+        cr_assert_not(capture_task_gone(&task));
+        task.tid = 4194304; /* above any thread's */
+        capture_take(&task, true, NULL, 0, &sample);
+        cr_assert_eq(sample.loss, CAPTURE_GONE);
+}
+
+/* After setuid the files of /proc belong to root. */
+static int check_after_setuid(void)
+{
+        struct busy busy = { .rounds = 0 };
+        struct blocked blocked = { .number = SYS_read };
+        struct victim runs, sleeps, early;
+        struct sample sample;
+        if (pipe(blocked.fds) != 0)
+                return 1;
+        victim_start(&early, read_pipe, &blocked);
+        if (setuid(65534) != 0)
+                return 2;
+        victim_start(&runs, be_busy, &busy);
+        victim_start(&sleeps, read_pipe, &blocked);
+        while (atomic_load(&busy.rounds) == 0 || !victim_sleeps(&early, SYS_read))
+                sched_yield();
+        sleep_us(20000);
+        if (runs.task.open_error != -EACCES || early.task.open_error != 0)
+                return 3;
+        take(&sleeps, true, &sample);
+        if (sample.loss != CAPTURE_NOT_DUMPABLE || sample.state != 'S')
+                return 4;
+        take(&runs, true, &sample);
+        if (sample.loss != CAPTURE_OK || !sample.by_signal || find_pattern(&sample, PATTERN) == 0)
+                return 5;
+        take(&early, true, &sample); /* its files were opened in time */
+        if (sample.loss != CAPTURE_OK || sample.by_signal || find_pattern(&sample, PATTERN) == 0)
+                return 6;
+        return 0;
+}
+
+Test(capture, after_setuid_running_threads_have_stacks_and_sleeping_ones_a_reason)
+{
+        int status;
+        if (geteuid() != 0)
+                cr_skip_test("needs root");
+        pid_t child = fork();
+        if (child == 0) {
+                begin();
+                _exit(check_after_setuid());
+        }
+        cr_assert_eq(waitpid(child, &status, 0), child);
+        cr_assert(WIFEXITED(status), "status %x", status);
+        cr_assert_eq(WEXITSTATUS(status), 0, "step %d", WEXITSTATUS(status));
+}
+
+/* ---- the signal ---- */
+
+Test(capture, a_free_signal_is_chosen_from_sigrtmax_5_downwards)
+{
+        const char *why = NULL;
+        sigset_t set;
+        signal(SIGRTMAX - 5, SIG_IGN); /* used by the program */
+        sigemptyset(&set);
+        sigaddset(&set, SIGRTMAX - 6); /* blocked by the program */
+        pthread_sigmask(SIG_BLOCK, &set, NULL);
+        cr_assert_eq(capture_start(0, &why), 0);
+        cr_assert_eq(atomic_load(&handler.number), SIGRTMAX - 7);
+        cr_assert_eq(capture_start(0, &why), 0);
+        cr_assert_eq(atomic_load(&handler.number), SIGRTMAX - 7, "started twice, it keeps its signal");
+        capture_stop();
+        struct sigaction action;
+        sigaction(SIGRTMAX - 7, NULL, &action);
+        cr_assert_eq(action.sa_handler, SIG_DFL);
+}
+
+static void *block_everything_and_wait(struct victim *victim)
+{
+        sigset_t set;
+        sigfillset(&set);
+        pthread_sigmask(SIG_SETMASK, &set, NULL);
+        while (!atomic_load(&victim->stop))
+                sleep_us(1000);
+        return NULL;
+}
+
+Test(capture, a_thread_that_blocks_every_signal_does_not_forbid_them_all)
+{
+        const char *why = NULL;
+        struct victim victim;
+        victim_start(&victim, block_everything_and_wait, NULL);
+        cr_assert(victim_sleeps(&victim, SYS_clock_nanosleep));
+        cr_assert_eq(capture_start(0, &why), 0, "%s", why);
+        cr_assert_eq(atomic_load(&handler.number), SIGRTMAX - 5);
+        victim_join(&victim);
+}
+
+Test(capture, where_no_signal_is_free_only_sleeping_threads_are_captured)
+{
+        struct busy busy = { .rounds = 0 };
+        struct blocked blocked = { .number = SYS_read };
+        const char *why = NULL;
+        struct victim runs, sleeps;
+        struct sample sample;
+        for (int number = SIGRTMIN; number <= SIGRTMAX; number++)
+                signal(number, SIG_IGN);
+        cr_assert_eq(capture_start(0, &why), -EBUSY);
+        cr_assert_not_null(why);
+        cr_assert_eq(pipe(blocked.fds), 0);
+        victim_start(&runs, be_busy, &busy);
+        victim_start(&sleeps, read_pipe, &blocked);
+        cr_assert(victim_sleeps(&sleeps, SYS_read));
+        while (atomic_load(&busy.rounds) == 0)
+                sched_yield();
+        take(&runs, true, &sample);
+        cr_assert_eq(sample.loss, CAPTURE_NO_SIGNAL);
+        take(&sleeps, true, &sample);
+        cr_assert_eq(sample.loss, CAPTURE_OK);
+        cr_assert_eq(write(blocked.fds[1], "x", 1), 1);
+        victim_join(&runs);
+        victim_join(&sleeps);
+}
+
+Test(capture, the_signal_of_the_settings_is_used_if_it_can_be)
+{
+        const char *why = NULL;
+        cr_assert_eq(capture_start(SIGRTMIN + 2, &why), 0);
+        cr_assert_eq(atomic_load(&handler.number), SIGRTMIN + 2);
+        capture_stop();
+        static const int bad[] = { 1, 9, 32, 33, 65, -1 };
+        for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+                why = NULL;
+                cr_assert_eq(capture_start(bad[i], &why), -EBUSY, "%d", bad[i]);
+                cr_assert_not_null(why);
+        }
+        signal(SIGRTMIN + 3, SIG_IGN);
+        cr_assert_eq(capture_start(SIGRTMIN + 3, &why), -EBUSY);
+}
+
+/* What a program sees of a signal with our number that is not ours. */
+static int status_after_foreign_signal(bool started, bool thread_directed)
+{
+        int status;
+        pid_t child = fork();
+        if (child == 0) {
+                if (started)
+                        begin();
+                union sigval value = { .sival_int = 5 };
+                if (thread_directed)
+                        pthread_sigqueue(pthread_self(), SIGRTMAX - 5, value);
+                else
+                        kill(getpid(), SIGRTMAX - 5);
+                sleep_us(100000);
+                _exit(0);
+        }
+        cr_assert_eq(waitpid(child, &status, 0), child);
+        return status;
+}
+
+Test(capture, a_foreign_signal_of_our_number_does_what_it_did_before)
+{
+        for (int directed = 0; directed < 2; directed++) {
+                int without = status_after_foreign_signal(false, directed != 0);
+                int with = status_after_foreign_signal(true, directed != 0);
+                cr_assert(WIFSIGNALED(without));
+                cr_assert_eq(with, without, "status %x instead of %x", with, without);
+        }
+}
+
+/* Our signal arrives after its request was taken back. */
+static void *block_for_a_while(struct victim *victim)
+{
+        sigset_t set, before;
+        struct busy *busy = victim->argument;
+        sigfillset(&set);
+        pthread_sigmask(SIG_SETMASK, &set, &before);
+        atomic_store(&busy->rounds, 1);
+        while (atomic_load(&busy->rounds) == 1)
+                ;
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
+        atomic_store(&busy->rounds, 3);
+        return be_busy(victim);
+}
+
+Test(capture, a_handler_that_runs_late_finds_its_request_withdrawn, .init = begin)
+{
+        struct busy busy = { .rounds = 0 };
+        struct victim victim;
+        struct sample sample;
+        struct sigaction action;
+        memset(&sample, 0, sizeof(sample));
+        victim_start(&victim, block_for_a_while, &busy);
+        while (atomic_load(&busy.rounds) == 0)
+                sched_yield();
+        uint64_t begin_ns = now_ns();
+        cr_assert_eq(signal_ask(&victim.task, now_ns(), &sample), CAPTURE_SIGNAL_LATE);
+        uint64_t waited_ns = now_ns() - begin_ns;
+        cr_assert(waited_ns > 20000000 && waited_ns < 120000000, "%lu ns", (unsigned long)waited_ns);
+        cr_assert_eq(signal_take(&victim.task, &sample), CAPTURE_SIGNAL_LATE, "one is still pending: no second one");
+        capture_stop();
+        sigaction(atomic_load(&handler.number), NULL, &action);
+        cr_assert_neq(action.sa_handler, SIG_DFL, "it would die of the signal on its way");
+        cr_assert_eq(atomic_load(&handler.arrived), 0);
+        uint64_t word = atomic_load(&handler.request.word);
+        atomic_store(&busy.rounds, 2);
+        while (atomic_load(&handler.arrived) == 0)
+                sched_yield();
+        cr_assert_eq(atomic_load(&handler.request.word), word, "it answers nothing");
+        take(&victim, true, &sample);
+        cr_assert_eq(sample.loss, CAPTURE_OK);
+        capture_stop();
+        sigaction(atomic_load(&handler.number), NULL, &action);
+        cr_assert_eq(action.sa_handler, SIG_DFL);
+        victim_join(&victim);
+}
+
+Test(capture, a_refused_system_call_is_not_made, .init = begin)
+{
+        struct busy busy = { .rounds = 0 };
+        struct victim victim;
+        struct sample sample;
+        victim_start(&victim, be_busy, &busy);
+        while (atomic_load(&busy.rounds) == 0)
+                sched_yield();
+        capture_refuse(SYS_rt_tgsigqueueinfo);
+        take(&victim, true, &sample);
+        cr_assert_eq(sample.loss, CAPTURE_NO_SIGNAL);
+        victim_join(&victim);
+}
+
+/* ---- fork and exec ---- */
+
+Test(capture, a_child_of_fork_starts_afresh, .init = begin)
+{
+        int status;
+        pid_t child = fork();
+        if (child == 0) {
+                struct busy busy = { .rounds = 0 };
+                struct sigaction action;
+                struct victim victim;
+                struct sample sample;
+                int number = atomic_load(&handler.number);
+                capture_after_fork();
+                sigaction(number, NULL, &action);
+                if (action.sa_handler != SIG_DFL)
+                        _exit(1);
+                begin();
+                victim_start(&victim, be_busy, &busy);
+                while (atomic_load(&busy.rounds) == 0)
+                        sched_yield();
+                take(&victim, true, &sample);
+                if (sample.loss != CAPTURE_OK || capture_totals()->captures != 1)
+                        _exit(2);
+                _exit(0);
+        }
+        cr_assert_eq(waitpid(child, &status, 0), child);
+        cr_assert_eq(status, 0, "status %x", status);
+}
+
+static void *exec_soon(struct victim *victim)
+{
+        struct busy *busy = victim->argument;
+        uint64_t end_ns = now_ns() + 2000000 + (uint64_t)(getpid() % 10) * 100000;
+        char *const argv[] = { (char *)(uintptr_t)"true", NULL };
+        atomic_store(&busy->rounds, 1);
+        while (now_ns() < end_ns)
+                ;
+        capture_forbid_and_drain();
+        execv(busy->depth_bytes == 0 ? "/bin/true" : "/nonexistent", argv);
+        capture_allow();
+        atomic_store(&busy->rounds, 2);
+        return be_busy(victim);
+}
+
+static _Noreturn void exec_in_a_storm(void)
+{
+        struct busy busy = { .rounds = 0 };
+        struct victim victim;
+        struct sample sample;
+        begin();
+        victim_start(&victim, exec_soon, &busy);
+        while (atomic_load(&busy.rounds) == 0)
+                sched_yield();
+        for (;;) /* without looking first: the worst case */
+                signal_ask(&victim.task, now_ns(), &sample);
+}
+
+Test(capture, no_program_dies_of_a_signal_of_ours_after_exec)
+{
+        int died = 0;
+        for (int i = 0; i < 200; i++) {
+                int status;
+                pid_t child = fork();
+                if (child == 0)
+                        exec_in_a_storm();
+                cr_assert_eq(waitpid(child, &status, 0), child);
+                died += status != 0;
+        }
+        cr_assert_eq(died, 0, "%d of 200 died", died);
+}
+
+Test(capture, after_a_failed_exec_threads_are_captured_again, .init = begin)
+{
+        struct busy busy = { .rounds = 0, .depth_bytes = 1 };
+        struct victim victim;
+        struct sample sample;
+        victim_start(&victim, exec_soon, &busy);
+        while (atomic_load(&busy.rounds) < 2)
+                take(&victim, true, &sample);
+        sleep_us(1000);
+        take(&victim, true, &sample);
+        cr_assert_eq(sample.loss, CAPTURE_OK, "%s", capture_loss_text(sample.loss));
+        capture_forbid_and_drain();
+        take(&victim, true, &sample);
+        cr_assert_eq(sample.loss, CAPTURE_FORBIDDEN);
+        capture_allow();
+        take(&victim, true, &sample);
+        cr_assert_eq(sample.loss, CAPTURE_OK);
+        victim_join(&victim);
+}
+
+Test(capture, a_vforked_childs_exec_does_not_end_captures_in_the_parent, .init = begin)
+{
+        struct busy busy = { .rounds = 0 };
+        struct victim victim;
+        struct sample sample;
+        pid_t child = vfork();
+        if (child == 0) {
+                capture_forbid_and_drain();
+                execl("/bin/true", "true", NULL);
+                _exit(1);
+        }
+        waitpid(child, NULL, 0);
+        victim_start(&victim, be_busy, &busy);
+        while (atomic_load(&busy.rounds) == 0)
+                sched_yield();
+        take(&victim, true, &sample);
+        cr_assert_eq(sample.loss, CAPTURE_OK);
+        victim_join(&victim);
+}
+
+/* ---- what a capture costs the thread ---- */
+
+#define PAUSES 400
+
+struct pauses {
+        struct busy busy;
+        _Atomic uint64_t longest; /* ticks between two readings */
+};
+
+/* Reads the TSC without end: a gap is time in which it did not run. */
+static __attribute__((noinline)) void *measure_gaps(struct victim *victim)
+{
+        struct pauses *pauses = victim->argument;
+        volatile uint8_t deep[32768];
+        memset((void *)deep, 1, sizeof(deep));
+        uint64_t last = clock_ticks();
+        while (!atomic_load_explicit(&victim->stop, memory_order_relaxed)) {
+                uint64_t now = clock_ticks();
+                if (now - last > atomic_load_explicit(&pauses->longest, memory_order_relaxed))
+                        atomic_store_explicit(&pauses->longest, now - last, memory_order_relaxed);
+                last = now;
+        }
+        return (void *)(uintptr_t)deep[3];
+}
+
+static int compare_ticks(const void *a, const void *b)
+{
+        uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+        return (x > y) - (x < y);
+}
+
+static double ticks_per_us(void)
+{
+        uint64_t ticks = clock_ticks(), ns = now_ns();
+        sleep_us(50000);
+        return (double)(clock_ticks() - ticks) * 1000 / (double)(now_ns() - ns);
+}
+
+/* A figure, no limit: the machine may be busy with something else. */
+Test(capture, the_pause_of_a_running_thread_is_measured, .init = begin)
+{
+        static uint64_t gaps[PAUSES];
+        struct pauses pauses = { .longest = 0 };
+        struct victim victim;
+        struct sample sample;
+        double rate = ticks_per_us();
+        size_t bytes = 0;
+        victim_start(&victim, measure_gaps, &pauses);
+        sleep_us(10000);
+        for (int i = 0; i < PAUSES; i++) {
+                sleep_us(200);
+                atomic_store(&pauses.longest, 0);
+                take(&victim, true, &sample);
+                cr_assert_eq(sample.loss, CAPTURE_OK);
+                bytes = sample.stack_length;
+                gaps[i] = atomic_load(&pauses.longest);
+        }
+        qsort(gaps, PAUSES, sizeof(gaps[0]), compare_ticks);
+        printf("pause of a running thread with %zu KB of stack: median %.1f us, p90 %.1f us, p99 %.1f us\n", bytes / 1024,
+               (double)gaps[PAUSES / 2] / rate, (double)gaps[PAUSES * 9 / 10] / rate,
+               (double)gaps[PAUSES * 99 / 100] / rate);
+        cr_assert_geq(bytes, 32768);
+        victim_join(&victim);
+}
+
+Test(capture, the_cost_of_a_sleeping_threads_capture_is_measured, .init = begin)
+{
+        struct blocked blocked = { .number = SYS_read };
+        struct victim victim;
+        struct sample sample;
+        cr_assert_eq(pipe(blocked.fds), 0);
+        victim_start(&victim, read_pipe, &blocked);
+        cr_assert(victim_sleeps(&victim, SYS_read));
+        uint64_t begin_ns = now_ns();
+        for (int i = 0; i < 1000; i++) {
+                take(&victim, true, &sample);
+                cr_assert_eq(sample.loss, CAPTURE_OK);
+        }
+        printf("a capture of a sleeping thread with %zu KB of stack costs the watchdog %.1f us\n",
+               sample.stack_length / 1024, (double)(now_ns() - begin_ns) / 1e6);
+        cr_assert_eq(write(blocked.fds[1], "x", 1), 1);
+        victim_join(&victim);
+}
+
+/* ---- words ---- */
+
+Test(capture, every_loss_has_words)
+{
+        for (int loss = 0; loss < CAPTURE_LOSSES; loss++) {
+                cr_assert_not_null(capture_loss_text((enum capture_loss)loss), "%d", loss);
+                for (int other = 0; other < loss; other++)
+                        cr_assert_str_neq(capture_loss_text((enum capture_loss)loss),
+                                          capture_loss_text((enum capture_loss)other));
+        }
+        cr_assert_str_eq(capture_loss_text(CAPTURE_LOSSES), "unknown");
+}

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * test_profile.c - samples of one stall: what is the same place, what is counted, what does not fit
+ *
+ * Context: unit test
+ */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <string.h>
+
+#include "explain/profile.h"
+
+static struct profile profile;
+
+static void clear(void)
+{
+        memset(&profile, 0xa5, sizeof profile); /* what an earlier stall left */
+        profile_clear(&profile);
+}
+TestSuite(profile, .init = clear);
+
+static struct sample sample_at(uint64_t time_ns, char state, int call)
+{
+        return (struct sample){ .time_ns = time_ns,
+                                .cpu_ns = time_ns / 2,
+                                .state = state,
+                                .syscall = call,
+                                .syscall_known = true };
+}
+
+/* A stack of functions, innermost first; the addresses in them differ from call to call. */
+static struct stack stack_of(unsigned count, const uint64_t *functions)
+{
+        static uint64_t step;
+        struct stack stack = { .count = count, .complete = true };
+        step++;
+        for (unsigned i = 0; i < count; i++)
+                stack.frames[i] = (struct frame){ .pc = functions[i] + step, .function = functions[i], .caller = i != 0 };
+        return stack;
+}
+
+static void add(struct sample sample, const struct stack *stack)
+{
+        profile_add(&profile, &sample, stack);
+}
+
+/* ---- equal stacks ---- */
+
+Test(profile, is_empty_once_cleared)
+{
+        uint32_t count = 7;
+        cr_expect(eq(uint, profile.samples, 0));
+        cr_expect(eq(int, profile_main_stack(&profile), -1));
+        cr_expect(eq(int, profile_main_call(&profile, &count), -1));
+        cr_expect(eq(uint, count, 0));
+}
+
+Test(profile, counts_stacks_of_the_same_functions_together)
+{
+        static const uint64_t functions[] = { 0x1000, 0x2000, 0x3000 };
+        struct stack first = stack_of(3, functions), second = stack_of(3, functions);
+        add(sample_at(100, 'R', -1), &first);
+        add(sample_at(200, 'S', -1), &second);
+        cr_assert(eq(uint, profile.stacks_count, 1));
+        cr_expect(eq(uint, profile.stacks[0].count, 2));
+        cr_expect(eq(u64, profile.stacks[0].first_ns, 100));
+        cr_expect(eq(u64, profile.stacks[0].last_ns, 200));
+        cr_expect(eq(chr, profile.stacks[0].state, 'S'));
+        cr_expect(eq(uint, profile.frames_count, 3));
+        cr_expect(eq(u64, profile.frames[0].pc, first.frames[0].pc), "the first sample's addresses stay");
+}
+
+Test(profile, tells_stacks_apart_by_any_frame)
+{
+        static const uint64_t one[] = { 0x1000, 0x2000, 0x3000 }, inner[] = { 0x1001, 0x2000, 0x3000 },
+                              outer[] = { 0x1000, 0x2000, 0x3001 };
+        struct stack a = stack_of(3, one), b = stack_of(3, inner), c = stack_of(3, outer);
+        add(sample_at(1, 'R', -1), &a);
+        add(sample_at(2, 'R', -1), &b);
+        add(sample_at(3, 'R', -1), &c);
+        cr_expect(eq(uint, profile.stacks_count, 3));
+        cr_expect(eq(uint, profile.stacks[1].first_frame, 3));
+        cr_expect(eq(u64, profile.frames[profile.stacks[2].first_frame + 2].function, 0x3001));
+}
+
+Test(profile, tells_a_stack_from_its_own_beginning)
+{
+        static const uint64_t functions[] = { 0x1000, 0x2000, 0x3000 };
+        struct stack whole = stack_of(3, functions), start = stack_of(2, functions);
+        add(sample_at(1, 'R', -1), &whole);
+        add(sample_at(2, 'R', -1), &start);
+        cr_expect(eq(uint, profile.stacks_count, 2));
+}
+
+Test(profile, takes_the_address_where_no_function_is_known)
+{
+        struct stack a = { .count = 1, .frames = { { .pc = 0x7000 } } };
+        struct stack b = { .count = 1, .frames = { { .pc = 0x7010 } } };
+        add(sample_at(1, 'R', -1), &a);
+        add(sample_at(2, 'R', -1), &b);
+        add(sample_at(3, 'R', -1), &a);
+        cr_assert(eq(uint, profile.stacks_count, 2));
+        cr_expect(eq(uint, profile.stacks[0].count, 2));
+}
+
+Test(profile, keeps_what_is_known_of_a_stacks_ends)
+{
+        struct stack cut = { .count = 1, .frames = { { .pc = 1 } }, .truncated = true };
+        struct stack whole = { .count = 1, .frames = { { .pc = 2 } }, .complete = true };
+        add(sample_at(1, 'R', -1), &cut);
+        add(sample_at(2, 'R', -1), &whole);
+        cr_expect(eq(int, profile.stacks[0].truncated, true));
+        cr_expect(eq(int, profile.stacks[0].complete, false));
+        cr_expect(eq(int, profile.stacks[1].truncated, false));
+        cr_expect(eq(int, profile.stacks[1].complete, true));
+}
+
+/* ---- samples without a stack ---- */
+
+Test(profile, counts_samples_without_a_stack_and_why)
+{
+        struct sample lost = sample_at(5, 'R', -1);
+        struct stack empty = { 0 };
+        lost.loss = CAPTURE_SIGNAL_LATE;
+        add(lost, NULL);
+        add(lost, NULL);
+        lost.loss = CAPTURE_OK; /* captured, but nothing could be unwound */
+        add(lost, NULL);
+        add(lost, &empty);
+        cr_expect(eq(uint, profile.samples, 4));
+        cr_expect(eq(uint, profile.losses[CAPTURE_SIGNAL_LATE], 2));
+        cr_expect(eq(uint, profile.losses[CAPTURE_OK], 0));
+        cr_expect(eq(uint, profile.stacks_count, 0));
+        cr_expect(eq(uint, profile.running, 4));
+}
+
+/* ---- states ---- */
+
+Test(profile, counts_what_the_thread_was_doing)
+{
+        add(sample_at(1, 'R', -1), NULL);
+        add(sample_at(2, 'S', 0), NULL);
+        add(sample_at(3, 'D', 0), NULL);
+        add(sample_at(4, 'D', -1), NULL);
+        add(sample_at(5, 'T', 0), NULL);
+        add(sample_at(6, 't', -1), NULL);
+        cr_expect(eq(uint, profile.samples, 6));
+        cr_expect(eq(uint, profile.running, 1));
+        cr_expect(eq(uint, profile.blocked, 2), "S and D within a call");
+        cr_expect(eq(uint, profile.faulting, 1), "D outside of one");
+        cr_expect(eq(uint, profile.stopped, 2), "T and t, wherever");
+}
+
+Test(profile, takes_sleep_for_a_call_where_the_call_can_not_be_read)
+{
+        struct sample sample = { .state = 'S', .syscall = 0, .syscall_known = false };
+        add(sample, NULL);
+        cr_expect(eq(uint, profile.blocked, 1));
+        cr_expect(eq(uint, profile.calls_count, 0), "which call is not known");
+}
+
+Test(profile, counts_no_state_for_a_thread_that_is_neither)
+{
+        add(sample_at(1, 'Z', -1), NULL);
+        add(sample_at(2, 0, -1), NULL);
+        add(sample_at(3, 'S', -1), NULL); /* asleep, but in no call: on its way out of one */
+        cr_expect(eq(uint, profile.samples, 3));
+        cr_expect(eq(uint, profile.running + profile.blocked + profile.faulting + profile.stopped, 0));
+}
+
+Test(profile, remembers_the_first_and_the_last_sample)
+{
+        add(sample_at(100, 'R', -1), NULL);
+        add(sample_at(200, 'R', -1), NULL);
+        add(sample_at(300, 'R', -1), NULL);
+        cr_expect(eq(u64, profile.first_ns, 100));
+        cr_expect(eq(u64, profile.first_cpu_ns, 50));
+        cr_expect(eq(u64, profile.last_ns, 300));
+        cr_expect(eq(u64, profile.last_cpu_ns, 150));
+}
+
+/* ---- the main ones ---- */
+
+Test(profile, names_the_call_of_most_samples)
+{
+        uint32_t count;
+        for (int i = 0; i < 3; i++)
+                add(sample_at(1, 'S', 1), NULL);
+        for (int i = 0; i < 5; i++)
+                add(sample_at(1, 'S', 230), NULL);
+        add(sample_at(1, 'S', 0), NULL);
+        cr_expect(eq(int, profile_main_call(&profile, &count), 230));
+        cr_expect(eq(uint, count, 5));
+}
+
+Test(profile, names_the_call_of_a_stopped_thread_too)
+{
+        uint32_t count;
+        add(sample_at(1, 'T', 7), NULL);
+        cr_expect(eq(int, profile_main_call(&profile, &count), 7));
+}
+
+Test(profile, counts_the_first_eight_calls_only)
+{
+        uint32_t count;
+        for (int call = 0; call < 9; call++)
+                add(sample_at(1, 'S', call), NULL);
+        add(sample_at(1, 'S', 8), NULL);
+        add(sample_at(1, 'S', 7), NULL);
+        cr_expect(eq(uint, profile.calls_count, 8));
+        cr_expect(eq(int, profile_main_call(&profile, &count), 7));
+        cr_expect(eq(uint, count, 2));
+        cr_expect(eq(uint, profile.blocked, 11));
+}
+
+Test(profile, finds_the_stack_of_most_samples_and_of_equals_the_first)
+{
+        static const uint64_t functions[] = { 1000, 2000, 3000 };
+        struct stack a = stack_of(1, functions), b = stack_of(2, functions), c = stack_of(3, functions);
+        add(sample_at(1, 'R', -1), &a);
+        add(sample_at(1, 'R', -1), &b);
+        cr_expect(eq(int, profile_main_stack(&profile), 0));
+        add(sample_at(1, 'R', -1), &c);
+        add(sample_at(1, 'R', -1), &c);
+        cr_expect(eq(int, profile_main_stack(&profile), 2));
+}
+
+/* ---- limits ---- */
+
+Test(profile, counts_stacks_that_do_not_fit)
+{
+        for (uint64_t i = 0; i < LIMIT_STACKS + 3; i++) {
+                struct stack stack = { .count = 1, .frames = { { .function = 0x1000 + i } } };
+                add(sample_at(i, 'R', -1), &stack);
+        }
+        cr_expect(eq(uint, profile.stacks_count, LIMIT_STACKS));
+        cr_expect(eq(uint, profile.stacks_dropped, 3));
+        cr_expect(eq(uint, profile.samples, LIMIT_STACKS + 3));
+        struct stack known = { .count = 1, .frames = { { .function = 0x1000 } } };
+        add(sample_at(99, 'R', -1), &known);
+        cr_expect(eq(uint, profile.stacks[0].count, 2), "what is known is still counted");
+}
+
+Test(profile, counts_stacks_whose_frames_do_not_fit)
+{
+        for (uint64_t i = 0; i < LIMIT_STALL_FRAMES / LIMIT_FRAMES; i++) {
+                struct stack deep = { .count = LIMIT_FRAMES };
+                for (unsigned j = 0; j < LIMIT_FRAMES; j++)
+                        deep.frames[j].function = 1 + i * LIMIT_FRAMES + j;
+                add(sample_at(i, 'R', -1), &deep);
+        }
+        struct stack small = { .count = 1, .frames = { { .function = 99999 } } };
+        add(sample_at(9, 'R', -1), &small);
+        cr_expect(eq(uint, profile.frames_count, LIMIT_STALL_FRAMES));
+        cr_expect(eq(uint, profile.stacks_count, LIMIT_STALL_FRAMES / LIMIT_FRAMES));
+        cr_expect(eq(uint, profile.stacks_dropped, 1));
+        const struct profile_stack *last = &profile.stacks[profile.stacks_count - 1];
+        cr_expect(eq(uint, (unsigned)last->first_frame + last->frames_count, LIMIT_STALL_FRAMES));
+        cr_expect(eq(u64, profile.frames[LIMIT_STALL_FRAMES - 1].function, LIMIT_STALL_FRAMES));
+}
+
+Test(profile, begins_anew_after_it_was_cleared)
+{
+        static const uint64_t functions[] = { 0x1000, 0x2000 };
+        struct stack stack = stack_of(2, functions);
+        struct sample lost = sample_at(100, 'S', 5);
+        lost.loss = CAPTURE_MOVED;
+        add(lost, NULL);
+        add(sample_at(200, 'S', 5), &stack);
+        profile_clear(&profile);
+        add(sample_at(900, 'R', -1), &stack);
+        cr_expect(eq(u64, profile.first_ns, 900));
+        cr_expect(eq(uint, profile.losses[CAPTURE_MOVED], 0));
+        cr_expect(eq(uint, profile.calls_count, 0));
+        cr_expect(eq(uint, profile.stacks_count, 1));
+        cr_expect(eq(uint, profile.stacks[0].count, 1));
+        cr_expect(eq(u64, profile.stacks[0].first_ns, 900));
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * victim.h - a thread that is captured, for the tests of src/capture
+ *
+ * Context: unit tests
+ */
+#ifndef LOOPDOG_TESTS_UNIT_VICTIM_H
+#define LOOPDOG_TESTS_UNIT_VICTIM_H
+
+#include <criterion/criterion.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "capture/capture.h"
+#include "capture/task.h"
+
+struct victim {
+        pthread_t thread;
+        _Atomic int32_t tid;
+        _Atomic bool stop;
+        void *(*body)(struct victim *victim);
+        void *argument;
+        struct capture_task task;
+};
+
+static inline uint64_t now_ns(void)
+{
+        struct timespec t;
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
+}
+
+static inline void sleep_us(unsigned us)
+{
+        struct timespec t = { us / 1000000, us % 1000000 * 1000 };
+        while (nanosleep(&t, &t) != 0)
+                ;
+}
+
+static void *victim_main(void *opaque)
+{
+        struct victim *victim = opaque;
+        atomic_store(&victim->tid, (int32_t)syscall(SYS_gettid));
+        return victim->body(victim);
+}
+
+/* Start it and open its files; `attributes` may be NULL. */
+static inline void victim_start_with(struct victim *victim, const pthread_attr_t *attributes,
+                                     void *(*body)(struct victim *), void *argument)
+{
+        memset(victim, 0, sizeof(*victim));
+        victim->body = body;
+        victim->argument = argument;
+        cr_assert_eq(pthread_create(&victim->thread, attributes, victim_main, victim), 0);
+        while (atomic_load(&victim->tid) == 0)
+                sched_yield();
+        capture_task_open(&victim->task, atomic_load(&victim->tid), 0);
+}
+
+static inline void victim_start(struct victim *victim, void *(*body)(struct victim *), void *argument)
+{
+        victim_start_with(victim, NULL, body, argument);
+}
+
+static inline void *victim_join(struct victim *victim)
+{
+        void *result;
+        atomic_store(&victim->stop, true);
+        cr_assert_eq(pthread_join(victim->thread, &result), 0);
+        capture_task_close(&victim->task);
+        return result;
+}
+
+/* Wait until it sleeps in system call `number`, in at most 10 s. */
+static inline bool victim_sleeps(struct victim *victim, int number)
+{
+        struct task_call call;
+        for (uint64_t end_ns = now_ns() + 10000000000ull; now_ns() < end_ns; sleep_us(100))
+                if (task_read_call(&victim->task, &call) == 0 && call.asleep && call.number == number)
+                        return true;
+        return false;
+}
+
+#endif

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * loop_libev.c - stalls in each kind of libev callback, with the backend named on the command line
+ *
+ *     loop_libev epoll|poll|select
+ *
+ * One timer walks through the plan; each step stalls in another callback, 60 ms of idleness apart. In a step for the
+ * idle or prepare watcher the timer only starts that watcher, so that its stall is an iteration of its own.
+ *
+ * Context: one thread
+ */
+#include <ev.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "truth.h"
+
+static struct ev_loop *loop;
+static ev_timer timer;
+static ev_io io;
+static ev_idle idle;
+static ev_prepare prepare;
+static int pipe_fds[2];
+static int step;
+static int prepared;
+
+static void next_step(void)
+{
+        step++;
+        ev_timer_stop(loop, &timer);
+        ev_timer_set(&timer, 0.06, 0.);
+        ev_now_update(loop);
+        ev_timer_start(loop, &timer);
+}
+
+static VICTIM_FRAME void on_io(EV_P_ ev_io *watcher, int events)
+{
+        char byte;
+        VICTIM_CHECK(read(pipe_fds[0], &byte, 1) == 1);
+        if (byte == 's')
+                planted_sleep_ms(200, "on_io");
+        else
+                planted_busy_ms(200, "on_io");
+        next_step();
+}
+
+static VICTIM_FRAME void on_idle(EV_P_ ev_idle *watcher, int events)
+{
+        ev_idle_stop(loop, watcher);
+        planted_busy_ms(200, "on_idle");
+        next_step();
+}
+
+/* The first call belongs to the iteration that started the watcher: only the second stalls. */
+static VICTIM_FRAME void on_prepare(EV_P_ ev_prepare *watcher, int events)
+{
+        if (prepared++ == 0)
+                return;
+        ev_prepare_stop(loop, watcher);
+        planted_sleep_ms(200, "on_prepare");
+        next_step();
+}
+
+static VICTIM_FRAME void on_timer(EV_P_ ev_timer *watcher, int events)
+{
+        switch (step) {
+        case 0:
+                planted_sleep_ms(200, "on_timer");
+                break;
+        case 1:
+                planted_busy_ms(200, "on_timer");
+                break;
+        case 2:
+                VICTIM_CHECK(write(pipe_fds[1], "s", 1) == 1);
+                return;
+        case 3:
+                VICTIM_CHECK(write(pipe_fds[1], "b", 1) == 1);
+                return;
+        case 4:
+                ev_idle_start(loop, &idle);
+                return;
+        case 5:
+                ev_prepare_start(loop, &prepare);
+                if (prepared == 0) { /* come back once, so that the stall follows a wait */
+                        ev_timer_set(&timer, 0.02, 0.);
+                        ev_timer_start(loop, &timer);
+                }
+                return;
+        default:
+                ev_break(loop, EVBREAK_ALL);
+                return;
+        }
+        next_step();
+}
+
+static unsigned backend_named(const char *name)
+{
+        if (!strcmp(name, "poll"))
+                return EVBACKEND_POLL;
+        if (!strcmp(name, "select"))
+                return EVBACKEND_SELECT;
+        VICTIM_CHECK(!strcmp(name, "epoll"));
+        return EVBACKEND_EPOLL;
+}
+
+int main(int argc, char **argv)
+{
+        unsigned backend = backend_named(argc > 1 ? argv[1] : "epoll");
+        loop = ev_default_loop(backend | EVFLAG_NOENV);
+        VICTIM_CHECK(loop && ev_backend(loop) == backend && pipe(pipe_fds) == 0);
+        ev_io_init(&io, on_io, pipe_fds[0], EV_READ);
+        ev_timer_init(&timer, on_timer, 0.05, 0.);
+        ev_idle_init(&idle, on_idle);
+        ev_prepare_init(&prepare, on_prepare);
+        ev_io_start(loop, &io);
+        ev_timer_start(loop, &timer);
+        ev_run(loop, 0);
+        return 0;
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * loop_libevent.c - stalls in each kind of libevent callback, with the backend named on the command line
+ *
+ *     loop_libevent epoll|poll|select
+ *
+ * libevent 2.1 has no idle or prepare watchers; an event made active by hand (event_active) takes their place: it runs
+ * after a poll that does not sleep. One timer walks through the plan as in loop_libev.c.
+ *
+ * Context: one thread
+ */
+#include <event2/event.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "truth.h"
+
+static struct event_base *base;
+static struct event *timer, *reader, *active;
+static int pipe_fds[2];
+static int step;
+
+static void arm(unsigned delay_ms)
+{
+        struct timeval delay = { .tv_usec = delay_ms * 1000 };
+        VICTIM_CHECK(event_add(timer, &delay) == 0);
+}
+
+static void next_step(void)
+{
+        step++;
+        event_base_update_cache_time(base);
+        arm(60);
+}
+
+static VICTIM_FRAME void on_io(evutil_socket_t fd, short what, void *argument)
+{
+        char byte;
+        VICTIM_CHECK(read(fd, &byte, 1) == 1);
+        if (byte == 's')
+                planted_sleep_ms(200, "on_io");
+        else
+                planted_busy_ms(200, "on_io");
+        next_step();
+}
+
+static VICTIM_FRAME void on_active(evutil_socket_t fd, short what, void *argument)
+{
+        planted_busy_ms(200, "on_active");
+        next_step();
+}
+
+static VICTIM_FRAME void on_timer(evutil_socket_t fd, short what, void *argument)
+{
+        switch (step) {
+        case 0:
+                planted_sleep_ms(200, "on_timer");
+                break;
+        case 1:
+                planted_busy_ms(200, "on_timer");
+                break;
+        case 2:
+                VICTIM_CHECK(write(pipe_fds[1], "s", 1) == 1);
+                return;
+        case 3:
+                VICTIM_CHECK(write(pipe_fds[1], "b", 1) == 1);
+                return;
+        case 4:
+                event_active(active, EV_TIMEOUT, 0);
+                return;
+        default:
+                event_base_loopbreak(base);
+                return;
+        }
+        next_step();
+}
+
+static struct event_base *base_with(const char *backend)
+{
+        struct event_config *config = event_config_new();
+        static const char *const all[] = { "epoll", "poll", "select" };
+        VICTIM_CHECK(config);
+        for (size_t i = 0; i < 3; i++)
+                if (strcmp(all[i], backend))
+                        event_config_avoid_method(config, all[i]);
+        struct event_base *made = event_base_new_with_config(config);
+        event_config_free(config);
+        VICTIM_CHECK(made && !strcmp(event_base_get_method(made), backend));
+        return made;
+}
+
+int main(int argc, char **argv)
+{
+        base = base_with(argc > 1 ? argv[1] : "epoll");
+        VICTIM_CHECK(pipe(pipe_fds) == 0);
+        timer = evtimer_new(base, on_timer, NULL);
+        reader = event_new(base, pipe_fds[0], EV_READ | EV_PERSIST, on_io, NULL);
+        active = event_new(base, -1, 0, on_active, NULL);
+        VICTIM_CHECK(timer && reader && active && event_add(reader, NULL) == 0);
+        arm(50);
+        event_base_dispatch(base);
+        event_free(active);
+        event_free(reader);
+        event_free(timer);
+        event_base_free(base);
+        return 0;
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * rules_exec.c - exec from a callback
+ *
+ *     rules_exec self|fail|chain[N]
+ *
+ * "self": after a stall of 300 ms that never ends by a wait the program runs itself as "after", which stalls too.
+ * "fail": an exec that fails in the middle of a stall changes nothing. "chainN": N times in a row 30 ms of computing in
+ * the callback, so that captures by signal are under way, and then exec: a signal left over would kill the new program.
+ *
+ * Context: one thread
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "truth.h"
+#include "turn.h"
+
+static char *program;
+
+static void run_as(const char *mode)
+{
+        char *arguments[] = { program, (char *)mode, NULL };
+        execv(program, arguments);
+        VICTIM_CHECK(!"execv returned");
+}
+
+static VICTIM_FRAME void on_self(struct turn *loop)
+{
+        planted_sleep_ms(300, "on_self");
+        run_as("after");
+}
+
+static VICTIM_FRAME void on_fail(struct turn *loop)
+{
+        struct truth begin = truth_begin();
+        char *arguments[] = { (char *)"/nonexistent", NULL };
+        quiet_sleep_ms(150);
+        errno = 0;
+        VICTIM_CHECK(execv(arguments[0], arguments) == -1 && errno == ENOENT);
+        quiet_sleep_ms(200);
+        truth_end(begin, "blocked", "quiet_sleep_ms", "on_fail");
+}
+
+static VICTIM_FRAME void on_after(struct turn *loop)
+{
+        planted_sleep_ms(300, "on_after");
+}
+
+static int left;
+
+static VICTIM_FRAME void on_chain(struct turn *loop)
+{
+        char next[32];
+        quiet_busy_ms(30);
+        snprintf(next, sizeof(next), "chain%d", left - 1);
+        run_as(next);
+}
+
+int main(int argc, char **argv)
+{
+        struct turn loop;
+        const char *mode = argc > 1 ? argv[1] : "self";
+        program = argv[0];
+        turn_open(&loop);
+        if (!strncmp(mode, "chain", 5)) {
+                left = atoi(mode + 5);
+                turn_arm(&loop, 1);
+                turn_wait(&loop, 1000, NULL);
+                turn_arm(&loop, 1);
+                turn_wait(&loop, 1000, left > 0 ? on_chain : NULL);
+                return 0;
+        }
+        turn_run(&loop, 5, NULL);
+        turn_run(&loop, 1, !strcmp(mode, "self") ? on_self : !strcmp(mode, "fail") ? on_fail : on_after);
+        turn_run(&loop, 5, NULL);
+        return 0;
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * rules_threads.c - threads that are loops for a while
+ *
+ *     rules_threads many|ended|parallel
+ *
+ * "many": 5,000 threads, one after the other, each with a loop of two waits: more than there are slots, so each must be
+ * given back; the last one stalls. "ended": a thread ends from within its stalled callback. "parallel": 8 loops at the
+ * same time, each with a stall, all overlapping.
+ *
+ * Context: the threads named above
+ */
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "truth.h"
+#include "turn.h"
+
+static VICTIM_FRAME void on_timer(struct turn *loop)
+{
+        planted_sleep_ms(300, "on_timer");
+}
+
+static VICTIM_FRAME void on_last(struct turn *loop)
+{
+        planted_sleep_ms(300, "on_last");
+        pthread_exit(NULL);
+}
+
+static void *short_loop(void *argument)
+{
+        struct turn loop;
+        turn_open(&loop);
+        turn_arm(&loop, 1);
+        turn_wait(&loop, 0, NULL);
+        turn_wait(&loop, 0, NULL);
+        turn_close(&loop);
+        return NULL;
+}
+
+static void *stalling_loop(void *argument)
+{
+        struct turn loop;
+        turn_open(&loop);
+        turn_run(&loop, 5, NULL);
+        turn_arm(&loop, 20);
+        turn_wait(&loop, 1000, argument ? on_last : on_timer);
+        turn_run(&loop, 5, NULL);
+        turn_close(&loop);
+        return NULL;
+}
+
+int main(int argc, char **argv)
+{
+        const char *mode = argc > 1 ? argv[1] : "many";
+        pthread_t threads[8];
+        int count = !strcmp(mode, "parallel") ? 8 : 1;
+        void *ends = !strcmp(mode, "ended") ? threads : NULL;
+        if (!strcmp(mode, "many"))
+                for (int i = 0; i < 5000; i++) {
+                        VICTIM_CHECK(pthread_create(threads, NULL, short_loop, NULL) == 0);
+                        pthread_join(threads[0], NULL);
+                }
+        for (int i = 0; i < count; i++)
+                VICTIM_CHECK(pthread_create(&threads[i], NULL, stalling_loop, ends) == 0);
+        for (int i = 0; i < count; i++)
+                pthread_join(threads[i], NULL);
+        quiet_sleep_ms(300); /* the watchdog still sees the thread's end */
+        return 0;
+}
