@@ -67,9 +67,10 @@ static void answer(int client, const char *text)
 static void handle_report(int client)
 {
         char orders[64] = "";
-        if (write(database, "how many orders?", 16) != 16 || read(database, orders, sizeof orders - 1) <= 0)
-                strcpy(orders, "the database is gone");
-        answer(client, orders);
+        if (write(database, "how many orders?", 16) != 16)
+                perror("server: the database is gone");
+        ssize_t length = read(database, orders, sizeof orders - 1);
+        answer(client, length > 0 ? orders : "nobody knows");
 }
 
 static void on_request(struct ev_loop *loop, ev_io *watcher, int events)

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -146,6 +147,7 @@ static void decide_cause(struct explained *explained)
         static const struct profile none;
         const struct profile *profile = explained->profile != NULL ? explained->profile : &none;
         struct cause_evidence evidence = {
+                .threshold_ns = config.threshold_ns,
                 .duration_ns = explained->duration_ns,
                 .samples = profile->samples,
                 .running = profile->running,
@@ -311,9 +313,20 @@ static void fork_child(void)
         hooks_note_pid();
 }
 
+/* A child of clone() without libc: nobody told us that the watchdog is gone. */
+static void notice_raw_clone(void)
+{
+        static _Atomic pid_t known;
+        pid_t before = atomic_exchange(&known, getpid());
+        if (before != 0 && before != getpid() && watchdog_tid() != 0)
+                fork_child();
+}
+
 static void start(void)
 {
         static _Atomic bool registered;
+        notice_raw_clone();
+        madvise(&loop_page, sizeof loop_page, MADV_WIPEONFORK);
         if (!atomic_exchange(&registered, true))
                 pthread_atfork(fork_prepare, NULL, fork_child);
         hooks_note_pid();
@@ -328,6 +341,7 @@ static void exec_begins(void)
         capture_forbid_and_drain();
         account_end_reason("exec");
         watchdog_stop(true, PATIENCE_NS);
+        journal_discard_unused();
 }
 
 static void exec_failed(void)
@@ -355,8 +369,17 @@ static void rights_end(void)
         errno = saved_errno;
 }
 
+static void threads_end(void)
+{
+        int saved_errno = errno;
+        if (config.threshold_ns != 0)
+                start(); /* it sleeps until there is a loop */
+        errno = saved_errno;
+}
+
 static const struct hooks_calls hook_calls = {
         .rights_end = rights_end,
+        .threads_end = threads_end,
         .exec_begins = exec_begins,
         .exec_failed = exec_failed,
         .code_unloaded = modules_note_change,
@@ -381,4 +404,5 @@ __attribute__((constructor)) static void agent_load(void)
 __attribute__((destructor)) static void agent_unload(void)
 {
         watchdog_stop(true, PATIENCE_NS);
+        journal_discard_unused();
 }

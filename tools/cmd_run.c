@@ -48,7 +48,7 @@ struct run {
         struct follow follow;
 };
 
-/* ------------------------------------------------------------------------------------------------------------- following */
+/* ------------------------------------------------------------------------------------------------------ following */
 
 /* Milliseconds from `now` until `at`, rounded up; -1 for never. */
 static int until_ms(uint64_t now, uint64_t at)
@@ -93,7 +93,7 @@ static void follow_command(struct run *run)
         }
 }
 
-/* --------------------------------------------------------------------------------------------------------------- the end */
+/* -------------------------------------------------------------------------------------------------------- the end */
 
 /* Processes that go on keep their output: a temporary folder stays for them, and is named. */
 static void leave_output(struct run *run)
@@ -155,7 +155,8 @@ static void summarise(const struct run *run)
         FILE *out = open_memstream(&text, &length);
         if (!out)
                 return;
-        const struct overview view = { .out = out, .columns = run->live.style.columns, .colour = run->live.style.colour };
+        const struct record_style *style = &run->live.style;
+        const struct overview view = { .out = out, .columns = style->columns, .colour = style->colour };
         overview_totals(&view, analysis);
         groups_make(&groups, analysis, GROUP_CULPRIT, run->live.symbolizer);
         overview_groups(&view, &groups, GROUP_CULPRIT, CULPRITS_SHOWN);
@@ -182,12 +183,13 @@ static int judge(const struct run *run)
         return EXIT_STALLED;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- the start */
+/* ------------------------------------------------------------------------------------------------------ the start */
 
 /* What the agent will say about the settings is said now: without a loop it would say nothing. */
 static void check_settings(struct run *run)
 {
         config_load(&run->config, run->environment);
+        run->live.style.own_prefixes = run->config.own;
         for (size_t i = 0; i < notice_count(); i++) {
                 map_at_string(&run->live.analysis.notices, notice_get(i));
                 say("%s", notice_get(i));
@@ -235,7 +237,8 @@ static int run_command(struct run *run)
 {
         if (follow_output(run) < 0)
                 return EXIT_FAILED;
-        int error = child_start(&run->child, run->options.command, run->environment);
+        int error = child_start(&run->child, run->program.path, !run->program.elf, run->options.command,
+                                run->environment);
         if (error < 0) {
                 follow_close(&run->follow, false);
                 return start_failed(run, error);
@@ -275,23 +278,20 @@ int cmd_run(int argc, char **argv)
         const struct record_style style = {
                 .colour = terminal_colour(STDERR_FILENO, run.options.colour),
                 .columns = terminal_columns(STDERR_FILENO),
-                .own_prefixes = getenv("LOOPDOG_OWN"),
         };
         int error = child_prepare(&run.child);
         if (error < 0) {
                 say("signalfd: %s", strerror(-error));
                 return EXIT_FAILED;
         }
-        char **environment = NULL;
         live_init(&run.live, &style, run.options.gate_ns);
         int code = prepare_and_run(&run);
         output_remove(&run.output);
         output_free(&run.output);
         program_free(&run.program);
         free(run.library);
-        environment = run.environment;
-        if (environment)
-                run_environment_free(environment);
+        if (run.environment)
+                run_environment_free(run.environment);
         live_free(&run.live);
         child_release(&run.child);
         return code;

@@ -28,7 +28,7 @@ struct live_begin {
         uint64_t announce_ns; /* CLOCK_MONOTONIC; UINT64_MAX: done */
 };
 
-/* --------------------------------------------------------------------------------------------------------------- showing */
+/* -------------------------------------------------------------------------------------------------------- showing */
 
 static void show(struct live *live, const struct record *record)
 {
@@ -46,8 +46,8 @@ static void show_begun(struct live *live, const struct live_begin *begun)
                 return;
         struct record_stall *stall = &parsed.record.stall;
         uint64_t now = now_ns(CLOCK_REALTIME);
-        if (now > stall->begin_ns && now - stall->begin_ns > stall->duration_ns)
-                stall->duration_ns = now - stall->begin_ns;
+        if (now > stall->begin_ns)
+                example_prolong(stall, now - stall->begin_ns);
         show(live, &parsed.record);
         parsed_free(&parsed);
 }
@@ -61,7 +61,7 @@ static void count_gate(struct live *live, uint64_t duration_ns)
                 live->gate_longest_ns = duration_ns;
 }
 
-/* --------------------------------------------------------------------------------------------------------------- records */
+/* -------------------------------------------------------------------------------------------------------- records */
 
 static bool in_startup(const struct record *record)
 {
@@ -118,7 +118,7 @@ static void take(void *context, const struct parsed *parsed, const char *line, s
         show(live, record);
 }
 
-/* --------------------------------------------------------------------------------------------------------------- in time */
+/* -------------------------------------------------------------------------------------------------------- in time */
 
 void live_init(struct live *live, const struct record_style *style, uint64_t gate_ns)
 {

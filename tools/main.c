@@ -17,7 +17,7 @@
 
 const struct command commands[] = {
         { "run", cmd_run, "start a program under loopdog and show its stalls as they end" },
-        { "report", cmd_report, "what recorded stalls add up to: by culprit, cause, stack or loop" },
+        { "report", cmd_report, "what recorded stalls add up to, by culprit, cause or loop" },
         { "help", cmd_help, "this list, or the options of one command" },
         { 0 },
 };
@@ -36,8 +36,8 @@ int command_run(const struct command *command, int argc, char **argv)
         return command->run(argc, argv);
 }
 
-/* Where one of the first three descriptors is closed, the next file opened would be taken for it. A command that we start
- * finds it closed as it was. */
+/* Where one of the first three descriptors is closed, the next file opened would be taken for it. A command that we
+ * start finds it closed as it was. */
 static void fill_descriptors(void)
 {
         int fd;

@@ -15,6 +15,7 @@
 #define LIMIT_RING 16               /* long iterations that ended before the watchdog came by, per loop; power of two */
 #define LIMIT_OWN_SET 8             /* descriptors remembered of a poll or select loop's last own set */
 #define LIMIT_OWN_SCAN 64           /* descriptors of the present set compared with them */
+#define LIMIT_SUSPECTS 4            /* call sites of poll and select remembered of a thread that is no loop yet */
 
 /* watch/ */
 #define LIMIT_STALLS 32             /* stalls with stacks at the same time; further ones are recorded without */

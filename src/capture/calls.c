@@ -22,6 +22,9 @@ const short capture_calls[] = {
         SYS_process_vm_writev,  /* without these, less of a call that our signal interrupted can be mended */
         SYS_rt_sigpending,
         SYS_clock_gettime,
+        SYS_prctl,
+        SYS_epoll_pwait,
+        SYS_ppoll,
         SYS_fstat,
         SYS_fcntl,
         SYS_getsockopt,

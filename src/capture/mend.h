@@ -20,10 +20,10 @@
  *     mend_rest.c    calls that return less than was asked for
  *
  * What can't be mended: a call whose number can't be read from the code before it (syscall(2) of libc); the program's
- * `rem` of nanosleep() after a sleep that was not cut short holds what was left when we interrupted it; recvmmsg() and
- * sendmmsg() that have moved some messages already. And a signal of the program's own whose handler blocks ours and
- * which arrives between our look at the thread's signal mask and our signal (some 10 us) is taken for ours: its EINTR
- * is not shown to the program.
+ * `rem` of a nanosleep() that was not cut short holds what was left when we interrupted it; recvmmsg(), sendmmsg(),
+ * sendfile() and splice() that have moved something already. And a signal of the program's own is taken for ours, so
+ * that its EINTR is not shown, where its handler has run and returns in the microsecond in which ours arrives, or blocks
+ * ours and begins between our look at the thread's signal mask and our signal (some 10 us).
  *
  * Context: handler, and on the host's thread after it. All of it async-signal-safe.
  */
@@ -49,7 +49,7 @@ struct mend_frame {
         uint64_t running_ns;      /* the call was entered after this moment; 0: not known */
         uint64_t sent_ns;         /* the call was entered before this moment; 0: not known */
         uint64_t handler_ns;      /* the call was interrupted shortly before this moment */
-        uint64_t reserved;
+        uint64_t interrupted;     /* set by our handler while mend_call_sigsafe() is at work */
 };
 
 /* One system call to be made. */
@@ -58,7 +58,7 @@ struct mend_call {
         uint64_t arguments[6];
 };
 
-#define MEND_INTERRUPTED (-512) /* a result that no call has: one of our signals has interrupted it again */
+#define MEND_INTERRUPTED (-512) /* a result that no call has: EINTR because of one more of our signals */
 
 /* ---- mend_x86_64.c ---- */
 
@@ -74,7 +74,7 @@ bool mend_sigsafe(ucontext_t *context, struct mend_frame *frame);
 void mend_registers_sigsafe(const ucontext_t *context, uint64_t registers[SAMPLE_REGISTERS]);
 
 /* Make a call. `frame` is what mend_see_through() will find. */
-long mend_call_sigsafe(const struct mend_call *call, const struct mend_frame *frame);
+long mend_call_sigsafe(const struct mend_call *call, struct mend_frame *frame);
 
 /* Watchdog: a thread that sleeps in mend_call_sigsafe() is shown as sleeping in its own call. false: it is not there. */
 bool mend_see_through(uint64_t program_counter, uint64_t stack_pointer, struct mend_frame *frame);
@@ -89,7 +89,7 @@ int mend_decode_sigsafe(const uint8_t *code, size_t length, const uint64_t regis
 bool mend_knows_sigsafe(int64_t number, const uint64_t arguments[6], int64_t result);
 
 /* On the thread's own stack: make it go on, and return what the call returns to its program. */
-long mend_run_sigsafe(const struct mend_frame *frame);
+long mend_run_sigsafe(struct mend_frame *frame);
 
 /* Memory of this process, without ever faulting: was all of it there? */
 bool mend_read_sigsafe(uint64_t address, void *buffer, size_t length);
@@ -107,6 +107,6 @@ bool mend_unblock_sigsafe(const struct mend_frame *frame);
 bool mend_is_short_sigsafe(int64_t number, const uint64_t arguments[6], int64_t result);
 
 /* Do the rest of it and return the whole. */
-long mend_rest_sigsafe(const struct mend_frame *frame);
+long mend_rest_sigsafe(struct mend_frame *frame);
 
 #endif

@@ -61,19 +61,22 @@ bool mend_is_short_sigsafe(int64_t number, const uint64_t arguments[6], int64_t 
         }
 }
 
-static long issue_sigsafe(const struct mend_call *call, const struct mend_frame *frame)
+/* Make a call. `*again`: our signal may have cut it short once more. */
+static long issue_sigsafe(const struct mend_call *call, struct mend_frame *frame, bool *again)
 {
         long result;
-        do
+        do {
+                frame->interrupted = 0;
                 result = mend_call_sigsafe(call, frame);
-        while (result == MEND_INTERRUPTED);
+        } while (result == MEND_INTERRUPTED);
+        *again = result > 0 && frame->interrupted != 0;
         return result;
 }
 
 /* ---- bytes ---- */
 
 struct stream {
-        const struct mend_frame *frame;
+        struct mend_frame *frame;
         uint64_t fd;
         uint64_t flags;
         bool receives;
@@ -130,7 +133,7 @@ static bool goes_on_sigsafe(struct stream *stream)
         return !stream->receives && S_ISFIFO(about.st_mode);
 }
 
-static long move_part_sigsafe(const struct stream *stream, uint64_t address, uint64_t length)
+static long move_part_sigsafe(const struct stream *stream, uint64_t address, uint64_t length, bool *again)
 {
         struct mend_call call;
         call.number = !stream->is_socket ? SYS_write : stream->receives ? SYS_recvfrom : SYS_sendto;
@@ -140,7 +143,7 @@ static long move_part_sigsafe(const struct stream *stream, uint64_t address, uin
         /* A socket whose peer is gone raises SIGPIPE only where nothing was sent: that is the next call's. */
         call.arguments[3] = stream->flags | (stream->receives ? 0 : MSG_NOSIGNAL);
         call.arguments[4] = call.arguments[5] = 0;
-        return call_allowed_sigsafe(call.number) ? issue_sigsafe(&call, stream->frame) : -ENOSYS;
+        return call_allowed_sigsafe(call.number) ? issue_sigsafe(&call, stream->frame, again) : -ENOSYS;
 }
 
 /* Move what is not yet done of one part. false: no more can be done. */
@@ -150,12 +153,17 @@ static bool part_sigsafe(struct stream *stream, const struct iovec *part, uint64
                 *skip -= part->iov_len;
                 return true;
         }
-        uint64_t length = part->iov_len - *skip;
-        long moved = move_part_sigsafe(stream, (uintptr_t)part->iov_base + *skip, length);
-        if (moved > 0)
-                stream->done += moved;
+        uint64_t length = part->iov_len - *skip, moved = 0;
+        bool again = true;
+        while (moved < length && again) {
+                long more = move_part_sigsafe(stream, (uintptr_t)part->iov_base + *skip + moved, length - moved, &again);
+                if (more <= 0)
+                        break;
+                moved += (uint64_t)more;
+        }
+        stream->done += (long)moved;
         *skip = 0;
-        return moved == (long)length;
+        return moved == length;
 }
 
 static void parts_sigsafe(struct stream *stream, uint64_t address, uint64_t count)
@@ -169,7 +177,7 @@ static void parts_sigsafe(struct stream *stream, uint64_t address, uint64_t coun
         }
 }
 
-static long stream_sigsafe(const struct mend_frame *frame)
+static long stream_sigsafe(struct mend_frame *frame)
 {
         const uint64_t *arguments = frame->arguments;
         struct stream stream;
@@ -209,14 +217,25 @@ static void copy_call_sigsafe(struct mend_call *call, const struct mend_frame *f
                 call->arguments[i] = frame->arguments[i];
 }
 
-static long random_sigsafe(const struct mend_frame *frame)
+/* Ask for what is missing of `least_at` things (at most `most_at`) that are stored one after the other. */
+static long counted_sigsafe(struct mend_frame *frame, unsigned address_at, size_t each_bytes, unsigned least_at,
+                            unsigned most_at)
 {
         struct mend_call call;
+        long done = (long)frame->result, more = done;
+        bool again = true;
         copy_call_sigsafe(&call, frame);
-        call.arguments[0] += (uint64_t)frame->result;
-        call.arguments[1] -= (uint64_t)frame->result;
-        long more = issue_sigsafe(&call, frame);
-        return frame->result + (more > 0 ? more : 0);
+        while (more > 0 && again) {
+                call.arguments[address_at] += (uint64_t)more * each_bytes;
+                call.arguments[least_at] -= (uint64_t)more;
+                if (most_at != least_at)
+                        call.arguments[most_at] -= (uint64_t)more;
+                if ((int64_t)call.arguments[least_at] <= 0)
+                        break;
+                more = issue_sigsafe(&call, frame, &again);
+                done += more > 0 ? more : 0;
+        }
+        return done;
 }
 
 static bool spec_may_have_expired_sigsafe(const struct mend_frame *frame, uint64_t address)
@@ -228,41 +247,36 @@ static bool spec_may_have_expired_sigsafe(const struct mend_frame *frame, uint64
                may_have_expired_sigsafe(frame, (uint64_t)limit.tv_sec, (uint64_t)limit.tv_nsec);
 }
 
-static long events_sigsafe(const struct mend_frame *frame)
+static long events_sigsafe(struct mend_frame *frame)
 {
-        struct mend_call call;
         if (spec_may_have_expired_sigsafe(frame, frame->arguments[4]))
-                return frame->result;
-        copy_call_sigsafe(&call, frame);
-        call.arguments[1] -= (uint64_t)frame->result;
-        call.arguments[2] -= (uint64_t)frame->result;
-        call.arguments[3] += (uint64_t)frame->result * sizeof(struct io_event);
-        long more = issue_sigsafe(&call, frame);
-        return frame->result + (more > 0 ? more : 0);
+                return (long)frame->result;
+        return counted_sigsafe(frame, 3, sizeof(struct io_event), 1, 2);
 }
 
 /* Wait as before, but submit nothing. If enough has completed meanwhile, this returns at once. */
-static long ring_sigsafe(const struct mend_frame *frame)
+static long ring_sigsafe(struct mend_frame *frame)
 {
         struct io_uring_getevents_arg ring;
         struct mend_call call;
+        bool again;
         if ((frame->arguments[3] & IORING_ENTER_EXT_ARG) != 0 &&
             (frame->arguments[5] != sizeof(ring) || !mend_read_sigsafe(frame->arguments[4], &ring, sizeof(ring)) ||
              spec_may_have_expired_sigsafe(frame, ring.ts)))
                 return frame->result;
         copy_call_sigsafe(&call, frame);
         call.arguments[1] = 0;
-        issue_sigsafe(&call, frame);
+        issue_sigsafe(&call, frame, &again);
         return frame->result;
 }
 
-long mend_rest_sigsafe(const struct mend_frame *frame)
+long mend_rest_sigsafe(struct mend_frame *frame)
 {
         if (!mend_unblock_sigsafe(frame))
                 return frame->result;
         switch (frame->number) {
         case SYS_getrandom:
-                return random_sigsafe(frame);
+                return counted_sigsafe(frame, 0, 1, 1, 1);
         case SYS_io_getevents:
                 return events_sigsafe(frame);
         case SYS_io_uring_enter:

@@ -9,9 +9,10 @@
  * and never earlier.
  *
  * A signal of the program's own that came together with ours is still pending here, because the handler's mask is in
- * force. If it is one that would have interrupted the call, the program gets its handler called and its EINTR. Calls
- * that come with a signal mask (ppoll ...) are made with everything blocked: the kernel puts their mask in force and
- * waits in one step, as the program relies on.
+ * force. Calls that take a signal mask (ppoll, epoll_pwait ...) are made with everything blocked: the kernel puts the
+ * mask in force and waits in one step, so that the signal ends the wait as it would have done without us. For the others
+ * it is looked for, and if there is one the program gets its handler called and its EINTR; one that comes in the 200 ns
+ * between that look and the call is handled, but ends no wait.
  *
  * This code runs between two instructions of the program, whose vector registers hold live values: it must not touch
  * them, so it is compiled without, and calls nothing that is compiled otherwise.
@@ -26,6 +27,7 @@
 #include <linux/futex.h>
 #include <linux/io_uring.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -36,6 +38,7 @@
 
 #define NS_PER_S 1000000000ull
 #define NS_PER_MS 1000000ull
+#define DEFAULT_SLACK_NS 50000
 #define LONGEST_S 1000000000ull /* longer limits are left as they are */
 #define RING_FLAGS                                                                                                     \
         (uint64_t)(IORING_ENTER_GETEVENTS | IORING_ENTER_SQ_WAKEUP | IORING_ENTER_SQ_WAIT | IORING_ENTER_EXT_ARG |     \
@@ -117,8 +120,14 @@ struct again {
         const struct row *row;
         uint64_t deadline_ns;     /* CLOCK_MONOTONIC; 0: the limit is left as it is */
         struct timespec spec;
+        struct timespec left;     /* stands for the program's `rem`, which it sees only if its own signal ends the call */
+        uint64_t left_address;    /* of that; 0: none */
         struct timeval val;
         struct io_uring_getevents_arg ring;
+        struct {
+                uint64_t address;
+                uint64_t length;
+        } pair;
 };
 
 /* ---- memory, clock, mask ---- */
@@ -231,6 +240,43 @@ static bool has_mask_sigsafe(const struct row *row, const uint64_t arguments[6])
         }
 }
 
+/* A call that could have come with a mask, but has none, gets the program's own: the signals that are held back are
+ * let in by the same step that begins the wait, so that none is handled in between, unseen by the call. */
+static bool give_mask_sigsafe(struct again *again, const struct mend_frame *frame)
+{
+        uint64_t *arguments = again->call.arguments;
+        unsigned at = again->row->mask_at;
+        switch (again->row->mask) {
+        case MASK_PLAIN:
+                arguments[at] = (uintptr_t)&frame->mask;
+                arguments[at + 1] = sizeof(frame->mask);
+                return true;
+        case MASK_PAIR:
+                again->pair.address = (uintptr_t)&frame->mask;
+                again->pair.length = sizeof(frame->mask);
+                arguments[at] = (uintptr_t)&again->pair;
+                return true;
+        default:
+                return false;
+        }
+}
+
+/* The same wait by the call that takes a mask. */
+static void take_newer_sigsafe(struct again *again)
+{
+        uint64_t *arguments = again->call.arguments;
+        if (again->call.number == SYS_epoll_wait && call_allowed_sigsafe(SYS_epoll_pwait)) {
+                again->call.number = SYS_epoll_pwait;
+        } else if (again->call.number == SYS_poll && call_allowed_sigsafe(SYS_ppoll)) {
+                again->call.number = SYS_ppoll;
+                arguments[2] = again->deadline_ns != 0 ? (uintptr_t)&again->spec : 0;
+        } else {
+                return;
+        }
+        again->row = find_sigsafe(again->call.number);
+        arguments[again->row->mask_at] = 0;
+}
+
 /* ---- time limits ---- */
 
 static bool spec_ns_sigsafe(const struct timespec *spec, uint64_t *limit_ns)
@@ -297,14 +343,30 @@ static uint64_t guess_ns_sigsafe(const struct mend_frame *frame, uint64_t left_n
         return left_ns;
 }
 
+/* The kernel counts what is left of a sleep up to the latest moment that the thread's timer slack allows. */
+static uint64_t without_slack_sigsafe(uint64_t left_ns)
+{
+        long slack_ns = DEFAULT_SLACK_NS;
+        if (call_allowed_sigsafe(SYS_prctl))
+                slack_ns = raw_syscall_sigsafe(SYS_prctl, PR_GET_TIMERSLACK, 0, 0, 0, 0, 0);
+        return slack_ns > 0 && (uint64_t)slack_ns < left_ns ? left_ns - (uint64_t)slack_ns : left_ns;
+}
+
 static void limit_sleep_sigsafe(struct again *again, const struct mend_frame *frame, unsigned at)
 {
         uint64_t request = again->call.arguments[at], left = again->call.arguments[at + 1], limit_ns;
         if (!mend_read_sigsafe(left != 0 ? left : request, &again->spec, sizeof(again->spec)) ||
             !spec_ns_sigsafe(&again->spec, &limit_ns))
                 return;
-        again->deadline_ns = left != 0 ? frame->handler_ns + limit_ns : deadline_ns_sigsafe(frame, limit_ns);
         again->call.arguments[at] = (uintptr_t)&again->spec;
+        if (left == 0) {
+                again->deadline_ns = deadline_ns_sigsafe(frame, limit_ns);
+                return;
+        }
+        limit_ns = without_slack_sigsafe(limit_ns);
+        again->deadline_ns = frame->handler_ns + limit_ns;
+        again->call.arguments[at + 1] = (uintptr_t)&again->left;
+        again->left_address = left;
         if (left == request) {
                 uint64_t whole_ns = guess_ns_sigsafe(frame, limit_ns);
                 struct timespec whole = { (time_t)(whole_ns / NS_PER_S), (long)(whole_ns % NS_PER_S) };
@@ -396,6 +458,7 @@ static void begin_sigsafe(struct again *again, const struct mend_frame *frame, c
 {
         again->row = row;
         again->deadline_ns = 0;
+        again->left_address = 0;
         again->call.number = frame->number;
         for (int i = 0; i < 6; i++)
                 again->call.arguments[i] = frame->arguments[i];
@@ -403,12 +466,14 @@ static void begin_sigsafe(struct again *again, const struct mend_frame *frame, c
 }
 
 /* A connection that was begun answers EALREADY where the first call would have said EINPROGRESS. */
-static long finish_sigsafe(const struct row *row, long result)
+static long finish_sigsafe(const struct again *again, long result)
 {
-        return row->number == SYS_connect && result == -EALREADY ? -EINPROGRESS : result;
+        if (result == -EINTR && again->left_address != 0)
+                mend_write_sigsafe(again->left_address, &again->left, sizeof(again->left));
+        return again->row->number == SYS_connect && result == -EALREADY ? -EINPROGRESS : result;
 }
 
-__attribute__((used)) long mend_run_sigsafe(const struct mend_frame *frame)
+__attribute__((used)) long mend_run_sigsafe(struct mend_frame *frame)
 {
         struct again again;
         const struct row *row = find_sigsafe(frame->number);
@@ -416,7 +481,8 @@ __attribute__((used)) long mend_run_sigsafe(const struct mend_frame *frame)
         if (frame->result >= 0)
                 return mend_rest_sigsafe(frame);
         begin_sigsafe(&again, frame, row);
-        bool with_mask = has_mask_sigsafe(row, frame->arguments);
+        take_newer_sigsafe(&again);
+        bool with_mask = has_mask_sigsafe(again.row, again.call.arguments) || give_mask_sigsafe(&again, frame);
         if (!with_mask && !mend_unblock_sigsafe(frame))
                 return -EINTR;
         do {
@@ -426,5 +492,5 @@ __attribute__((used)) long mend_run_sigsafe(const struct mend_frame *frame)
         } while (result == MEND_INTERRUPTED);
         if (with_mask)
                 set_mask_sigsafe(frame->mask);
-        return finish_sigsafe(row, result);
+        return finish_sigsafe(&again, result);
 }

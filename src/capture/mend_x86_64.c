@@ -72,7 +72,7 @@ __asm__(".text\n"
         ".cfi_endproc\n"
         ".size mend_stub, .-mend_stub\n"
 
-        /* long mend_call_sigsafe(const struct mend_call *call, const struct mend_frame *frame) */
+        /* long mend_call_sigsafe(const struct mend_call *call, struct mend_frame *frame) */
         ".p2align 4\n"
         ".hidden mend_call_sigsafe\n"
         ".globl mend_call_sigsafe\n"
@@ -314,6 +314,7 @@ bool mend_sigsafe(ucontext_t *context, struct mend_frame *frame)
         if (!in_call_sigsafe(context))
                 return false;
         if (r[REG_RIP] == (greg_t)(uintptr_t)mend_called) {
+                (*(struct mend_frame **)(uintptr_t)r[REG_RSP])->interrupted = 1;
                 if (r[REG_RAX] == -EINTR)
                         r[REG_RAX] = MEND_INTERRUPTED;
                 return false;
@@ -329,6 +330,7 @@ bool mend_sigsafe(ucontext_t *context, struct mend_frame *frame)
         frame->arguments[4] = (uint64_t)r[REG_R8];
         frame->arguments[5] = (uint64_t)r[REG_R9];
         frame->result = r[REG_RAX];
+        frame->interrupted = 0;
         memcpy(&frame->mask, &context->uc_sigmask, sizeof(frame->mask));
         mend_registers_sigsafe(context, registers);
         frame->number = number_before_sigsafe(frame->program_counter, registers);

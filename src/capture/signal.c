@@ -351,8 +351,9 @@ static enum capture_loss take_answer(struct capture_task *task, struct sample *s
         sample->stack_length = request->stack_length;
         sample->truncated = request->truncated;
         uint64_t stack_pointer = sample->registers[SAMPLE_SP];
+        bool learned = task->stack_bound != request->bound;
         task->stack_bound = request->bound;
-        if (stack_pointer < task->stack_low || stack_pointer >= task->stack_high)
+        if (learned || stack_pointer < task->stack_low || stack_pointer >= task->stack_high)
                 task_find_stack(task, stack_pointer); /* for the next one */
         return sample->stack_length != 0 ? CAPTURE_OK : CAPTURE_UNREADABLE;
 }

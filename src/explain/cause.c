@@ -63,11 +63,14 @@ struct cause_verdict cause_decide(const struct cause_evidence *evidence)
                 return by_samples(evidence, verdict);
         }
         verdict.cpu_percent = percent(evidence->cpu_ns, evidence->duration_ns);
-        if (verdict.cpu_percent >= MOSTLY) {
+        /* Never seen asleep, and its computing alone would have made a stall: that other work took the CPU from it in
+         * between made it longer, but is not the cause. */
+        bool ran = percent(evidence->running, evidence->samples) >= MOSTLY;
+        if (verdict.cpu_percent >= MOSTLY || (ran && evidence->cpu_ns >= evidence->threshold_ns)) {
                 verdict.cause = CAUSE_CPU;
                 return verdict;
         }
-        if (verdict.cpu_percent > HARDLY && percent(evidence->blocked, evidence->samples) < 90)
+        if (verdict.cpu_percent > HARDLY && !ran && percent(evidence->blocked, evidence->samples) < 90)
                 return unknown(verdict, "it was on the CPU for a part of it and asleep for a part of it");
         return by_samples(evidence, verdict);
 }

@@ -18,6 +18,7 @@ enum cause {
 
 /* All that the decision rests on. */
 struct cause_evidence {
+        uint64_t threshold_ns;
         uint64_t duration_ns;
         uint64_t cpu_ns;   /* over the stall; valid with `cpu_known` */
         bool cpu_known;

@@ -24,7 +24,7 @@ static const char *const run_functions[] = {
 };
 
 /* There the loop's frame is a Python function, and the native function that waits is gone whenever a callback runs. */
-static const char *const interpreters[] = { "python", "libpython", "select.cpython", "_asyncio" };
+static const char *const interpreters[] = { "python", "libpython", "select.cpython", "_asyncio", "loop.cpython" /* uvloop */ };
 
 static bool begins_with_one_of(const char *name, const char *const *prefixes, size_t count)
 {
@@ -47,26 +47,47 @@ static bool is_run_function(const struct frame *frame)
         return false;
 }
 
+/* By function and module, which are known of every frame. */
+static bool find_by_place(const struct stack *stack, const struct loopframe_wait *wait, uint64_t function,
+                          uint16_t library, unsigned *index)
+{
+        bool found = false;
+        for (unsigned i = 0; i < stack->count; i++) {
+                const struct frame *frame = &stack->frames[i];
+                bool same_function = function != 0 && frame->function == function;
+                bool same_library = library != MODULE_NONE && frame->module == library;
+                if (frame->cfa <= wait->cfa || (!same_function && !same_library)) /* the first: younger than the wait */
+                        continue;
+                *index = i;
+                found = true;
+                if (library == MODULE_NONE)
+                        break;
+                /* In a library the outermost one: ev_run() rather than its helpers. */
+        }
+        return found;
+}
+
+/* By name. That costs a search through symbol tables, so it is done only where nothing else has found the frame. */
+static bool find_by_name(const struct stack *stack, const struct loopframe_wait *wait, unsigned *index)
+{
+        symbols_resolve(stack);
+        for (unsigned i = 0; i < stack->count; i++) {
+                if (stack->frames[i].cfa <= wait->cfa || !is_run_function(&stack->frames[i]))
+                        continue;
+                *index = i;
+                return true;
+        }
+        return false;
+}
+
 enum loopframe loopframe_find(const struct stack *stack, const struct loopframe_wait *wait, unsigned *index)
 {
         uint16_t module = module_find(wait->site);
         const char *module_name = module != MODULE_NONE ? module_get(module)->name : "";
-        bool library = library_name_is_loop(module_name);
+        uint16_t library = library_name_is_loop(module_name) ? module : MODULE_NONE;
         uint64_t function = unwind_function_at(wait->site - 1); /* a return address */
         *index = stack->count;
-        for (unsigned i = 0; i < stack->count; i++) {
-                const struct frame *frame = &stack->frames[i];
-                if (frame->cfa <= wait->cfa)
-                        continue; /* younger than the wait */
-                bool same_function = function != 0 && frame->function == function;
-                /* In a library the outermost one: ev_run() rather than its helpers. */
-                if (same_function || (library && frame->module == module) || is_run_function(frame)) {
-                        *index = i;
-                        if (!library)
-                                return LOOPFRAME_PRESENT;
-                }
-        }
-        if (*index < stack->count)
+        if (find_by_place(stack, wait, function, library, index) || find_by_name(stack, wait, index))
                 return LOOPFRAME_PRESENT;
         if (!stack->complete || function == 0 || BEGINS_WITH_ONE_OF(module_name, interpreters))
                 return LOOPFRAME_UNKNOWN;

@@ -41,6 +41,8 @@ static bool waits_for_ever(const struct sample *sample)
         case SYS_rt_sigsuspend:
         case SYS_accept:
         case SYS_accept4:
+        case SYS_wait4:
+        case SYS_waitid:
                 return true;
         default:
                 return false;
@@ -53,10 +55,20 @@ static bool waits_in_epoll(const struct sample *sample)
                sample->syscall == SYS_epoll_pwait2;
 }
 
-static bool waits_in_poll(const struct sample *sample)
+/* Only without a time limit: with one it may as well be a synchronous client's in a callback. */
+static bool polls_for_ever(const struct sample *sample)
 {
-        return sample->syscall == SYS_poll || sample->syscall == SYS_ppoll || sample->syscall == SYS_select ||
-               sample->syscall == SYS_pselect6;
+        switch (sample->syscall) {
+        case SYS_poll:
+                return (int32_t)sample->arguments[2] < 0;
+        case SYS_ppoll:
+                return sample->arguments[2] == 0;
+        case SYS_select:
+        case SYS_pselect6:
+                return sample->arguments[4] == 0;
+        default:
+                return false;
+        }
 }
 
 enum whereabouts whereabouts_find(const struct whereabouts_loop *loop, const struct sample *sample,
@@ -69,7 +81,7 @@ enum whereabouts whereabouts_find(const struct whereabouts_loop *loop, const str
                 return WHERE_REST;
         bool epoll = waits_in_epoll(sample);
         bool for_ever = waits_for_ever(sample);
-        if (!epoll && !for_ever && !(waits_in_poll(sample) && !loop->is_epoll))
+        if (!epoll && !for_ever && !(polls_for_ever(sample) && !loop->is_epoll))
                 return WHERE_CALLBACK;
         if (stack == NULL || loopframe_find(stack, &loop->wait, &index) != LOOPFRAME_GONE)
                 return WHERE_CALLBACK;

@@ -120,6 +120,12 @@ static bool program_fits(int fd)
         return fits;
 }
 
+/* Will exec find a program there? One that fails must not have ended the watch. */
+static bool is_executable(const char *path)
+{
+        return raw_syscall_sigsafe(SYS_access, (uintptr_t)path, X_OK, 0, 0, 0, 0) == 0;
+}
+
 /* Open the program that execvp() would find. */
 static int open_in_path(const char *file)
 {
@@ -136,12 +142,20 @@ static int open_in_path(const char *file)
                 text_bytes(&name, part, colon != NULL ? (size_t)(colon - part) : strlen(part));
                 text_string(&name, name.length != 0 ? "/" : "./");
                 text_string(&name, file);
-                int fd = name.cut ? -1 : open_plain(AT_FDCWD, bytes);
+                int fd = name.cut || !is_executable(bytes) ? -1 : open_plain(AT_FDCWD, bytes);
                 if (fd >= 0)
                         return fd;
                 part = colon != NULL ? colon + 1 : NULL;
         }
         return -1;
+}
+
+static bool is_in_path(const char *file)
+{
+        int fd = open_in_path(file);
+        if (fd >= 0)
+                close_plain(fd);
+        return fd >= 0;
 }
 
 /* ---- the environment of the next program ---- */
@@ -261,6 +275,8 @@ static int exec_failed(int result)
 
 EXPORTED int execve(const char *path, char *const argv[], char *const envp[])
 {
+        if (!is_executable(path))
+                return REAL(execve)(path, argv, envp);
         char *const *next = NEXT_ENVIRONMENT(envp, open_plain(AT_FDCWD, path));
         exec_begins();
         return exec_failed(REAL(execve)(path, argv, next));
@@ -273,6 +289,8 @@ EXPORTED int execv(const char *path, char *const argv[])
 
 EXPORTED int execvpe(const char *file, char *const argv[], char *const envp[])
 {
+        if (!is_in_path(file))
+                return REAL(execvpe)(file, argv, envp);
         char *const *next = NEXT_ENVIRONMENT(envp, open_in_path(file));
         exec_begins();
         return exec_failed(REAL(execvpe)(file, argv, next));

@@ -18,6 +18,7 @@ static void nothing(void)
 
 static const struct hooks_calls no_calls = {
         .rights_end = nothing,
+        .threads_end = nothing,
         .exec_begins = nothing,
         .exec_failed = nothing,
         .code_unloaded = nothing,

@@ -8,10 +8,13 @@
  *
  * Context: app thread; close() also in children of vfork and in signal handlers
  */
+#undef _FILE_OFFSET_BITS /* setrlimit() and setrlimit64() are hooked under their own names */
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -142,4 +145,40 @@ EXPORTED int prctl(int option, ...)
         if (option == PR_SET_SECCOMP || (option == PR_SET_DUMPABLE && a[0] == 0))
                 hooks_calls->rights_end();
         return REAL(prctl)(option, a[0], a[1], a[2], a[3]);
+}
+
+/* haproxy's worker forbids itself new processes, and with them threads, before it waits for the first time. */
+static void note_limit(pid_t pid, int resource, uint64_t soft)
+{
+        struct rlimit64 now;
+        if (resource != RLIMIT_NPROC || (pid != 0 && pid != getpid()))
+                return;
+        if (REAL(prlimit64)(0, RLIMIT_NPROC, NULL, &now) == 0 && soft < now.rlim_cur)
+                hooks_calls->threads_end();
+}
+
+EXPORTED int setrlimit(__rlimit_resource_t resource, const struct rlimit *limit)
+{
+        note_limit(0, (int)resource, limit->rlim_cur);
+        return REAL(setrlimit)(resource, limit);
+}
+
+EXPORTED int setrlimit64(__rlimit_resource_t resource, const struct rlimit64 *limit)
+{
+        note_limit(0, (int)resource, limit->rlim_cur);
+        return REAL(setrlimit64)(resource, limit);
+}
+
+EXPORTED int prlimit(pid_t pid, __rlimit_resource_t resource, const struct rlimit *limit, struct rlimit *old)
+{
+        if (limit != NULL)
+                note_limit(pid, (int)resource, limit->rlim_cur);
+        return REAL(prlimit)(pid, resource, limit, old);
+}
+
+EXPORTED int prlimit64(pid_t pid, __rlimit_resource_t resource, const struct rlimit64 *limit, struct rlimit64 *old)
+{
+        if (limit != NULL)
+                note_limit(pid, (int)resource, limit->rlim_cur);
+        return REAL(prlimit64)(pid, resource, limit, old);
 }

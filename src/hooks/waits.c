@@ -29,8 +29,17 @@ static int missing(void)
         return -1;
 }
 
+/* A pointer that can't be one is left to the kernel to refuse with EFAULT. */
+static bool is_plausible(const void *pointer)
+{
+        uintptr_t address = (uintptr_t)pointer;
+        return address >= 4096 && address < (uintptr_t)1 << 47;
+}
+
 static bool timespec_sleeps(const struct timespec *timeout)
 {
+        if (timeout != NULL && !is_plausible(timeout))
+                return false;
         return timeout == NULL || timeout->tv_sec != 0 || timeout->tv_nsec != 0;
 }
 
@@ -41,7 +50,8 @@ static __attribute__((noinline)) struct slot *enter_slowly(uint64_t key, uint64_
         return loop_enter_slow(&wait);
 }
 
-__attribute__((always_inline)) static inline struct slot *enter_epoll(int epfd, uint64_t site, uint64_t cfa, bool sleeps)
+__attribute__((always_inline)) static inline struct slot *enter_epoll(int epfd, uint64_t site, uint64_t cfa,
+                                                                      bool sleeps)
 {
         uint64_t key = WAIT_KEY(WAIT_EPOLL, (uint32_t)epfd);
         struct slot *own = loop_enter_epoll(key, cfa, sleeps);
@@ -51,13 +61,14 @@ __attribute__((always_inline)) static inline struct slot *enter_epoll(int epfd, 
 #define POLL_WAIT(fds, count, can_sleep)                                                                               \
         {                                                                                                              \
                 .key = WAIT_KEY(WAIT_POLL, CALL_SITE), .site = CALL_SITE, .cfa = CALLER_CFA, .sleeps = (can_sleep),    \
-                .polled = (fds), .polled_count = (count)                                                               \
+                .polled = is_plausible(fds) ? (fds) : NULL, .polled_count = (count)                                    \
         }
 
 #define SELECT_WAIT(count, read, write, can_sleep)                                                                     \
         {                                                                                                              \
                 .key = WAIT_KEY(WAIT_SELECT, CALL_SITE), .site = CALL_SITE, .cfa = CALLER_CFA, .sleeps = (can_sleep),  \
-                .selected = { (read), (write) }, .selected_count = (count)                                             \
+                .selected = { is_plausible(read) ? (read) : NULL, is_plausible(write) ? (write) : NULL },              \
+                .selected_count = (count)                                                                              \
         }
 
 EXPORTED int epoll_wait(int epfd, struct epoll_event *events, int count, int timeout)
@@ -127,8 +138,8 @@ EXPORTED int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec
 
 EXPORTED int select(int count, fd_set *read, fd_set *write, fd_set *except, struct timeval *timeout)
 {
-        struct wait wait = SELECT_WAIT(count, read, write,
-                                       timeout == NULL || timeout->tv_sec != 0 || timeout->tv_usec != 0);
+        struct wait wait =
+                SELECT_WAIT(count, read, write, timeout == NULL || timeout->tv_sec != 0 || timeout->tv_usec != 0);
         struct slot *own = loop_enter_slow(&wait);
         int result = REAL(select)(count, read, write, except, timeout);
         loop_leave(own, result);

@@ -24,7 +24,7 @@
 #include "base/text.h"
 #include "base/library.h"
 
-_Atomic int loop_attention = LOOP_STOPPED;
+struct loop_page loop_page;
 uint64_t loop_threshold_ns = UINT64_MAX;
 __thread struct slot *loop_slot_here;
 __thread bool loop_is_watchdog;
@@ -38,7 +38,9 @@ struct suspect {
         int set[LIMIT_OWN_SET];
         bool listed;
 };
-static __thread struct suspect suspect_here;
+/* A few, because a server's callbacks may poll elsewhere in each turn (a database client waiting for its answer). */
+static __thread struct suspect suspects_here[LIMIT_SUSPECTS];
+static __thread unsigned next_suspect_here;
 
 static struct {
         const struct loop_calls *calls;
@@ -46,7 +48,7 @@ static struct {
         bool all_loops;
         pthread_key_t key;
         bool key_made;
-        pid_t pid;
+        _Atomic pid_t pid;
         _Atomic uint64_t loops;
         _Atomic uint64_t candidates_dropped;
         _Atomic uint64_t unwatched;
@@ -68,7 +70,7 @@ void loop_setup(const struct loop_calls *calls, uint64_t threshold_ns, bool all_
         stage.calls = calls;
         stage.off = threshold_ns == 0;
         stage.all_loops = all_loops;
-        stage.pid = getpid();
+        atomic_store(&stage.pid, getpid());
         loop_threshold_ns = threshold_ns ? threshold_ns : UINT64_MAX;
         /* Made early: keys below 32 need no memory when they are set. */
         stage.key_made = pthread_key_create(&stage.key, thread_ends) == 0;
@@ -205,8 +207,16 @@ static void set_own(struct slot *slot, const struct wait *wait)
         atomic_store(&slot->site, wait->site);
 }
 
+/* What was found out about an instance does not hold for the next. */
+static void forget_findings(struct slot *slot)
+{
+        atomic_store(&slot->executor, false);
+        atomic_store(&slot->reentrant, false);
+}
+
 static void make_candidate(struct slot *slot, const struct wait *wait, bool listed)
 {
+        forget_findings(slot);
         atomic_store(&slot->candidate_key, wait->key);
         atomic_store(&slot->rival_key, 0);
         slot->listed = listed;
@@ -223,7 +233,9 @@ static struct slot *claim(const struct wait *wait, bool listed)
                 return NULL;
         }
         atomic_store(&slot->tid, (int32_t)raw_syscall_sigsafe(SYS_gettid, 0, 0, 0, 0, 0, 0));
-        stage.pid = (pid_t)raw_syscall_sigsafe(SYS_getpid, 0, 0, 0, 0, 0, 0); /* may be a child since loop_setup() */
+        /* May be a child since loop_setup(). */
+        atomic_store(&stage.pid, (pid_t)raw_syscall_sigsafe(SYS_getpid, 0, 0, 0, 0, 0, 0));
+        atomic_store(&slot->mark, 0);
         slot->first_ns = clock_now_ns();
         make_candidate(slot, wait, listed);
         loop_end_iteration(slot, wait->cfa, wait->sleeps);
@@ -247,18 +259,6 @@ static struct slot *confirm(struct slot *slot, const struct wait *wait)
         return slot;
 }
 
-/* The thread's instance was closed, and now it waits on another. */
-static struct slot *begin_again(struct slot *slot, const struct wait *wait)
-{
-        bool listed = WAIT_KEY_KIND(wait->key) != WAIT_EPOLL;
-        if (listed && !library_is_loop(wait->site))
-                return NULL;
-        atomic_store(&slot->state, SLOT_CANDIDATE);
-        make_candidate(slot, wait, listed);
-        loop_end_iteration(slot, wait->cfa, wait->sleeps);
-        return slot;
-}
-
 /* A candidate waits elsewhere. Whichever of the two places it waits at again first is its loop. */
 static struct slot *waits_elsewhere(struct slot *slot, const struct wait *wait)
 {
@@ -276,24 +276,61 @@ static struct slot *waits_elsewhere(struct slot *slot, const struct wait *wait)
         return confirm(slot, wait);
 }
 
-/* Poll and select of a thread that is no loop yet. */
-static struct slot *judge_suspect(const struct wait *wait)
+static struct suspect *find_suspect(const struct wait *wait)
 {
-        struct suspect *suspect = &suspect_here;
-        if (suspect->key != wait->key || !shares_descriptor(wait, suspect->set, suspect->set_count)) {
-                *suspect = (struct suspect){ .key = wait->key, .judge_at = 3, .listed = library_is_loop(wait->site) };
-        }
+        struct suspect *suspect = NULL;
+        for (unsigned i = 0; i < LIMIT_SUSPECTS && suspect == NULL; i++)
+                if (suspects_here[i].key == wait->key)
+                        suspect = &suspects_here[i];
+        if (suspect != NULL && shares_descriptor(wait, suspect->set, suspect->set_count))
+                return suspect;
+        if (suspect == NULL)
+                suspect = &suspects_here[next_suspect_here++ % LIMIT_SUSPECTS];
+        *suspect = (struct suspect){ .key = wait->key, .judge_at = 3, .listed = library_is_loop(wait->site) };
+        return suspect;
+}
+
+/* Does this poll or select look like a loop's by now? */
+static bool looks_like_a_loop(const struct wait *wait, bool *listed)
+{
+        struct suspect *suspect = find_suspect(wait);
         suspect->set_count = remember_set(wait, suspect->set);
         suspect->waits++;
+        *listed = suspect->listed;
         if (suspect->listed)
-                return suspect->set_count > 0 ? claim(wait, true) : NULL;
+                return suspect->set_count > 0;
         if (suspect->waits < suspect->judge_at)
-                return NULL;
+                return false;
         suspect->judge_at *= 2;
-        if (!looks_like_a_server(wait))
+        return looks_like_a_server(wait);
+}
+
+/* The first wait of a thread that is no loop yet. Poll and select outside of loop libraries were watched for three waits
+ * already: they need no second. */
+static struct slot *begin(const struct wait *wait)
+{
+        bool listed = false;
+        if (WAIT_KEY_KIND(wait->key) == WAIT_EPOLL)
+                return claim(wait, false);
+        if (!looks_like_a_loop(wait, &listed))
                 return NULL;
-        struct slot *slot = claim(wait, false);
-        return slot != NULL ? confirm(slot, wait) : NULL;
+        struct slot *slot = claim(wait, listed);
+        return slot == NULL || listed ? slot : confirm(slot, wait);
+}
+
+/* The same where the thread was a loop, whose instance was closed. */
+static struct slot *begin_again(struct slot *slot, const struct wait *wait)
+{
+        bool listed = false;
+        bool set_kind = WAIT_KEY_KIND(wait->key) != WAIT_EPOLL;
+        if (set_kind && !looks_like_a_loop(wait, &listed))
+                return NULL;
+        atomic_store(&slot->state, SLOT_CANDIDATE);
+        make_candidate(slot, wait, listed);
+        if (set_kind && !listed)
+                return confirm(slot, wait);
+        loop_end_iteration(slot, wait->cfa, wait->sleeps);
+        return slot;
 }
 
 /* ---- the waits of a loop ---- */
@@ -308,10 +345,19 @@ static struct slot *count_yield(struct slot *slot)
         return NULL;
 }
 
+/* Poll and select at the loop's call site: is it for the loop's set? A loop library may have nothing but timers to wait
+ * for, or other descriptors after a reload; there the same depth of the stack does, for its callbacks run deeper. */
+static bool waits_for_own_set(const struct slot *slot, const struct wait *wait)
+{
+        if (shares_descriptor(wait, slot->own_set, atomic_load(&slot->own_set_count)))
+                return true;
+        return slot->listed && wait->cfa == atomic_load_explicit(&slot->own_cfa, memory_order_relaxed);
+}
+
 static struct slot *own_wait(struct slot *slot, const struct wait *wait)
 {
         bool set_kind = WAIT_KEY_KIND(wait->key) != WAIT_EPOLL;
-        if (set_kind && !shares_descriptor(wait, slot->own_set, atomic_load(&slot->own_set_count)))
+        if (set_kind && !waits_for_own_set(slot, wait))
                 return NULL;
         if (!wait->sleeps && wait->cfa < atomic_load_explicit(&slot->own_cfa, memory_order_relaxed)) {
                 atomic_store_explicit(&slot->yield_cfa, wait->cfa, memory_order_relaxed);
@@ -327,7 +373,7 @@ static struct slot *enter_slow(const struct wait *wait)
 {
         struct slot *slot = loop_slot_here;
         if (slot == NULL)
-                return WAIT_KEY_KIND(wait->key) == WAIT_EPOLL ? claim(wait, false) : judge_suspect(wait);
+                return begin(wait);
         if (atomic_load_explicit(&loop_attention, memory_order_relaxed) == LOOP_STOPPED)
                 loop_attend(); /* a fork in this callback stopped it: do not leave the rest of a stall unseen */
         uint64_t key = atomic_load_explicit(&slot->key, memory_order_relaxed);
@@ -337,8 +383,7 @@ static struct slot *enter_slow(const struct wait *wait)
                 return NULL; /* nested: it belongs to a callback */
         uint64_t candidate = atomic_load(&slot->candidate_key);
         if (candidate == wait->key) {
-                if (WAIT_KEY_KIND(wait->key) != WAIT_EPOLL &&
-                    !shares_descriptor(wait, slot->own_set, atomic_load(&slot->own_set_count)))
+                if (WAIT_KEY_KIND(wait->key) != WAIT_EPOLL && !waits_for_own_set(slot, wait))
                         return NULL;
                 return confirm(slot, wait);
         }
@@ -389,15 +434,14 @@ void loop_end_long(struct slot *slot, uint64_t mark, uint64_t now_ns)
 /* The own instance is gone: what the thread does until it waits on another is not an iteration. */
 static void lose_instance(struct slot *slot, uint64_t key)
 {
-        bool own = atomic_load(&slot->key) == key;
-        if (!own && atomic_load(&slot->candidate_key) != key)
-                return;
+        uint64_t own = key, candidate = key;
         uint64_t mark = atomic_load(&slot->mark);
-        if (MARK_BUSY(mark))
+        /* Exchanged, because another thread's slot may serve another loop by now. */
+        bool lost = atomic_compare_exchange_strong(&slot->key, &own, 0);
+        bool dropped = !lost && atomic_compare_exchange_strong(&slot->candidate_key, &candidate, 0);
+        if ((lost || dropped) && MARK_BUSY(mark))
                 atomic_store(&slot->left_mark, mark);
-        atomic_store(&slot->key, 0);
-        atomic_store(&slot->candidate_key, 0);
-        if (!own)
+        if (dropped)
                 atomic_fetch_add(&stage.candidates_dropped, 1);
 }
 
@@ -423,7 +467,7 @@ void loop_note_close(unsigned first, unsigned last)
                         continue;
                 }
                 /* A child of vfork closes its own descriptors but runs in this memory. */
-                if (word >> fd % 64 & 1 && raw_syscall_sigsafe(SYS_getpid, 0, 0, 0, 0, 0, 0) == stage.pid)
+                if (word >> fd % 64 & 1 && raw_syscall_sigsafe(SYS_getpid, 0, 0, 0, 0, 0, 0) == atomic_load(&stage.pid))
                         close_one(fd);
         }
 }
@@ -439,6 +483,8 @@ bool loop_mark_left(struct slot *slot, uint64_t mark)
 void loop_take_over(struct slot *slot, uint64_t key)
 {
         close_map_set(key);
+        forget_findings(slot);
+        find_executor(slot, key);
         atomic_store(&slot->own_cfa, 0);
         atomic_store(&slot->candidate_key, 0);
         atomic_store(&slot->key, key);
@@ -488,11 +534,11 @@ void loop_after_fork(void)
 {
         slots_after_fork();
         loop_slot_here = NULL;
-        suspect_here = (struct suspect){ 0 };
+        memset(suspects_here, 0, sizeof suspects_here);
         if (stage.key_made)
                 pthread_setspecific(stage.key, NULL);
         memset(close_map, 0, sizeof close_map);
-        stage.pid = getpid();
+        atomic_store(&stage.pid, getpid());
         atomic_store(&stage.loops, 0);
         atomic_store(&stage.candidates_dropped, 0);
         atomic_store(&stage.unwatched, 0);

@@ -30,14 +30,18 @@ struct wait {
         int selected_count;
 };
 
-/* Something that the path of a wait has to tell the watchdog: a plain load, non-zero only when it sleeps without end or
- * does not run. */
+/* Must the path of a wait tell the watchdog something? One plain load. The word lies on a page of its own that the
+ * kernel empties in every child (MADV_WIPEONFORK), so that a child made by clone() without libc finds no watchdog. */
 enum loop_attention {
+        LOOP_STOPPED, /* there is no watchdog: start one */
         LOOP_WATCHED,
         LOOP_ASLEEP,  /* the watchdog sleeps until it is woken */
-        LOOP_STOPPED, /* there is no watchdog: start one */
 };
-extern _Atomic int loop_attention;
+struct loop_page {
+        _Alignas(4096) _Atomic int attention;
+};
+extern struct loop_page loop_page;
+#define loop_attention loop_page.attention
 
 /* Busy times from here on are reported; UINT64_MAX while the detector is off. */
 extern uint64_t loop_threshold_ns;

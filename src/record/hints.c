@@ -32,8 +32,7 @@ static const struct hint {
         { "futex", "SD",
           "this waits for another thread, which holds a lock or has to wake it: the stacks of all threads show which" },
         { "poll ppoll select pselect6 epoll_wait epoll_pwait epoll_pwait2", "SD",
-          "a wait within a callback, as synchronous clients and name look-ups make: use asynchronous ones or a "
-          "thread" },
+          "a wait within a callback, as of synchronous clients, name look-ups and spawns: use the asynchronous ones" },
         { "read readv recvfrom recvmsg", "S",
           "the data is not there yet and the descriptor blocks: let the loop wait for it, or read in another thread" },
         { "accept accept4", "SD",
@@ -73,22 +72,22 @@ const char *record_hint(const struct record_stall *stall)
         return NULL;
 }
 
-/* Why there is no stack, by a word of the reason (capture_loss_text), and what gets one the next time. */
+/* Why there is no stack, by words of the reason (capture_loss_text), and what gets one the next time. */
 static const struct remedy {
-        const char *word;
+        const char *words;
         const char *text;
 } remedies[] = {
-        { "dumpable", "the program changed its user: start it as that user, or let it call prctl(PR_SET_DUMPABLE, 1)" },
-        { "/proc", "mount /proc where the program runs (chroot or container)" },
-        { "process_vm_readv", "allow process_vm_readv for the program's own process (seccomp filter)" },
-        { "signal", "name a real-time signal that the program neither uses nor blocks: LOOPDOG_SIGNAL" },
-        { "libunwind", "install libunwind (apt-get install libunwind8)" },
+        { "dumpable",
+          "let the program call prctl(PR_SET_DUMPABLE, 1) after it changed its user, or start it as that user" },
+        { "no /proc", "mount /proc where the program runs" },
+        { "process_vm_readv", "allow process_vm_readv in the program's seccomp filter" },
+        { "loopdog's signal", "name a real-time signal that the program neither uses nor blocks: LOOPDOG_SIGNAL" },
 };
 
 const char *record_remedy(const char *reason)
 {
         for (size_t i = 0; reason && i < sizeof(remedies) / sizeof(remedies[0]); i++)
-                if (strstr(reason, remedies[i].word))
+                if (strstr(reason, remedies[i].words))
                         return remedies[i].text;
         return NULL;
 }

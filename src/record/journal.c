@@ -33,6 +33,11 @@ void journal_keep(void)
         sink_keep();
 }
 
+void journal_discard_unused(void)
+{
+        sink_discard_unused();
+}
+
 size_t journal_kept_descriptors(int *descriptors)
 {
         descriptors[0] = sink_descriptor();
@@ -62,8 +67,10 @@ static void write_record(const struct record *record)
         /* A new file begins with the process record, which overwrites the line. */
         if (record->type != RECORD_PROCESS)
                 write_process();
+        struct record again = *record;
+        again.time_ns = clock_realtime_ns(); /* after the process record's */
         text_clear(&text);
-        record_write_json(&text, record);
+        record_write_json(&text, &again);
         sink_line(journal.line, text.length, &fresh);
 }
 

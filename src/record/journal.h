@@ -33,6 +33,9 @@ void journal_setup(void);
 /* Thread of the host: open the output now, it can't be opened later. */
 void journal_keep(void);
 
+/* Thread of the host: the process ends or becomes another program; leave no empty file behind. */
+void journal_discard_unused(void);
+
 /* Descriptors that the watchdog's own table must keep; at most JOURNAL_KEPT_FDS. */
 size_t journal_kept_descriptors(int *descriptors);
 

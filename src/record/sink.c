@@ -31,9 +31,12 @@
 
 static struct {
         const char *output;
+        char folder[LIMIT_PATH]; /* where a relative path begins, ending in '/': servers change their folder */
         uint64_t limit_bytes;
         int fd;             /* of the file, -1 */
+        bool created;       /* it was not there before */
         bool kept;          /* opened before the rights went: it can't be opened again */
+        pid_t kept_by;
         char path[LIMIT_PATH];
         dev_t device;       /* of the open file */
         ino_t inode;
@@ -47,11 +50,20 @@ static struct {
         mode_t stderr_mode;
 } sink = { .fd = -1 };
 
+static void remember_folder(const char *output)
+{
+        sink.folder[0] = '\0';
+        if (output == NULL || output[0] == '/' || getcwd(sink.folder, sizeof sink.folder - 1) == NULL)
+                return;
+        strcat(sink.folder, "/");
+}
+
 void sink_setup(const char *output, uint64_t limit_bytes)
 {
         struct stat status;
         sink.output = output;
         sink.limit_bytes = limit_bytes;
+        remember_folder(output);
         if (fstat(STDERR_FILENO, &status) != 0)
                 return;
         sink.stderr_known = true;
@@ -115,6 +127,7 @@ static int make_path(void)
 {
         struct text path = TEXT_IN(sink.path);
         struct stat status;
+        text_string(&path, sink.folder);
         expand(&path, sink.output);
         bool folder = path.length > 0 && sink.path[path.length - 1] == '/';
         if (folder || (stat(sink.path, &status) == 0 && S_ISDIR(status.st_mode))) {
@@ -122,7 +135,10 @@ static int make_path(void)
                 append_program(&path);
                 text_format(&path, ".%d.jsonl", (int)getpid());
         }
-        return path.cut ? -ENAMETOOLONG : 0;
+        if (!path.cut)
+                return 0;
+        sink.path[0] = '\0';
+        return -ENAMETOOLONG;
 }
 
 /* Out of the way of programs that expect the lowest free number. */
@@ -135,15 +151,30 @@ static int move_up(int fd)
         return high;
 }
 
+/* O_NONBLOCK: a FIFO without a reader must not hold us up. */
+#define OPEN_FLAGS (O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
+
+static int open_path(void)
+{
+        int fd = open(sink.path, OPEN_FLAGS);
+        sink.created = false;
+        if (fd < 0 && errno == ENOENT) {
+                fd = open(sink.path, OPEN_FLAGS | O_CREAT | O_EXCL, 0600);
+                sink.created = fd >= 0;
+        }
+        if (fd < 0 && errno == EEXIST) /* another process was faster */
+                fd = open(sink.path, OPEN_FLAGS);
+        return fd < 0 ? -errno : fd;
+}
+
 static int open_file(void)
 {
         int error = sink.path[0] == '\0' ? make_path() : 0;
         if (error != 0)
                 return error;
-        /* O_NONBLOCK: a FIFO without a reader must not hold us up. */
-        int fd = open(sink.path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
+        int fd = open_path();
         if (fd < 0)
-                return -errno;
+                return fd;
         struct stat status;
         if (fstat(fd, &status) != 0) {
                 close(fd);
@@ -152,17 +183,31 @@ static int open_file(void)
         sink.fd = move_up(fd);
         sink.device = status.st_dev;
         sink.inode = status.st_ino;
-        sink.written = 0;
         return 0;
 }
 
-/* Removed or rotated since it was opened? */
+static bool is_same_file(const struct stat *status)
+{
+        return status->st_dev == sink.device && status->st_ino == sink.inode;
+}
+
+/* Removed or rotated since it was opened? The name of a kept file may be out of our reach by now, but its descriptor
+ * stood in the host's table: a host that closes all it does not know may use the number for something else. */
 static bool file_is_gone(void)
 {
         struct stat status;
-        if (sink.kept) /* its name may be out of our reach now */
-                return false;
-        return stat(sink.path, &status) != 0 || status.st_dev != sink.device || status.st_ino != sink.inode;
+        int error = sink.kept ? fstat(sink.fd, &status) : stat(sink.path, &status);
+        return error != 0 || !is_same_file(&status);
+}
+
+static void let_go_of_file(void)
+{
+        if (sink.kept)
+                sink.kept = false; /* not ours to close */
+        else
+                close(sink.fd);
+        sink.fd = -1;
+        sink.written = 0;
 }
 
 static void say_cannot_open(int error)
@@ -171,10 +216,11 @@ static void say_cannot_open(int error)
         if (said)
                 return;
         said = true;
-        char bytes[LIMIT_NOTICE_BYTES];
-        struct text line = TEXT_IN(bytes);
+        char bytes[LIMIT_PATH + 100], printable[LIMIT_PATH];
+        struct text line = TEXT_IN(bytes), path = TEXT_IN(printable);
+        text_printable(&path, sink.path[0] != '\0' ? sink.path : sink.output);
         text_string(&line, "loopdog: cannot write ");
-        text_printable(&line, sink.path[0] != '\0' ? sink.path : sink.output);
+        text_string(&line, printable);
         text_format(&line, " (error %d); stalls are counted, not recorded\n", -error);
         sink_text(bytes, line.length);
 }
@@ -185,15 +231,20 @@ static int make_ready(bool *fresh)
         if (sink.fd >= 0 && !file_is_gone())
                 return 0;
         if (sink.fd >= 0) {
-                close(sink.fd);
-                sink.fd = -1;
+                let_go_of_file();
                 notice("%s was removed or rotated: opened anew", sink.path);
         }
+        dev_t device = sink.device;
+        ino_t inode = sink.inode;
         int error = open_file();
         if (error != 0) {
                 say_cannot_open(error);
                 return error;
         }
+        /* After a fork stopped the watchdog it goes on in the file of before. */
+        if (sink.device == device && sink.inode == inode && sink.written != 0 && !sink.created)
+                return 0;
+        sink.written = 0;
         *fresh = true;
         return -EAGAIN;
 }
@@ -236,20 +287,38 @@ void sink_keep(void)
         pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
         if (sink.output != NULL && sink.fd < 0)
                 sink.kept = open_file() == 0;
+        sink.kept_by = getpid();
         pthread_setcancelstate(cancel_state, NULL);
+        errno = saved_errno;
+}
+
+void sink_discard_unused(void)
+{
+        int saved_errno = errno;
+        struct stat status;
+        /* By its size, because children and earlier runs may have written to it. */
+        if (sink.kept && sink.created && sink.kept_by == getpid() && stat(sink.path, &status) == 0 &&
+            is_same_file(&status) && status.st_size == 0)
+                unlink(sink.path);
         errno = saved_errno;
 }
 
 /* ---- stderr ---- */
 
+/* By name, because the watchdog's own table does not hold the host's descriptors; from the kept /proc where there is one,
+ * because the root directory may be another by now. */
+static const char *stderr_name(int *folder)
+{
+        *folder = proc_descriptor();
+        return *folder >= 0 ? "self/fd/2" : "/proc/self/fd/2";
+}
+
 static bool stderr_is_the_same(void)
 {
         struct stat status;
-        char path[64];
-        struct text text = TEXT_IN(path);
-        /* By name, because the watchdog's own table does not hold the host's descriptors. */
-        text_format(&text, "/proc/%d/fd/2", (int)getpid());
-        if (!sink.stderr_known || stat(path, &status) != 0)
+        int folder;
+        const char *name = stderr_name(&folder);
+        if (!sink.stderr_known || fstatat(folder, name, &status, 0) != 0)
                 return false;
         bool null = S_ISCHR(status.st_mode) && status.st_rdev == makedev(1, 3);
         return !null && status.st_dev == sink.stderr_device && status.st_ino == sink.stderr_inode &&
@@ -271,11 +340,29 @@ static int borrow_stderr(void)
 /* An open file of our own, so that O_NONBLOCK is not set on the host's. */
 static int reopen_stderr(void)
 {
-        char path[64];
-        struct text name = TEXT_IN(path);
-        text_format(&name, "/proc/%d/fd/2", (int)getpid());
-        int fd = open(path, O_WRONLY | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+        int folder;
+        const char *name = stderr_name(&folder);
+        int fd = openat(folder, name, O_WRONLY | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
         return fd < 0 ? -errno : fd;
+}
+
+/* A pipe that belongs to the user of before can't be reopened. Into the host's own, text can be moved from another pipe,
+ * which does not block even where the host's would. */
+static size_t splice_text(const char *text, size_t length)
+{
+        int pipes[2];
+        int fd = borrow_stderr();
+        ssize_t n = -1;
+        if (fd >= 0 && pipe2(pipes, O_CLOEXEC | O_NONBLOCK) == 0) {
+                n = write(pipes[1], text, length);
+                if (n > 0)
+                        n = splice(pipes[0], NULL, fd, NULL, (size_t)n, SPLICE_F_NONBLOCK);
+                close(pipes[0]);
+                close(pipes[1]);
+        }
+        if (fd >= 0)
+                close(fd);
+        return n > 0 ? (size_t)n : 0;
 }
 
 /* A pipe or terminal is reopened. A socket can't be, but can be sent to without blocking. A plain file must be written
@@ -286,6 +373,8 @@ static size_t write_text(const char *text, size_t length)
         int fd = shared ? borrow_stderr() : reopen_stderr();
         if (fd < 0 && S_ISREG(sink.stderr_mode))
                 fd = reopen_stderr(); /* an old kernel: better overwritten than nothing */
+        if (fd == -EACCES && S_ISFIFO(sink.stderr_mode))
+                return splice_text(text, length);
         if (fd < 0)
                 return 0;
         ssize_t n = S_ISSOCK(sink.stderr_mode) ? send(fd, text, length, MSG_DONTWAIT | MSG_NOSIGNAL)

@@ -33,6 +33,10 @@ uint64_t sink_bytes_dropped(void);
 /* The open file's descriptor, or -1. */
 int sink_descriptor(void);
 
+/* Remove the file where sink_keep() has made it and nothing was ever written: a program that only changes its user and
+ * becomes another one leaves no trace. Thread of the host; keeps errno. */
+void sink_discard_unused(void);
+
 /* The descriptors of the watchdog's own table end with it. */
 void sink_close(void);
 void sink_after_fork(void);

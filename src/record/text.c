@@ -13,139 +13,26 @@
 #include <string.h>
 
 #include "record/frame.h"
+#include "record/parts.h"
 #include "record/record.h"
 
 #define LINE_BYTES 1024
-#define PART_BYTES 512 /* a location, a function or a line of source */
 
 #define INDENT "    "
-#define COLUMNS_LEAST 20    /* a narrower terminal is taken for none */
 #define LOCATION_COLUMNS 28 /* behind the indentation; the function follows */
 #define FUNCTION_COLUMNS 19 /* and then the source */
-#define HEAD_FUNCTION_COLUMNS 100
+#define NAME_COLUMNS 100    /* of a function: the rest of a mangled name says nothing */
 
-#define FOREIGN_RUN 4 /* frames of somebody else's code in a row from which on they are folded */
-#define OWN_RUN 24    /* the same for the user's own: deep recursion */
+#define FOREIGN_RUN 4   /* frames of somebody else's code in a row from which on they are folded */
+#define FOREIGN_FIRST 5 /* so many are shown where nothing is the user's own, else one */
+#define OWN_RUN 24      /* the same for the user's own: deep recursion */
 #define OWN_FIRST 16
 #define OWN_LAST 4
 #define LATE_NS 5000000 /* less is the usual precision of a timer */
 #define PACKAGES_NAMED 4
 #define PACKAGE_BYTES 64
 
-#define RED "\x1b[1;31m"
-#define BOLD "\x1b[1m"
-#define DIM "\x1b[2m"
-#define CYAN "\x1b[36m"
-#define PLAIN "\x1b[0m"
-
-/* ---- strings and columns ---- */
-
-/* Columns of what text_printable() has made: one a character. */
-static size_t columns_of(const struct text *text)
-{
-        size_t columns = 0;
-        for (size_t i = 0; i < text->length; i++)
-                columns += ((unsigned char)text->bytes[i] & 0xc0) != 0x80;
-        return columns;
-}
-
-/* Bytes that the first `columns` columns take. */
-static size_t bytes_of(const struct text *text, size_t columns)
-{
-        for (size_t i = 0; i < text->length; i++)
-                if (((unsigned char)text->bytes[i] & 0xc0) != 0x80 && columns-- == 0)
-                        return i;
-        return text->length;
-}
-
-/* `string` in at most `columns`, its start kept. */
-static void put_start(struct text *out, const char *string, size_t columns)
-{
-        char bytes[PART_BYTES];
-        struct text part = TEXT_IN(bytes);
-        text_printable(&part, string);
-        bool cut = part.cut || columns_of(&part) > columns;
-        text_bytes(out, bytes, cut ? bytes_of(&part, columns - 3) : part.length);
-        text_string(out, cut ? "..." : "");
-}
-
-/* `string` in at most `columns`, its end kept: of a path that is the file. */
-static void put_end(struct text *out, const char *string, size_t columns)
-{
-        char bytes[PART_BYTES];
-        struct text part = TEXT_IN(bytes);
-        text_printable(&part, string);
-        bool cut = part.cut;
-        if (cut) { /* its end in any case: a byte becomes at most six */
-                string += strlen(string) - (PART_BYTES - 1) / 6;
-                for (int i = 0; i < 3 && ((unsigned char)*string & 0xc0) == 0x80; i++)
-                        string++;
-                text_clear(&part);
-                text_printable(&part, string);
-        }
-        size_t has = columns_of(&part), from = 0;
-        cut |= has > columns;
-        if (cut && has > columns - 3)
-                from = bytes_of(&part, has - (columns - 3));
-        text_string(out, cut ? "..." : "");
-        text_bytes(out, part.bytes + from, part.length - from);
-}
-
-static void pad_to(struct text *line, size_t column)
-{
-        size_t at = columns_of(line);
-        for (size_t spaces = at + 2 < column ? column - at : 2; spaces > 0; spaces--)
-                text_char(line, ' ');
-}
-
-static void put_coloured(struct text *text, const struct record_style *style, const char *code, const char *bytes,
-                         size_t length)
-{
-        text_string(text, style->colour ? code : "");
-        text_bytes(text, bytes, length);
-        text_string(text, style->colour && *code ? PLAIN : "");
-}
-
-/* A line with its newline, cut to the width of the terminal. */
-static void put_line(struct text *text, const struct record_style *style, const char *code, const struct text *line)
-{
-        bool cut = line->cut;
-        size_t length = line->length;
-        if (style->columns >= COLUMNS_LEAST && columns_of(line) > style->columns) {
-                length = bytes_of(line, style->columns - 3);
-                cut = true;
-        }
-        put_coloured(text, style, code, line->bytes, length);
-        text_string(text, cut ? "...\n" : "\n");
-}
-
 /* ---- a frame ---- */
-
-/* "fastapi/routing.py:163". */
-static void put_location(struct text *out, const struct record_frame *frame, size_t columns)
-{
-        char digits[16];
-        struct text line = TEXT_IN(digits);
-        if (frame->line)
-                text_format(&line, ":%u", frame->line);
-        const char *path = frame->file;
-        if (path[0] != '<')
-                record_place_of(path, &path);
-        put_end(out, path, columns - line.length);
-        text_bytes(out, line.bytes, line.length);
-}
-
-/* "redis-server+0x8a3c0", or the address alone where there is no module; false where there is neither. */
-static bool put_address(struct text *out, const struct record_frame *frame)
-{
-        if (!frame->module && !frame->offset)
-                return false;
-        if (frame->module)
-                put_end(out, record_basename(frame->module), HEAD_FUNCTION_COLUMNS);
-        text_string(out, frame->module ? "+0x" : "0x");
-        text_hex(out, frame->offset, 1);
-        return true;
-}
 
 /* The width given to locations: less on a narrow terminal. */
 static size_t location_columns(const struct record_style *style)
@@ -162,7 +49,7 @@ static void put_without_tabs(struct text *line, const char *source)
         for (size_t i = 0; i < copy.length; i++)
                 if (bytes[i] == '\t')
                         bytes[i] = ' ';
-        put_start(line, bytes, PART_BYTES);
+        part_start(line, bytes, PART_BYTES);
 }
 
 static void put_source(struct text *line, const struct record_frame *frame, const struct record_style *style)
@@ -172,14 +59,14 @@ static void put_source(struct text *line, const struct record_frame *frame, cons
         const char *source = style->source_line(style->source_context, frame->file, frame->line);
         if (!source || !*source)
                 return;
-        pad_to(line, strlen(INDENT) + location_columns(style) + FUNCTION_COLUMNS);
+        part_pad(line, strlen(INDENT) + location_columns(style) + FUNCTION_COLUMNS);
         put_without_tabs(line, source);
 }
 
-static void put_function(struct text *line, const struct record_frame *frame)
+static void put_function(struct text *line, const struct record_frame *frame, const struct record_style *style)
 {
         if (frame->function)
-                put_start(line, frame->function, PART_BYTES);
+                part_start(line, frame->function, style->all_frames ? PART_BYTES : NAME_COLUMNS);
         text_string(line, frame->inlined ? " [inlined]" : "");
 }
 
@@ -192,21 +79,21 @@ static void write_frame(struct text *text, const struct record_frame *frame, con
         if (frame->file) {
                 bool narrow = style->columns >= COLUMNS_LEAST;
                 size_t half = style->columns / 2;
-                put_location(&line, frame, !narrow ? PART_BYTES : half < COLUMNS_LEAST ? COLUMNS_LEAST : half);
+                part_location(&line, frame, !narrow ? PART_BYTES : half < COLUMNS_LEAST ? COLUMNS_LEAST : half);
                 if (frame->function)
-                        pad_to(&line, strlen(INDENT) + location_columns(style));
-                put_function(&line, frame);
+                        part_pad(&line, strlen(INDENT) + location_columns(style));
+                put_function(&line, frame, style);
                 put_source(&line, frame, style);
         } else if (frame->function) {
                 char place_bytes[PART_BYTES];
                 struct text place = TEXT_IN(place_bytes);
-                put_function(&line, frame);
-                if (put_address(&place, frame))
+                put_function(&line, frame, style);
+                if (part_address(&place, frame))
                         text_format(&line, "  (%s)", place_bytes);
-        } else if (!put_address(&line, frame)) {
+        } else if (!part_address(&line, frame)) {
                 text_string(&line, "?");
         }
-        put_line(text, style, code, &line);
+        part_line(text, style, code, &line);
 }
 
 /* ---- the stack ---- */
@@ -216,30 +103,37 @@ struct view {
         const struct record_style *style;
         size_t count; /* frames without the start of the thread */
         int culprit;  /* index, -1 */
+        bool foreign; /* no frame is the user's own */
 };
 
-/* What starts every thread and says nothing about this one: counted from outside. */
-static size_t start_frames(const struct record_stack *stack)
+/* What starts a thread, the same on every stack. Debian's libc has no names for its own part of it. */
+static bool starts_thread(const struct record_frame *frame)
 {
         static const char *const names[] = { "_start",
                                              "__libc_start_main",
                                              "__libc_start_main_impl",
-                                             "__libc_start_call_main",
                                              "start_thread",
                                              "clone",
+                                             "__libc_start_call_main",
                                              "__clone",
                                              "clone3",
                                              "__clone3" };
-        size_t found = 0;
-        for (size_t left = stack->frames_count; left > 0; left--, found++) {
-                const char *function = stack->frames[left - 1].function;
-                size_t known = 0;
-                while (function && known < sizeof(names) / sizeof(names[0]) && strcmp(function, names[known]) != 0)
-                        known++;
-                if (!function || known == sizeof(names) / sizeof(names[0]))
-                        break;
-        }
-        return found < stack->frames_count ? found : 0;
+        if (!frame->function)
+                return frame->module && strncmp(record_basename(frame->module), "libc.so", 7) == 0;
+        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+                if (strcmp(frame->function, names[i]) == 0)
+                        return true;
+        return false;
+}
+
+/* How many frames are left without those that start the thread. Where the walk did not come so far, the outermost frame
+ * is no such one. */
+static size_t count_frames(const struct record_stack *stack, bool all)
+{
+        size_t left = stack->frames_count;
+        while (!all && stack->complete && left > 0 && starts_thread(&stack->frames[left - 1]))
+                left--;
+        return left > 0 ? left : stack->frames_count;
 }
 
 static bool is_kept(const struct view *view, size_t index)
@@ -248,13 +142,19 @@ static bool is_kept(const struct view *view, size_t index)
                record_frame_owner(&view->stack->frames[index], view->style->own_prefixes) == RECORD_OWN;
 }
 
+static bool is_foreign(const struct record_stack *stack, const char *own_prefixes)
+{
+        for (size_t i = 0; i < stack->frames_count; i++)
+                if (record_frame_owner(&stack->frames[i], own_prefixes) == RECORD_OWN)
+                        return false;
+        return true;
+}
+
 static void write_frames(struct text *text, const struct view *view, size_t from, size_t to, bool own)
 {
         for (size_t i = from; i < to; i++)
                 write_frame(text, &view->stack->frames[i], view->style,
-                            (int)i == view->culprit ? RED
-                            : own                   ? BOLD
-                                                    : DIM);
+                            (int)i == view->culprit ? RED : (own ? BOLD : DIM));
 }
 
 /* Is this package among the names? */
@@ -272,7 +172,7 @@ static void write_fold(struct text *text, const struct view *view, size_t from, 
         char bytes[LINE_BYTES], names[PACKAGES_NAMED][PACKAGE_BYTES];
         struct text line = TEXT_IN(bytes);
         size_t named = 0;
-        text_format(&line, INDENT "... %zu frames of ", to - from);
+        text_format(&line, INDENT "... %zu frames", to - from);
         for (size_t i = from; i < to; i++) {
                 char package_bytes[PACKAGE_BYTES];
                 struct text package = TEXT_IN(package_bytes);
@@ -284,10 +184,10 @@ static void write_fold(struct text *text, const struct view *view, size_t from, 
                         break;
                 }
                 memcpy(names[named], package_bytes, sizeof(package_bytes));
-                text_string(&line, named++ ? ", " : "");
+                text_string(&line, named++ ? ", " : " of ");
                 text_printable(&line, package_bytes);
         }
-        put_line(text, view->style, DIM, &line);
+        part_line(text, view->style, DIM, &line);
 }
 
 /* A run of frames that are all the user's or all somebody else's. Of a long one both ends are shown: who called and who
@@ -297,11 +197,15 @@ static void write_run(struct text *text, const struct view *view, size_t from, s
         size_t length = to - from, first = length, last = 0;
         if (!view->style->all_frames && length >= (own ? OWN_RUN : FOREIGN_RUN)) {
                 bool outermost = to == view->count;
-                first = own ? OWN_FIRST : 1;
+                first = own ? OWN_FIRST : (view->foreign ? FOREIGN_FIRST : 1);
                 last = own ? OWN_LAST : !outermost;
         }
+        if (first + last + 1 >= length) { /* one frame takes no more room than saying that it is left out */
+                first = length;
+                last = 0;
+        }
         write_frames(text, view, from, from + first, own);
-        if (first + last < length)
+        if (first < length)
                 write_fold(text, view, from + first, to - last);
         write_frames(text, view, to - last, to, own);
 }
@@ -311,7 +215,7 @@ static bool head_has_innermost(const struct record_stall *stall, const struct vi
 {
         const struct record_frame *innermost = &view->stack->frames[0];
         return stall->cause == RECORD_BLOCKED && stall->detail.call && view->count > 1 && !view->style->all_frames &&
-               !is_kept(view, 0) && innermost->function && !innermost->file &&
+               !is_kept(view, 0) && innermost->lang == RECORD_NATIVE && innermost->function &&
                strstr(innermost->function, stall->detail.call);
 }
 
@@ -362,15 +266,15 @@ static void put_culprit(struct text *text, const struct record_frame *frame)
         const char *function = frame->function;
         text_string(text, " in ");
         if (function) {
-                put_start(text, function, HEAD_FUNCTION_COLUMNS);
+                part_start(text, function, NAME_COLUMNS);
                 text_string(text, strchr(function, '(') || function[0] == '<' ? "" : "()");
         }
         if (frame->file) {
                 text_string(text, function ? " at " : "");
-                put_location(text, frame, PART_BYTES);
+                part_location(text, frame, PART_BYTES);
         } else if (frame->module || frame->offset) {
                 text_string(text, function ? " at " : "");
-                put_address(text, frame);
+                part_address(text, frame);
         } else if (!function) {
                 text_string(text, "?");
         }
@@ -403,7 +307,7 @@ static void write_head(struct text *text, const struct record *record, const str
         text_string(&start, record->type == RECORD_STALL_BEGIN ? "still stalled after " : "stall ");
         text_duration(&start, stall->duration_ns);
         text_string(text, "loopdog: ");
-        put_coloured(text, style, RED, start.bytes, start.length);
+        part_coloured(text, style, RED, start.bytes, start.length);
         if (stall->culprit)
                 put_culprit(text, stall->culprit);
         text_format(text, ", %s", cause_words(stall->cause));
@@ -435,6 +339,14 @@ static void put_cpu(struct text *line, uint64_t cpu_ns)
                 text_format(line, "0.%lu ms", tenths);
 }
 
+static void put_times(struct text *line, uint64_t times)
+{
+        if (times == 1)
+                text_string(line, "once");
+        else
+                text_format(line, "%lu times", times);
+}
+
 static size_t stacks_with_frames(const struct record_stall *stall)
 {
         size_t count = stall->stacks_dropped;
@@ -451,10 +363,10 @@ static void put_samples(struct text *line, const struct record_stall *stall, con
                 text_string(line, "no samples");
                 return;
         }
-        if (stall->stacks_omitted || !stack) {
-                text_format(line, stall->samples == 1 ? "%u sample" : "%u samples", stall->samples);
-        } else if (stack->count >= stall->samples) {
-                text_format(line, stall->samples == 1 ? "%u sample" : "%u samples, all the same stack", stall->samples);
+        if (stall->stacks_omitted || !stack || stack->count >= stall->samples) {
+                text_format(line, "%u sample%s", stall->samples, stall->samples == 1 ? "" : "s");
+                if (!stall->stacks_omitted && stack && stall->samples > 1)
+                        text_string(line, ", all the same stack");
         } else {
                 size_t different = stacks_with_frames(stall);
                 text_format(line, "%u of %u samples %s this stack", stack->count, stall->samples,
@@ -462,8 +374,11 @@ static void put_samples(struct text *line, const struct record_stall *stall, con
                 if (different > 1)
                         text_format(line, " (of %zu different ones)", different);
         }
-        if (stall->stacks_omitted)
-                text_format(line, ", seen %lu times before: stacks not repeated", stall->repeats);
+        if (stall->stacks_omitted) {
+                text_string(line, ", seen ");
+                put_times(line, stall->repeats);
+                text_string(line, " before: stacks not repeated");
+        }
 }
 
 /* The most frequent reason why samples have no stack, or NULL. */
@@ -533,11 +448,15 @@ static void write_remarks(struct text *text, const struct record_stall *stall)
         }
         if (stall->repeats && !stall->stacks_omitted) {
                 next_part(&line);
-                text_format(&line, stall->repeats == 1 ? "seen once before" : "seen %lu times before", stall->repeats);
+                text_string(&line, "seen ");
+                put_times(&line, stall->repeats);
+                text_string(&line, " before");
         }
         if (stall->yields) {
                 next_part(&line);
-                text_format(&line, "polled for other events %u times meanwhile", stall->yields);
+                text_string(&line, "polled for other events ");
+                put_times(&line, stall->yields);
+                text_string(&line, " meanwhile");
         }
         if (stall->late_ns > LATE_NS && stall->late_ns > stall->threshold_ns / 4) {
                 next_part(&line);
@@ -559,7 +478,7 @@ static void write_advice(struct text *text, const struct record_style *style, co
         if (!advice)
                 return;
         text_string(text, INDENT);
-        put_coloured(text, style, CYAN, head, strlen(head));
+        part_coloured(text, style, CYAN, head, strlen(head));
         text_format(text, " %s\n", advice);
 }
 
@@ -574,9 +493,8 @@ void record_write_text(struct text *text, const struct record *record, const str
                 stack = NULL;
         write_head(text, record, style);
         if (stack) {
-                size_t start = style->all_frames ? 0 : start_frames(stack);
-                struct view view = { stack, style, stack->frames_count - start,
-                                     record_stack_find(stack, stall->culprit) };
+                struct view view = { stack, style, count_frames(stack, style->all_frames),
+                                     record_stack_find(stack, stall->culprit), is_foreign(stack, style->own_prefixes) };
                 write_stack(text, stall, &view);
         }
         write_evidence(text, record, stack);

@@ -14,7 +14,7 @@
 #include "unwind/memory.h"
 
 #define WORD 8u
-#define JUMP_SEARCH 16384u
+#define JUMP_SEARCH 8192u
 #define PIECE 128u
 
 static int32_t read_i32(const uint8_t *bytes)
@@ -78,11 +78,15 @@ bool arch_step_by_signal_frame(struct registers *registers)
                 REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15, REG_RIP,
         };
         uint8_t code[sizeof(return_code)];
+        uint64_t flags, link, sp = registers->value[SAMPLE_SP];
+        /* The kernel's ucontext begins with small flags and no link: saves a system call for each frame of a JIT. */
+        if (!memory_word(sp, &flags) || !memory_word(sp + WORD, &link) || flags > UINT8_MAX || link != 0)
+                return false;
         if (!memory_code(registers->value[SAMPLE_PC], code, sizeof(code)) ||
             memcmp(code, return_code, sizeof(code)) != 0)
                 return false;
         struct registers interrupted = { .known = 0 };
-        uint64_t base = registers->value[SAMPLE_SP] + offsetof(ucontext_t, uc_mcontext.gregs);
+        uint64_t base = sp + offsetof(ucontext_t, uc_mcontext.gregs);
         for (unsigned i = 0; i < SAMPLE_REGISTERS; i++) {
                 uint64_t value;
                 if (!memory_word(base + saved[i] * WORD, &value))

@@ -86,7 +86,7 @@ static size_t pointer_size(uint8_t encoding)
         }
 }
 
-/* Read what is wanted of the common part of FDEs: how their pointers are encoded, and whether they are signal frames. */
+/* Read what is wanted of the common part of FDEs: how their pointers are encoded, whether they are signal frames. */
 static bool read_cie(struct bytes *bytes, uint8_t *encoding, bool *signal_frame)
 {
         char letters[AUGMENTATION + 1];

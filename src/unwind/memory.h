@@ -4,7 +4,7 @@
  *
  * Three kinds: the stack comes from the sample's copy, because the thread may have run on; the constant parts of ELF
  * objects (.eh_frame, code) are kept in a cache, because unwinding one stack of node reads them thousands of times; the
- * rest is read anew each time, because it changes. Nothing is ever read by a pointer: the host may unmap it at any time.
+ * rest is read anew each time, because it changes. Nothing is read through a pointer: the host may unmap it any time.
  *
  * Context: watchdog
  */

@@ -31,8 +31,8 @@
 #define RANGES (2 * LIMIT_MODULES)
 #define PATH_BYTES (128 * 1024)
 #define PATH_LONGEST 4096
-#define UNKNOWN_PAUSE_NS 20000000u  /* an address that nobody knows: at least so long between readings of maps, */
-#define UNKNOWN_PAUSE_COST 100      /* and so many times as long as the last one took */
+#define UNKNOWN_PAUSE_NS 10000000u  /* an address that nobody knows: at least so long between readings of maps, */
+#define UNKNOWN_PAUSE_COST 20       /* and so many times as long as the last one took */
 #define FAILURE_PAUSE_NS 1000000000u /* after a reading for something certainly new that did not find it */
 
 _Static_assert(sizeof(((struct module *)0)->build_id) == ELF_BUILD_ID_TEXT, "one length of build-ids");
@@ -106,8 +106,8 @@ static const char *keep_path(const char *path)
 
 static bool same_object(const struct module *a, const struct module *b)
 {
-        return a->start == b->start && a->end == b->end && a->bias == b->bias && strcmp(a->build_id, b->build_id) == 0 &&
-               strcmp(a->path, b->path) == 0;
+        return a->start == b->start && a->end == b->end && a->bias == b->bias &&
+               strcmp(a->build_id, b->build_id) == 0 && strcmp(a->path, b->path) == 0;
 }
 
 /* The index of this object, old or new. Only `deleted` of an old entry may change, and only to true. */

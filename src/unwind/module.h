@@ -4,7 +4,8 @@
  *
  * Read from /proc/self/maps (through the descriptor that base/proc keeps, so that it works after chroot) and from the
  * objects' headers in memory (through process_vm_readv: they may vanish at any time). Entries are never changed once
- * made, so that an index in a stack stays good after a dlclose; when the table is full, new objects have no module.
+ * made, but for `deleted`, so that an index in a stack stays good after a dlclose; when the table is full, new objects
+ * have no module.
  *
  * Context: watchdog
  */
@@ -21,9 +22,9 @@ struct module {
         bool deleted;         /* the file was removed or replaced since it was mapped */
         uint64_t start, end;  /* of all its mappings */
         uint64_t bias;        /* address of a mapped byte minus its ELF virtual address (p_vaddr) */
-        uint64_t read_only_end; /* nothing from start to here can be written to */
-        uint64_t code_start, code_end;
-        uint64_t eh_frame_hdr; /* address, 0: none */
+        uint64_t read_only_end;        /* nothing from start to here can be written to */
+        uint64_t code_start, code_end; /* from the first executable segment to the end of the last */
+        uint64_t eh_frame_hdr;         /* address, 0: none */
         uint64_t eh_frame_hdr_length;
 };
 

@@ -233,7 +233,7 @@ void remote_flush(void)
                 if (functions[i].pc != 0) /* leave untouched pages untouched */
                         functions[i].pc = 0;
         memory_flush();
-        if (prepared)
+        if (prepared && remote_ready())
                 lib.flush_cache(space, 0, 0);
 }
 

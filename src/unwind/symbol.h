@@ -17,7 +17,7 @@
  * and none for a module whose unnamed addresses were looked up before. */
 void symbols_resolve(const struct stack *stack);
 
-/* The name of the function at `frame`, or NULL. Valid as long as the process lives. Only what symbols_resolve() found. */
+/* The name of the function at `frame`, as far as symbols_resolve() found it, or NULL. Valid for the process's life. */
 const char *symbol_name(const struct frame *frame);
 
 void symbols_after_fork(void);

@@ -3,7 +3,7 @@
  * unwind.c - a sample into native frames
  *
  * Each frame is left by the best means there is: unwind information; else the kernel's signal frame, a prologue not yet
- * run, the frame pointer (JIT code has nothing else), and for the innermost frame the word at the stack pointer. What
+ * run, the frame pointer (JIT code has nothing else), and for an interrupted frame the word at the stack pointer. What
  * was tried decides what may be said: `complete` means that unwind information, or a caller at address 0, ended the
  * walk, never that nothing more was found.
  *
@@ -11,7 +11,7 @@
  * that function had saved it there is tried, and the first is taken from which the walk reaches the end of the stack.
  *
  * Context: watchdog (static buffers), except unwind_load()
- * Limits:  LIMIT_FRAMES; TRIAL_FRAMES for one search; memory.c bounds the reads
+ * Limits:  LIMIT_FRAMES; SEARCH_WORK for one search; memory.c bounds the reads
  */
 #include "unwind/unwind.h"
 
@@ -25,7 +25,8 @@
 #include "unwind/remote.h"
 
 #define WORD sizeof(uint64_t)
-#define TRIAL_FRAMES 4096  /* frames walked in one search for the frame pointer: some 5 ms at worst */
+#define SEARCH_WORK 4096   /* frames walked in one search for the frame pointer: some 10 ms at worst */
+#define JUMP_WORK 16       /* what looking for a jump in a function costs, in the same unit */
 #define TRIAL_CUT_FRAMES 3 /* a truncated copy has no end to reach: then so many further frames must make sense */
 #define LEAF_BYTES 65536   /* a function without unwind information is hardly longer */
 
@@ -143,12 +144,13 @@ static enum outcome step_by_information(struct frame *frame, bool signal_frame)
         before = walk.cursor;
         int result = remote_step(&walk.cursor);
         if (result >= 0 && remote_register(&walk.cursor, SAMPLE_SP, &sp) && (sp > walk.sp || signal_frame)) {
-                if (result == 0 || !remote_register(&walk.cursor, SAMPLE_PC, &pc) || pc == 0) {
+                if (result == 0 || !remote_register(&walk.cursor, SAMPLE_PC, &pc) || (pc == 0 && !signal_frame)) {
                         frame->cfa = sp;
                         walk.surely_complete = result == 0;
                         return COMPLETE;
                 }
-                if (module_is_code(pc - !signal_frame) || module_is_code(pc)) {
+                /* A signal may be the consequence of a call to anywhere; nothing else returns to what is no code. */
+                if (signal_frame || module_is_code(pc - 1) || module_is_code(pc)) {
                         frame->cfa = sp;
                         walk.pc = pc;
                         walk.sp = sp;
@@ -163,14 +165,15 @@ static enum outcome step_by_information(struct frame *frame, bool signal_frame)
         return result == -ENODATA ? NEEDS_POINTER : LOST;
 }
 
-/* Continue at a caller that was found without unwind information. */
+/* Continue at a caller, or at what a signal interrupted, that was found without unwind information. */
 static enum outcome continue_at(struct frame *frame, const struct registers *registers, bool caller)
 {
         uint64_t pc = registers->value[SAMPLE_PC];
-        if (!(caller && pc == 0) && (!module_is_code(pc - caller) || !start_at(registers, caller)))
+        bool ends = caller && pc == 0;
+        if (!ends && ((caller && !module_is_code(pc - 1)) || !start_at(registers, caller)))
                 return LOST;
         frame->cfa = registers->value[SAMPLE_SP];
-        return caller && pc == 0 ? COMPLETE : GOES_ON;
+        return ends ? COMPLETE : GOES_ON;
 }
 
 /* Is the word at `slot` the address after a call of the function that `pc` is in, a leaf without unwind information? */
@@ -185,9 +188,9 @@ static bool called_from_slot(uint64_t slot, uint64_t pc, bool surely)
         return call == ARCH_CALL && pc - arch_follow_stub(target) < LEAF_BYTES;
 }
 
-/* The innermost frame may not have saved anything yet. LOST: no sign of that. */
-static enum outcome step_from_innermost(struct frame *frame, bool known, const struct registers *registers,
-                                        bool frame_pointer_failed)
+/* An interrupted function may not have saved anything yet. LOST: no sign of that. */
+static enum outcome step_from_interrupted(struct frame *frame, bool known, const struct registers *registers,
+                                          bool frame_pointer_failed)
 {
         struct registers caller = *registers;
         uint64_t pc = registers->value[SAMPLE_PC], slot = registers->value[SAMPLE_SP];
@@ -207,7 +210,7 @@ static enum outcome step_from_innermost(struct frame *frame, bool known, const s
 static enum outcome step_without_information(struct frame *frame, bool known)
 {
         static struct registers registers, caller;
-        bool innermost = walk.count == 1;
+        bool interrupted = !walk.caller && !walk.placed;
         enum outcome outcome = LOST;
         frame_registers(&registers);
         caller = registers;
@@ -216,16 +219,16 @@ static enum outcome step_without_information(struct frame *frame, bool known)
                 return continue_at(frame, &caller, false);
         }
         bool end_of_chain = walk.frame_pointer_chain && !known && !walk.trial;
-        if (innermost)
-                outcome = step_from_innermost(frame, known, &registers, false);
+        if (interrupted)
+                outcome = step_from_interrupted(frame, known, &registers, false);
         if (outcome == LOST && arch_step_by_frame_pointer(&caller)) {
                 outcome = continue_at(frame, &caller, true);
                 walk.frame_pointer_chain = outcome == GOES_ON;
         }
         if (outcome == LOST && !register_known(&registers, SAMPLE_FP))
                 return NEEDS_POINTER;
-        if (outcome == LOST && innermost)
-                outcome = step_from_innermost(frame, known, &registers, true);
+        if (outcome == LOST && interrupted)
+                outcome = step_from_interrupted(frame, known, &registers, true);
         /* By convention the outermost frame of a chain of frame pointers has a zero in the register. */
         if (outcome == LOST && end_of_chain && registers.value[SAMPLE_FP] == 0)
                 return COMPLETE;
@@ -259,28 +262,34 @@ static enum outcome walk_to_the_end(void)
 
 /* --- the search for an unknown frame pointer --- */
 
-/* How well two words, a saved frame pointer and a return address, at `at` fit as those of the frame at `pc` in
- * `function`: 0 a call of the function itself, or any call where the function is not known but uses frame pointers;
- * 1 an indirect call, or a call of something that jumps into the function; -1 not at all. */
-static int fit_of_frame(uint64_t at, bool known, const struct fde *function)
+/* What speaks for two words in the copy being a frame's saved frame pointer and return address: a call of its function,
+ * or of one that jumps into it; or only an indirect call. Where the function is not known it is generated code that
+ * keeps to frame pointers: any call will do, but the chain must lead upwards. */
+enum fit { BY_CALL, BY_INDIRECT_CALL };
+
+static bool jumps_into(uint64_t address, const struct fde *function, unsigned *work)
+{
+        struct fde called;
+        *work += JUMP_WORK;
+        return remote_function(address, &called) &&
+               arch_jumps_into(called.start, called.end, function->start, function->end);
+}
+
+static bool fits(uint64_t at, enum fit fit, bool known, const struct fde *function, unsigned *work)
 {
         uint64_t saved, return_address, target;
-        struct fde called;
         if (!memory_word(at, &saved) || !memory_word(at + WORD, &return_address) ||
             !module_code_known(return_address - 1))
-                return -1;
+                return false;
         enum arch_call call = arch_call_before(return_address, &target);
         if (!known)
-                return call != ARCH_NO_CALL && saved > at && memory_in_copy(saved, WORD) ? 0 : -1;
+                return fit == BY_CALL && call != ARCH_NO_CALL && saved > at && memory_in_copy(saved, WORD);
+        if (fit == BY_INDIRECT_CALL)
+                return call == ARCH_INDIRECT_CALL;
         if (call != ARCH_CALL)
-                return call == ARCH_INDIRECT_CALL ? 1 : -1;
+                return false;
         target = arch_follow_stub(target);
-        if (target == function->start)
-                return 0;
-        return remote_function(target, &called) &&
-                               arch_jumps_into(called.start, called.end, function->start, function->end)
-                       ? 1
-                       : -1;
+        return target == function->start || jumps_into(target, function, work);
 }
 
 enum belief { NO, PERHAPS, SURELY };
@@ -302,22 +311,21 @@ static enum belief try_frame_pointer(uint64_t guess)
         return trial_outcome == FULL ? SURELY : NO;
 }
 
-/* Try all places in the copy that look like a frame of the function with this fit; the first to be believed wins.
- * `perhaps` is the first that may be right. */
-static bool search_copy(const struct sample *sample, int wanted_fit, unsigned *frames, uint64_t *perhaps)
+/* Try all places in the copy with this fit; the first to be believed wins. `perhaps` is the first that may be right. */
+static bool search_copy(enum fit fit, unsigned *work, uint64_t *perhaps)
 {
         struct fde function;
         uint64_t at = (fork_point.sp + WORD - 1) & ~(WORD - 1);
         bool known = remote_function(fork_point.pc - fork_point.caller, &function);
-        for (; memory_in_copy(at, 2 * WORD) && *frames < TRIAL_FRAMES; at += WORD) {
-                if (fit_of_frame(at, known, &function) != wanted_fit)
+        for (; memory_in_copy(at, 2 * WORD) && *work < SEARCH_WORK; at += WORD) {
+                if (!fits(at, fit, known, &function, work))
                         continue;
                 enum belief belief = try_frame_pointer(at);
                 if (belief == SURELY)
                         return true;
                 if (belief == PERHAPS && *perhaps == 0)
                         *perhaps = at;
-                *frames += walk.count - fork_point.count + 1;
+                *work += walk.count - fork_point.count + 1;
                 memory_new_account();
         }
         return false;
@@ -325,13 +333,13 @@ static bool search_copy(const struct sample *sample, int wanted_fit, unsigned *f
 
 /* The last frame of the walk needs the frame pointer. How the walk ended with the one that was found; else it is as
  * before, and the outcome is LOST. */
-static enum outcome search_frame_pointer(const struct sample *sample)
+static enum outcome search_frame_pointer(void)
 {
         fork_point = walk;
         struct frame last = stack->frames[walk.count - 1];
         uint64_t perhaps = 0;
-        unsigned frames = 0;
-        if (search_copy(sample, 0, &frames, &perhaps) || search_copy(sample, 1, &frames, &perhaps) ||
+        unsigned work = 0;
+        if (search_copy(BY_CALL, &work, &perhaps) || search_copy(BY_INDIRECT_CALL, &work, &perhaps) ||
             (perhaps != 0 && try_frame_pointer(perhaps) != NO))
                 return trial_outcome;
         walk = fork_point;
@@ -353,7 +361,7 @@ static enum outcome unwind_once(const struct sample *sample)
                 return LOST;
         enum outcome outcome = walk_to_the_end();
         if (outcome == NEEDS_POINTER && !sample->registers_complete)
-                outcome = search_frame_pointer(sample);
+                outcome = search_frame_pointer();
         memory_use(NULL);
         return outcome;
 }
@@ -385,5 +393,6 @@ int unwind_sample(const struct sample *sample, struct stack *result)
 uint64_t unwind_function_at(uint64_t address)
 {
         struct fde fde;
+        memory_use(NULL);
         return unwind_ready() && remote_function(address, &fde) ? fde.start : 0;
 }

@@ -159,7 +159,9 @@ static void take_one_ended(struct watched *w, struct slot *slot, const struct sl
         uint64_t begin_ns = true_begin(w, slot, mark, ended->yield_ns);
         if ((ended->left && !rested) || ended->serial || w->settled_mark == mark || !w->confirmed)
                 return;
-        if (ended->end_ns - begin_ns >= dog.limits.threshold_ns && !rested)
+        /* An executor's thread that was never looked at may have been at rest all the time. */
+        bool rest = rested || atomic_load(&slot->executor);
+        if (ended->end_ns - begin_ns >= dog.limits.threshold_ns && !rest)
                 record_unseen(w, slot, ended, begin_ns);
 }
 
@@ -208,8 +210,6 @@ static void detect(struct watched *w, const struct policy_answer *answer)
         stall->late_ns = answer->late_ns;
         if (answer->late_ns > dog.totals.latest_ns)
                 dog.totals.latest_ns = answer->late_ns;
-        if (w->confirmed)
-                stall->id = ++dog.next_id;
 }
 
 static void act(struct watched *w, struct slot *slot, const struct policy_answer *answer, uint64_t now_ns)
@@ -226,6 +226,9 @@ static void act(struct watched *w, struct slot *slot, const struct policy_answer
                 stall->next_sample_ns = clock_now_ns() + policy_pause_ns(&dog.limits, stall->samples_detected);
         }
         if (finding != WATCH_GOES_ON) {
+                /* Over while it was being detected: how long it really was stands in the ring, if it was a stall. */
+                if (finding == WATCH_ENDED && answer->action == POLICY_DETECT)
+                        stall->detected = false;
                 handle_finding(w, slot, finding, now_ns);
                 return;
         }
@@ -246,6 +249,26 @@ static bool is_settled(const struct watched *w, const struct slot *slot, uint64_
         return left || w->settled_mark == mark;
 }
 
+/* Waits that can't sleep came from deeper in the stack. Whether they end iterations or are yields within one, a sample
+ * tells; until then the last of them is taken for the iteration's begin. True where nothing more is to be done now. */
+static bool judge_yields(struct watched *w, struct slot *slot, uint64_t mark, uint64_t now_ns)
+{
+        uint64_t age_ns = now_ns - MARK_NS(mark);
+        if (w->following || atomic_load(&slot->reentrant) || age_ns < dog.limits.threshold_ns / 2)
+                return false;
+        struct stall *stall = follow(w, slot, mark, MARK_NS(mark));
+        enum watch_finding finding = dog.calls->sample(stall, age_ns >= dog.limits.threshold_ns);
+        stall->samples++;
+        stall->looked = true;
+        if (finding == WATCH_LEFT || finding == WATCH_GONE) {
+                handle_finding(w, slot, finding, now_ns);
+                return true;
+        }
+        if (!atomic_load(&slot->reentrant))
+                finish(w, STALL_LEFT, now_ns);
+        return false;
+}
+
 /* Ask the policy about the present iteration; returns when it wants to be asked again. */
 static uint64_t watch_iteration(struct watched *w, struct slot *slot, uint64_t mark)
 {
@@ -254,6 +277,8 @@ static uint64_t watch_iteration(struct watched *w, struct slot *slot, uint64_t m
         if (w->following && settled)
                 finish(w, STALL_LEFT, now_ns);
         uint64_t yield_ns = atomic_load(&slot->yields) ? atomic_load(&slot->yield_ns) : 0;
+        if (yield_ns != 0 && MARK_BUSY(mark) && !settled && judge_yields(w, slot, mark, now_ns))
+                return now_ns + dog.limits.threshold_ns / 2;
         uint64_t begin_ns = true_begin(w, slot, mark, yield_ns);
         if (w->following && !w->stall.detected && w->stall.begin_ns != begin_ns)
                 finish(w, STALL_LEFT, now_ns);
@@ -420,8 +445,9 @@ static void close_all(void)
         for (uint32_t i = 0; i < count; i++) {
                 struct slot *slot = slot_at(i);
                 struct watched *w = &watched[i];
-                if (atomic_load(&slot->state) == SLOT_FREE || !w->known)
+                if (atomic_load(&slot->state) == SLOT_FREE)
                         continue;
+                meet(w, slot); /* it may have begun and ended since the last pass */
                 take_ended(w, slot);
                 if (w->following)
                         finish(w, STALL_EXIT, clock_now_ns());

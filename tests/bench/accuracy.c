@@ -4,11 +4,12 @@
  *
  *     accuracy THRESHOLD_MS COUNT FROM TO SEED
  *
- * Lengths are spread evenly from FROM to TO thresholds and shuffled. Half of the stalls sleep in a nested wait (epoll, poll,
- * select), the others compute or sleep. Other than planted.c it keeps its log in memory until the end, so that nothing
- * but two clock readings lies between an iteration's end and the wait: under a CPU hog a thread that writes a log there
- * is taken off the CPU for milliseconds that would be counted as errors of the agent. And each stall runs below one of
- * CALLBACKS functions, so that signatures seldom repeat and the agent leaves no stack out as known.
+ * Lengths are spread evenly from FROM to TO thresholds and shuffled. Half of the stalls sleep in a nested wait
+ * (epoll, poll, select), the others compute or sleep. Other than planted.c it keeps its log in memory until the end,
+ * so that nothing but two clock readings lies between an iteration's end and the wait: under a CPU hog a thread that
+ * writes a log there is taken off the CPU for milliseconds that would be counted as errors of the agent. And each
+ * stall runs below one of CALLBACKS functions, so that signatures seldom repeat and the agent leaves no stack out as
+ * known.
  *
  * The log, in truth.c's format, goes to VICTIM_TRUTH; `where` is the callback's name.
  *
@@ -98,7 +99,7 @@ static VICTIM_FRAME void stall(const struct stall *it)
 
 /* 64 functions that differ in nothing but their names. */
 #define CALLBACK(n)                                                                                                    \
-        static VICTIM_FRAME void callback_##n(const struct stall *it)                                                 \
+        static VICTIM_FRAME void callback_##n(const struct stall *it)                                                  \
         {                                                                                                              \
                 stall(it);                                                                                             \
         }
@@ -162,7 +163,8 @@ static void plan(struct stall *stalls, unsigned count, double threshold_ns, doub
 {
         for (unsigned i = 0; i < count; i++) {
                 stalls[i].kind = (enum kind)(i % KINDS);
-                stalls[i].duration_ns = (uint64_t)(threshold_ns * (from + (to - from) * i / (count > 1 ? count - 1 : 1)));
+                double factor = from + (to - from) * i / (count > 1 ? count - 1 : 1);
+                stalls[i].duration_ns = (uint64_t)(threshold_ns * factor);
         }
         for (unsigned i = count; i-- > 1;) {
                 unsigned other = (unsigned)(draw(&seed) % (i + 1));

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """accuracy.py - planted stalls against reported ones
 
-accuracy.c plants stalls and keeps a log of them by its own clocks; here that log is joined one to one with the records:
-what was planted above 1.05 thresholds must be there, what was planted below 0.95 must not, and nothing else. Each half
-of the stalls runs on an idle machine and under a CPU hog on every CPU.
+accuracy.c plants stalls and keeps a log of them by its own clocks; here that log is joined one to one with the
+records: what was planted above 1.05 thresholds must be there, what was planted below 0.95 must not, and nothing else.
+Half of the stalls run on an idle machine, half under a CPU hog on every CPU.
 
-Lateness of detection is taken on the wall clock: from the moment of the threshold, by the victim's clock, to the time in
-the stall-begin line, which is written after the first capture. A plain sleeper beside it, which does nothing but sleep to
-a moment and look how late it is, shows what the machine itself does to a thread that wants to run at a moment.
+Lateness of detection is taken on the wall clock: from the moment of the threshold, by the victim's clock, to the time
+in the stall-begin line, which is written after the first capture. A plain sleeper beside it, which does nothing but
+sleep to a moment and look how late it is, shows what the machine itself does to a thread that wants to run at a
+moment.
 
 Context: bench; Python's standard library only
 """
@@ -17,7 +18,6 @@ import datetime
 import json
 import pathlib
 import sys
-import tempfile
 import threading
 import time
 
@@ -67,8 +67,8 @@ class Hogs:
 
     def __enter__(self):
         if self.wanted:
-            self.processes = [machine.Process([sys.executable, "-c", "while True: pass"], machine.environment(), cpu=cpu)
-                              for cpu in machine.cpus()]
+            busy = [sys.executable, "-c", "while True: pass"]
+            self.processes = [machine.Process(busy, machine.environment(), cpu=cpu) for cpu in machine.cpus()]
         return self
 
     def __exit__(self, *_):
@@ -162,26 +162,35 @@ class Outcome:
             return (stall.get("culprit") or {}).get("function") if what == "culprit" else stall["cause"]
         return [i for i in self.found() if says(self.reports[i][0]) == self.truth[i][what]]
 
+    def describe(self, index):
+        """One planted stall and what was reported of it."""
+        planted = self.truth[index]
+        told = [f"id {s['id']}: {s['duration_ns'] / 1e6:.3f} ms, {s['cause']}, culprit "
+                f"{(s.get('culprit') or {}).get('function')}, lost {s.get('lost')}" for s in self.reports[index]]
+        return (f"{self.thresholds(index):.3f} thresholds, {self.duration_ns(index) / 1e6:.3f} ms, "
+                f"{planted['culprit']} from {planted['where']}; reported: {'; '.join(told) or 'nothing'}")
+
     def worst(self):
-        """What a person wants to see of a failure, for the JSON."""
-        lines = [f"missed: {self.thresholds(i):.3f} thresholds, {self.truth[i]['culprit']} from {self.truth[i]['where']}, "
-                 f"{len(self.reports[i])} reports" for i in self.above() if i not in set(self.found())]
-        lines += [f"false: {self.thresholds(i):.3f} thresholds planted, {len(r)} reports, ids {[s['id'] for s in r]}"
-                  for i, r in enumerate(self.reports) if (self.thresholds(i) < SILENT_BELOW and r) or len(r) > 1]
-        lines += [f"stranger: id {s['id']}, {s['duration_ns'] / 1e6:.1f} ms from {s['begin']}" for s in self.strangers]
-        lines += [f"duration: id {s['id']}, {s['duration_ns'] / 1e6:.3f} ms, planted {self.duration_ns(i) / 1e6:.3f} ms"
-                  for i, s in self.pairs() if abs(s["duration_ns"] - self.duration_ns(i)) > DURATION_MS * 1e6]
-        lines += [f"culprit: id {self.reports[i][0]['id']}, {(self.reports[i][0].get('culprit') or {}).get('function')} "
-                  f"instead of {self.truth[i]['culprit']}, {self.thresholds(i):.3f} thresholds"
-                  for i in self.found() if i not in set(self.right("culprit"))]
-        lines += [f"no complete stack: id {self.reports[i][0]['id']}, {self.thresholds(i):.3f} thresholds, lost "
-                  f"{self.reports[i][0]['lost']}" for i in self.found() if not self.is_complete(i)]
-        return lines[:100]
+        """What a person wants to see of what went wrong, for the JSON."""
+        every = range(len(self.truth))
+        found, culprit = set(self.found()), set(self.right("culprit"))
+        wrong = {
+            "missed": [i for i in self.above() if i not in found],
+            "false": [i for i in every if self.reports[i] and self.thresholds(i) < SILENT_BELOW],
+            "twice": [i for i in every if len(self.reports[i]) > 1],
+            "duration": [i for i, s in self.pairs() if abs(s["duration_ns"] - self.duration_ns(i)) > DURATION_MS * 1e6],
+            "culprit": [i for i in found if i not in culprit],
+            "no complete stack": [i for i in found if not self.is_complete(i)],
+        }
+        lines = [f"{what}: {self.describe(i)}" for what, indices in wrong.items() for i in sorted(indices)]
+        lines += [f"never planted: id {s['id']}, {s['duration_ns'] / 1e6:.1f} ms from {s['begin']}"
+                  for s in self.strangers]
+        return lines[:200]
 
 
 def plant(options, threshold_ms, count, least, most, seed, hog=False):
     """Run the victim and join its truth with the records."""
-    with tempfile.TemporaryDirectory(prefix="loopdog-bench-") as folder, Hogs(hog):
+    with machine.folder() as folder, Hogs(hog):
         folder = pathlib.Path(folder)
         (folder / "records").mkdir()
         environment = machine.environment(options.library, folder / "records", VICTIM_TRUTH=folder / "truth",
@@ -219,7 +228,7 @@ def judge_finding(halves):
 def judge_content(halves):
     complete = sum(len(half.complete()) for half in halves.values())
     found = sum(len(half.found()) for half in halves.values())
-    yield Figure("  with a stack that reaches main or the thread's start", both(halves, Outcome.complete, Outcome.found),
+    yield Figure("  with a stack to main or the thread's start", both(halves, Outcome.complete, Outcome.found),
                  "at least 99 %", at_least(complete / found, COMPLETE) if found else FAILED)
     yield Figure("  culprit is the planted function", both(halves, lambda h: h.right("culprit"), Outcome.found), "all",
                  every(halves, lambda h: h.right("culprit"), Outcome.found))
@@ -232,8 +241,9 @@ def judge_times(halves):
     if not all(errors.values()):
         yield Figure("  error of the duration", "nothing was found", "at most 1 ms", FAILED)
         return
-    yield Figure("  error of the duration", "; ".join(f"{name}: {spread(values, 'ms')}" for name, values in errors.items()),
-                 "at most 1 ms", at_most(max(max(values) for values in errors.values()), DURATION_MS),
+    text = "; ".join(f"{name}: {spread(values, 'ms')}" for name, values in errors.items())
+    yield Figure("  error of the duration", text, "at most 1 ms",
+                 at_most(max(max(values) for values in errors.values()), DURATION_MS),
                  data={name: summary(values) for name, values in errors.items()})
     yield Figure("  detection after the threshold, wall clock",
                  "; ".join(f"{name}: {spread(values, 'ms', 2)}" for name, values in late.items() if values),
@@ -248,8 +258,8 @@ def run(options):
         print(f"bench: {count // 2} stalls, {name}", file=sys.stderr)
         halves[name] = plant(options, threshold_ms, count // 2, 0.2, 5, seed, hog)
     figures = [*judge_finding(halves), *judge_content(halves), *judge_times(halves)]
-    figures[0].notes.append(f"{count} stalls of 0.2 to 5 thresholds of {threshold_ms} ms, half of them in nested waits, "
-                            "half under a CPU hog on every CPU")
+    figures[0].notes.append(f"{count} stalls of 0.2 to 5 thresholds of {threshold_ms} ms, half of them in nested "
+                            "waits, half under a CPU hog on every CPU")
     figures[0].data = {name: half.worst() for name, half in halves.items()}
     return figures
 

@@ -2,8 +2,8 @@
  *
  * clock_switch.c - the agent with a switch for its clock
  *
- * Linked with all objects of the agent into libbench_agent.so, which is otherwise the library that is installed. There
- * is no setting for the clock, for nobody should need one; but the cost of the slower clock must be known.
+ * Linked with all objects of the agent into libbench_agent.so, which is otherwise the library that is installed.
+ * There is no setting for the clock, for nobody should need one; but the cost of the slower clock must be known.
  *
  * Context: app thread of the bench
  */

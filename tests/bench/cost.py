@@ -4,10 +4,10 @@
 Context: bench; Python's standard library only
 """
 
+import contextlib
 import pathlib
 import subprocess
 import sys
-import tempfile
 import time
 
 import machine
@@ -22,16 +22,13 @@ def say(text):
     print(f"bench: {text}", file=sys.stderr)
 
 
-class Folder(tempfile.TemporaryDirectory):
+@contextlib.contextmanager
+def place():
     """A temporary folder with one for records in it."""
-
-    def __init__(self):
-        super().__init__(prefix="loopdog-bench-")
-
-    def __enter__(self):
-        folder = pathlib.Path(super().__enter__())
+    with machine.folder() as name:
+        folder = pathlib.Path(name)
         (folder / "records").mkdir()
-        return folder
+        yield folder
 
 
 # ---- the hot path ----
@@ -61,9 +58,9 @@ def iterations(folder):
 
 
 def run_case(options, case, library, clock, blocks, calls):
-    """[(plain, hooked, plain again)], ns a call. Whether the agent took the calls for what they are is checked by what it
-    counted."""
-    with Folder() as folder:
+    """[(plain, hooked, plain again)], ns a call. Whether the agent took the calls for what they are is checked by what
+    it counted."""
+    with place() as folder:
         extra = {"BENCH_CLOCK": "clock_gettime"} if clock == "clock_gettime" else {}
         environment = machine.environment(library, folder / "records", **extra)
         process = machine.Process([options.program("hotpath"), case, blocks, calls], environment,
@@ -86,7 +83,8 @@ def judge_case(case, clock, turns):
     resolved = abs(median(equal)) <= plain_ns * EQUAL_SIDES_MAY_DIFFER and high - low <= INTERVAL_NS
     name = f"{CASES[case]}, {clock}" if case in OWN else CASES[case]
     return Figure(name, f"{median(added):+.1f} ns [{low:+.1f}, {high:+.1f}], A/A {median(equal):+.1f} ns, plain call "
-                  f"{plain_ns:.0f} ns", f"at most {limit} ns", at_most(median(added), limit) if resolved else NOT_RESOLVED,
+                  f"{plain_ns:.0f} ns", f"at most {limit} ns",
+                  at_most(median(added), limit) if resolved else NOT_RESOLVED,
                   data={"added_ns": summary(added), "equal_ns": summary(equal), "plain_ns": plain_ns})
 
 
@@ -97,7 +95,7 @@ def run_hotpath(options):
         for clock in ("tsc", "clock_gettime"):
             library = options.library if clock == "tsc" else options.switched_library
             if clock == "tsc" and not uses_tsc and case in OWN:
-                yield Figure(f"{CASES[case]}, tsc", "-", "", NOT_RESOLVED, ["this machine's clock source is not the TSC"])
+                yield Figure(f"{CASES[case]}, tsc", "-", "", NOT_RESOLVED, ["the clock source here is not the TSC"])
                 continue
             if clock == "clock_gettime" and case not in OWN:
                 continue  # no clock is read there
@@ -108,11 +106,12 @@ def run_hotpath(options):
 # ---- the pause of a running thread ----
 
 PAUSE_LIMIT_US, STACK_KB = 30, 32
+PAUSE_MAY_LOSE = 0.05  # of the time of a thread alone on its CPU; more, and others were there
 
 
 def spin(options, library, stalls):
     """(gaps in us without a capture, gaps with one, seconds spun)."""
-    with Folder() as folder:
+    with place() as folder:
         environment = machine.environment(library, folder / "records", LOOPDOG_THRESHOLD="20ms", LOOPDOG_INTERVAL="3ms")
         with open(folder / "spun", "wb") as spun:
             done = subprocess.run([options.program("pause"), str(STACK_KB), str(stalls), "300"], env=environment,
@@ -135,42 +134,31 @@ def run_pause(options):
         raise Broken(f"without the agent {len(none)} signals were seen")
     if not captured or not 0.9 <= len(captured) / max(told, 1) <= 1.1:
         raise Broken(f"the thread saw {len(captured)} captures, the agent tells of {told}")
-    text = f"median {median(captured):.1f}, p90 {percentile(captured, 0.9):.1f}, p99 {percentile(captured, 0.99):.1f}, " \
-           f"max {max(captured):.1f} us"
+    lost = sum(plain) / (plain_s * 1e6)
+    verdict = at_most(median(captured), PAUSE_LIMIT_US) if lost <= PAUSE_MAY_LOSE else NOT_RESOLVED
+    text = (f"median {median(captured):.1f}, p90 {percentile(captured, 0.9):.1f}, "
+            f"p99 {percentile(captured, 0.99):.1f}, max {max(captured):.1f} us")
     return [Figure(f"pause of a running thread, {STACK_KB} KB of stack", text, f"median at most {PAUSE_LIMIT_US} us",
-                   at_most(median(captured), PAUSE_LIMIT_US),
-                   [f"{len(captured)} captures; gaps of the same thread without the agent: {len(plain) / plain_s:.0f} a "
-                    f"second, {spread(plain or [0], 'us', 1)}"],
+                   verdict,
+                   [f"{len(captured)} captures; gaps of the same thread without the agent: {len(plain) / plain_s:.0f} "
+                    f"a second, {spread(plain or [0], 'us', 1)}, {lost * 100:.1f} % of its time"],
                    {"captured_us": summary(captured), "other_us": summary(others), "plain_us": summary(plain)})]
 
 
 # ---- wake-ups ----
 
-class Loops:
-    """loops.c, running and ready, with the agent or without."""
-
-    def __init__(self, options, library, *arguments):
-        self.holder = Folder()
-        self.folder = self.holder.__enter__()
-        self.process = machine.Process([options.program("loops"), *arguments],
-                                       machine.environment(library, self.folder / "records"), folder=self.folder,
-                                       stdin=subprocess.PIPE)
-        self.pid = self.process.pid
-
-    def __enter__(self):
-        machine.wait_until(lambda: "ready" in self.process.output() or self.process.popen.poll() is not None, 60, "loops")
-        self.process.check_running()
-        return self
-
-    def __exit__(self, kind, *_):
-        if kind is None:
-            self.process.close_input()
-        self.holder.__exit__(None, None, None)
-
-    def loops_seen(self):
-        """Ends the program; how many loops the agent counted."""
-        self.process.close_input()
-        return sum(line["loops"] for line in machine.read_records(self.folder / "records") if line["type"] == "exit")
+@contextlib.contextmanager
+def running_loops(options, library, *arguments):
+    """loops.c, running and ready, with the agent or without; ended in good order. Gives its process and the folder of
+    its records."""
+    with place() as folder:
+        process = machine.Process([options.program("loops"), *arguments],
+                                  machine.environment(library, folder / "records"), folder=folder,
+                                  stdin=subprocess.PIPE)
+        machine.wait_until(lambda: "ready" in process.output() or process.popen.poll() is not None, 60, "loops")
+        process.check_running()
+        yield process, folder / "records"
+        process.close_input()
 
 
 def count_switches(pid, seconds):
@@ -184,11 +172,12 @@ def count_switches(pid, seconds):
 def judge_busy(options, name, seconds, arguments):
     allowed = seconds * 1000 / THRESHOLD_MS * 2
     say(f"wake-ups, {name}")
-    with Loops(options, options.library, *arguments) as loops:
+    with running_loops(options, options.library, *arguments) as (process, _):
         time.sleep(0.5)  # the agent's clock is calibrated meanwhile
-        voluntary, involuntary = count_switches(loops.pid, seconds)
-    return Figure(f"wake-ups of the watchdog, {name}", f"{voluntary} in {seconds} s, {voluntary / allowed * 2:.2f} a threshold",
-                  "at most 2 a threshold", at_most(voluntary, allowed + 1),
+        voluntary, involuntary = count_switches(process.pid, seconds)
+    return Figure(f"wake-ups of the watchdog, {name}",
+                  f"{voluntary} in {seconds} s, {voluntary / allowed * 2:.2f} a threshold", "at most 2 a threshold",
+                  at_most(voluntary, allowed + 1),
                   [f"{involuntary} times it was taken off its CPU by another"] if involuntary else [],
                   {"voluntary": voluntary, "involuntary": involuntary})
 
@@ -196,9 +185,9 @@ def judge_busy(options, name, seconds, arguments):
 def run_wakeups(options):
     seconds = 5
     say("wake-ups, idle")
-    with Loops(options, options.library, "-r", "0") as loops:
+    with running_loops(options, options.library, "-r", "0") as (process, _):
         time.sleep(1.2)  # 1 s, and the watchdog's next look
-        idle = count_switches(loops.pid, seconds)
+        idle = count_switches(process.pid, seconds)
     yield Figure("wake-ups of the watchdog, idle since 1 s", f"{sum(idle)} in {seconds} s", "none",
                  at_most(sum(idle), 0), data={"voluntary": idle[0], "involuntary": idle[1]})
     yield judge_busy(options, "loop of 1,000 turns a second", seconds, ["-r", "1000"])
@@ -207,30 +196,36 @@ def run_wakeups(options):
 
 # ---- memory ----
 
-MEMORY_KB, LOOP_KB, MANY = 3 * 1024, 4, 1000
+MEMORY_KB, LOOP_KB, MANY, CROWD = 3 * 1024, 4, 1000, 32
+# Name and arguments of each state that a server is measured in; the crowd: as many stalls as the agent can follow.
+STATES = {
+    "one": ["-n", "1", "-s", "20"],
+    "many": ["-n", str(MANY + 1), "-s", "20"],
+    "crowd": ["-n", str(CROWD), "-s", "5", "-a"],
+}
 
 
-def dirty_kb(options, library, loops):
-    """Private dirty memory once all loops have turned and the first has stalled twenty times."""
-    with Loops(options, library, "-n", str(loops), "-r", "10", "-s", "20") as running:
+def dirty_kb(options, library, arguments):
+    """Private dirty memory when all loops have turned and stalled."""
+    with running_loops(options, library, *arguments) as (process, _):
         time.sleep(1)
-        return machine.private_dirty_kb(running.pid)
+        return machine.private_dirty_kb(process.pid)
 
 
 def run_memory(options):
     times = 2 if options.quick else 5
-    measured = {}
+    measured = {state: {"agent": [], "plain": []} for state in STATES}
     for number in range(times):
         say(f"memory, {number + 1} of {times}")
-        for loops in (1, MANY + 1):
-            for library in (None, options.library):
-                measured.setdefault((loops, bool(library)), []).append(dirty_kb(options, library, loops))
-    kb = {key: median(values) for key, values in measured.items()}
-    agent_kb = kb[1, True] - kb[1, False]
-    loop_kb = (kb[MANY + 1, True] - kb[1, True] - (kb[MANY + 1, False] - kb[1, False])) / MANY
-    data = {f"{loops} loops, {'agent' if agent else 'plain'}": values for (loops, agent), values in measured.items()}
-    yield Figure("private dirty memory, one loop, after 20 stalls", f"{agent_kb / 1024:.2f} MB", "at most 3 MB",
-                 at_most(agent_kb, MEMORY_KB), data=data)
+        for state, arguments in STATES.items():
+            measured[state]["plain"].append(dirty_kb(options, None, arguments))
+            measured[state]["agent"].append(dirty_kb(options, options.library, arguments))
+    added_kb = {state: median(kb["agent"]) - median(kb["plain"]) for state, kb in measured.items()}
+    loop_kb = (added_kb["many"] - added_kb["one"]) / MANY
+    yield Figure("private dirty memory, one loop, after 20 stalls", f"{added_kb['one'] / 1024:.2f} MB", "at most 3 MB",
+                 at_most(added_kb["one"], MEMORY_KB), data={"private_dirty_kb": measured})
+    yield Figure(f"  {CROWD} loops that stall at the same time", f"{added_kb['crowd'] / 1024:.2f} MB", "at most 3 MB",
+                 at_most(added_kb["crowd"], MEMORY_KB))
     yield Figure(f"  each further loop of {MANY:,}", f"{loop_kb:.2f} KB", "at most 4 KB", at_most(loop_kb, LOOP_KB))
 
 
@@ -239,18 +234,18 @@ def run_memory(options):
 def run_loops(options):
     seconds = 5 if options.quick else 15
     say(f"{MANY:,} loops of 10 turns a second")
-    with Loops(options, options.library, "-n", str(MANY)) as loops:
+    with running_loops(options, options.library, "-n", str(MANY)) as (process, records):
         time.sleep(1)
-        tid = machine.watchdog(loops.pid)
-        begin, before_ns = time.monotonic(), machine.cpu_ns(loops.pid, tid)
-        whole_ns = machine.cpu_ns(loops.pid)
+        tid = machine.watchdog(process.pid)
+        begin, before_ns, whole_ns = time.monotonic(), machine.cpu_ns(process.pid, tid), machine.cpu_ns(process.pid)
         time.sleep(seconds)
         passed_ns = (time.monotonic() - begin) * 1e9
-        share = (machine.cpu_ns(loops.pid, tid) - before_ns) / passed_ns
-        whole = (machine.cpu_ns(loops.pid) - whole_ns) / passed_ns
-        seen = loops.loops_seen()
+        share = (machine.cpu_ns(process.pid, tid) - before_ns) / passed_ns
+        whole = (machine.cpu_ns(process.pid) - whole_ns) / passed_ns
+        process.close_input()
+        seen = sum(line["loops"] for line in machine.read_records(records) if line["type"] == "exit")
     if seen != MANY:
         raise Broken(f"the agent saw {seen} loops of {MANY}")
-    yield Figure(f"{MANY:,} loops of 10 turns a second: CPU of the watchdog", f"{share * 100:.2f} % of a core",
+    yield Figure(f"{MANY:,} loops of 10 turns a second: its watchdog's CPU", f"{share * 100:.2f} % of a core",
                  "at most 1 %", at_most(share, 0.01), [f"the whole process: {whole * 100:.1f} %"],
                  {"watchdog_share": share, "process_share": whole})

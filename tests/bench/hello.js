@@ -11,3 +11,6 @@ http.createServer((request, response) => {
     response.writeHead(200, { 'Content-Type': 'text/plain' });
     response.end('hello\n');
 }).listen(Number(process.argv[2]), '127.0.0.1');
+
+// An orderly end, so that atexit handlers run.
+process.on('SIGTERM', () => process.exit(0));

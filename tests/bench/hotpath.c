@@ -4,12 +4,14 @@
  *
  *     LD_PRELOAD=libloopdog.so hotpath CASE BLOCKS CALLS
  *
- * Both functions are called in one process, in blocks that take turns: the hook (what dlsym finds first) and libc's own
- * (by libc's handle), the latter twice, so that the difference between equals is known beside the difference that is asked
- * for. All go through the same code and the same kind of pointer. Blocks should be short, so that most of them run without
- * an interruption. One line a turn: nanoseconds a call of libc's function, of the hook, and of libc's function again.
+ * Both functions are called in one process, in blocks that take turns: the hook (what dlsym finds first) and libc's
+ * own (by libc's handle), the latter twice, so that the difference between equals is known beside the one that is
+ * asked for. All go through the same code and the same kind of pointer. Blocks should be short, so that most of them
+ * run without an interruption. One line a turn: nanoseconds a call of libc's function, of the hook, and of libc's
+ * function again.
  *
- * BENCH_CLOCK=clock_gettime needs libbench_agent.so (clock_switch.c) as the preload and makes the agent read that clock.
+ * BENCH_CLOCK=clock_gettime needs libbench_agent.so (clock_switch.c) as the preload and makes the agent read that
+ * one.
  *
  * Context: one thread
  */
@@ -27,7 +29,7 @@
 
 #include "../victims/truth.h"
 
-#define WARM_NS 400000000u /* the agent begins to use the TSC 100 ms after the first wait, at the watchdog's next pass */
+#define WARM_NS 400000000u /* the agent turns to the TSC 100 ms after the first wait, at the watchdog's next pass */
 
 typedef int epoll_function(int, struct epoll_event *, int, int);
 typedef int poll_function(struct pollfd *, nfds_t, int);
@@ -78,7 +80,7 @@ static VICTIM_FRAME void block_select(void *function, unsigned calls)
         }
 }
 
-/* A descriptor that is not open, whose number lies beside the loop's: the longest way through the hook that ends no loop. */
+/* A descriptor that is not open, with a number beside the loop's: the longest way through a hook that ends no loop. */
 static VICTIM_FRAME void block_close(void *function, unsigned calls)
 {
         close_function *end = (close_function *)function;
@@ -92,7 +94,7 @@ static const struct bench {
         const char *name;
         const char *function;
         void (*block)(void *function, unsigned calls);
-        bool nested; /* within an iteration of another loop, on loop_epoll; otherwise the blocks are the loop's own waits, */
+        bool nested; /* within an iteration of another loop, on loop_epoll; else the blocks are the loop's own waits, */
         bool pipe;   /* or, where they wait for a pipe's ends, those of a thread that is no loop */
 } benches[] = {
         { "epoll", "epoll_wait", block_ready, false, false },

@@ -2,11 +2,12 @@
  *
  * loops.c - a server of many loops, for what the watchdog costs
  *
- *     loops [-n THREADS] [-r HZ] [-s STALLS] [-z]
+ *     loops [-n THREADS] [-r HZ] [-s STALLS] [-a] [-z]
  *
- * Each of THREADS threads (1) runs a loop of its own whose timer fires HZ (10) times a second, staggered; with -r 0 ten
- * times in all, then never again. -s: the first loop then stalls STALLS times for 150 ms. -z: the first loop polls
- * without ever sleeping. Writes "ready" when all that has happened, and ends when its standard input does.
+ * Each of THREADS threads (1) runs a loop of its own whose timer fires HZ (10) times a second, staggered; with -r 0
+ * ten times in all, then never again. -s: the first loop (-a: each, at the same time) then stalls STALLS times for
+ * 150 ms. -z: the first loop polls without ever sleeping. Writes "ready" when all that has happened, and ends when
+ * its standard input does.
  *
  * Context: one thread a loop
  */
@@ -32,7 +33,7 @@ struct loop {
 };
 
 static unsigned threads = 1, hz = 10, stalls;
-static int zero;
+static bool all_stall, zero;
 static pthread_barrier_t ready;
 
 static struct timespec duration(uint64_t duration_ns)
@@ -71,7 +72,7 @@ static void *run(void *argument)
         open_loop(loop);
         for (unsigned turns = 0; turns < TURNS;)
                 turns += (unsigned)turn(loop, -1);
-        for (unsigned i = 0; first && i < stalls; i++) {
+        for (unsigned i = 0; (first || all_stall) && i < stalls; i++) {
                 quiet_busy_ms(STALL_MS);
                 turn(loop, -1);
         }
@@ -96,15 +97,17 @@ static void start(struct loop *loop)
 
 int main(int argc, char **argv)
 {
-        for (int option; (option = getopt(argc, argv, "n:r:s:z")) != -1;) {
+        for (int option; (option = getopt(argc, argv, "n:r:s:az")) != -1;) {
                 if (option == 'n')
                         threads = (unsigned)atoi(optarg);
                 else if (option == 'r')
                         hz = (unsigned)atoi(optarg);
                 else if (option == 's')
                         stalls = (unsigned)atoi(optarg);
+                else if (option == 'a')
+                        all_stall = true;
                 else if (option == 'z')
-                        zero = 1;
+                        zero = true;
                 else
                         return 2;
         }

@@ -23,12 +23,21 @@ PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 
 
+def folder():
+    """A temporary folder, removed at the end of its `with`."""
+    return tempfile.TemporaryDirectory(prefix="loopdog-bench-", ignore_cleanup_errors=True)
+
+
 class Unable(Exception):
     """This figure can't be measured here; the text says why."""
 
 
 class Broken(Exception):
     """The measurement went wrong; the text says how."""
+
+
+# What ends one measurement but not the bench.
+PROBLEMS = (Unable, Broken, OSError, subprocess.SubprocessError)
 
 
 def need(program):
@@ -92,20 +101,18 @@ _started = []
 
 
 class Process:
-    """One started program; its output goes to a file. `cpu` pins it and all its threads to one CPU."""
+    """One started program; its output goes to a nameless file. `cpu` pins it and all its threads to one CPU."""
 
     def __init__(self, argv, environment, *, cpu=None, folder=None, stdin=subprocess.DEVNULL):
-        self.output_path = pathlib.Path(folder or tempfile.gettempdir()) / f"output.{len(_started)}"
-        self.argv = [str(a) for a in argv]
+        self.argv, self.file = [str(a) for a in argv], tempfile.TemporaryFile()
 
         def prepare():
             _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
             if cpu is not None:
                 os.sched_setaffinity(0, {cpu})
 
-        with open(self.output_path, "wb") as output:
-            self.popen = subprocess.Popen(self.argv, env=environment, cwd=folder, stdin=stdin, stdout=output,
-                                          stderr=subprocess.STDOUT, preexec_fn=prepare)
+        self.popen = subprocess.Popen(self.argv, env=environment, cwd=folder, stdin=stdin, stdout=self.file,
+                                      stderr=subprocess.STDOUT, preexec_fn=prepare)
         _started.append(self)
 
     @property
@@ -113,7 +120,7 @@ class Process:
         return self.popen.pid
 
     def output(self):
-        return self.output_path.read_text(errors="replace")
+        return os.pread(self.file.fileno(), os.fstat(self.file.fileno()).st_size, 0).decode(errors="replace")
 
     def check_running(self):
         if self.popen.poll() is not None:
@@ -147,6 +154,7 @@ def end_all():
                 except ProcessLookupError:
                     pass
             process.popen.wait()
+        process.file.close()
     _started.clear()
 
 

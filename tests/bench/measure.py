@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """measure.py - figures, their statistics and their verdicts
 
-A figure is one line of the bench's table: what was measured, the target of design.md, and whether it is met. Where the
-machine was too noisy to tell, the verdict is "not resolved": two equal sides, measured in the same turns, then differ by
-more than one per cent, or the control beside the measurement missed the target itself.
+A figure is one line of the bench's table: what was measured, the target of design.md, and whether it is met. Where
+the machine was too noisy to tell, the verdict is "not resolved": two equal sides, measured in the same turns, then
+differ by more than one per cent, or the interval of the median is wide and reaches over the target, or the control
+beside the measurement missed the target itself.
 
 Context: bench; Python's standard library only
 """
@@ -16,6 +17,7 @@ import statistics
 MET, MISSED, NOT_RESOLVED, INFORMATION, FAILED = "met", "missed", "not resolved", "", "failed"
 RESAMPLES = 10000
 EQUAL_SIDES_MAY_DIFFER = 0.01
+PAIRS_LEAST = 5
 
 
 @dataclasses.dataclass
@@ -83,16 +85,21 @@ class Ratio:
 
     @classmethod
     def of(cls, plain, again, other):
-        """Lists of the same length, one entry a turn. The other side is compared with the mean of the two plain ones."""
+        """Lists of equal length, one entry a turn. The other side is compared with the mean of the two plain ones."""
         equal = [b / a for a, b in zip(plain, again)]
         value = [c / ((a + b) / 2) for a, b, c in zip(plain, again, other)]
         return cls(len(equal), median(equal), interval(equal), median(value), interval(value))
 
-    def resolved(self):
-        return abs(self.equal - 1) <= EQUAL_SIDES_MAY_DIFFER
+    def straddles(self, limit):
+        """Does the interval hold values on both sides of the limit?"""
+        return self.value_interval[0] < limit <= self.value_interval[1]
 
     def verdict(self, least):
-        return at_least(self.value, least) if self.resolved() else NOT_RESOLVED
+        """The median decides, unless the noise could have made it."""
+        low, high = self.value_interval
+        noisy = abs(self.equal - 1) > EQUAL_SIDES_MAY_DIFFER or self.pairs < PAIRS_LEAST
+        wide = self.straddles(least) and high - low > 2 * EQUAL_SIDES_MAY_DIFFER
+        return NOT_RESOLVED if noisy or wide else at_least(self.value, least)
 
     def equal_text(self):
         return f"A/A {self.equal:.4f} [{self.equal_interval[0]:.4f}, {self.equal_interval[1]:.4f}]"

@@ -4,8 +4,8 @@
  *
  *     pause STACK_KB STALLS STALL_MS
  *
- * The callback spins and reads the clock; whatever comes between two readings shows as a gap. Which gaps are captures the
- * program sees by itself: its alternate signal stack is painted, and a signal leaves its frame there (the agent's
+ * The callback spins and reads the clock; whatever comes between two readings shows as a gap. Which gaps are captures
+ * the program sees by itself: its alternate signal stack is painted, and a signal leaves its frame there (the agent's
  * handler is SA_ONSTACK). One line for each gap above GAP_NS: its length, and 1 where a signal was handled in it.
  *
  * Context: one thread

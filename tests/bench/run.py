@@ -4,11 +4,11 @@
 
     tests/bench/run.py [--build build] [--quick] [--only NAME[:PART]] [--pairs N] [--json FILE]
 
-Prints a table: figure, measured, target, verdict. Both sides of a comparison run in turns in the same run, and equals are
-compared beside them (A/A), for machines are noisy; nothing here is a test, and a missed figure is no error. The exit code
-is 1 only where a measurement could not be made at all.
+Prints a table: figure, measured, target, verdict. Both sides of a comparison run in turns in the same run, and equals
+are compared beside them (A/A), for machines are noisy; nothing here is a test, and a missed figure is no error. The
+exit code is 1 only where a measurement went wrong.
 
-Context: a developer's shell; Python's standard library only; root for nginx and other users' memory
+Context: a developer's shell; Python's standard library only
 """
 
 import argparse
@@ -43,7 +43,7 @@ BENCHES = {
     "throughput": throughput.run,
 }
 NOISE = 0.05
-WIDTH_NAME, WIDTH_TARGET, WIDTH_ALL = 52, 16, 150
+WIDTH_NAME, WIDTH_TARGET, WIDTH_ALL = 58, 22, 165
 
 
 class Options(argparse.Namespace):
@@ -73,7 +73,7 @@ def parse_options():
     parser.add_argument("--only", metavar="NAME[:PART]",
                         help="one bench; for throughput also part of a workload's name, like throughput:redis")
     parser.add_argument("--pairs", type=int, help="rounds of each throughput workload (15, quick 5)")
-    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write all figures with their data to this file")
+    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write all figures and their data to FILE")
     options = parser.parse_args(namespace=Options())
     options.build = options.build.resolve()
     options.pairs = options.pairs or (5 if options.quick else 15)
@@ -120,7 +120,7 @@ def run_bench(name, options):
         for figure in BENCHES[name](options):
             figures.append(figure)
             print_figure(figure)
-    except (machine.Unable, machine.Broken) as problem:
+    except machine.PROBLEMS as problem:
         figures.append(Figure.unmeasured(name, problem))
         print_figure(figures[-1])
     finally:

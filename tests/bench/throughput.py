@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """throughput.py - real servers with the agent against without
 
-In each round fresh servers are started: two plain ones, one with the agent, for uvicorn also one in asyncio's debug mode
-(the watching that its users have today). All sit on the same CPU, the load generator on another; they are loaded in turns,
-in an order that changes each time, so that what the machine does meanwhile falls on all alike. Fresh servers a round,
-because the layout of memory alone is worth a per cent.
+In each round fresh servers are started: two plain ones, one with the agent, for uvicorn also one in asyncio's debug
+mode (the watching that its users have today). All sit on the same CPU, the load generator on another; they are loaded
+in turns, in an order that changes each time, so that what the machine does meanwhile falls on all alike. Fresh
+servers a round, because the layout of memory alone is worth a per cent.
 
-A round gives one ratio; the figure is the median of the rounds. Requests a second tell only where the server, not the load
-generator, is the bottleneck: the server's CPU time a request and its share of its CPU stand beside it.
+A round gives one ratio; the figure is the median of the rounds. Requests a second tell only where the server, not the
+load generator, is the bottleneck: the server's CPU time a request and its share of its CPU stand beside it.
 
 Context: bench; Python's standard library only
 """
@@ -17,11 +17,10 @@ import itertools
 import pathlib
 import re
 import sys
-import tempfile
 
 import machine
 from machine import Broken
-from measure import Figure, Ratio, median
+from measure import NOT_RESOLVED, Figure, Ratio, median
 
 LEAST = 0.99
 HERE = pathlib.Path(__file__).resolve().parent
@@ -76,6 +75,9 @@ class Redis:
         return Load(requests, requests / self.rate)
 
 
+NGINX_TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")  # where only root may write by default
+
+
 class Nginx:
     """A static file of 1 KB by one worker."""
     name = "nginx, static file"
@@ -87,7 +89,8 @@ class Nginx:
         (folder / "nginx.conf").write_text(
             f"worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log stderr;\n"
             "events { worker_connections 1024; }\n"
-            "http { access_log off; keepalive_requests 1000000000;\n"
+            "http { access_log off; keepalive_requests 1000000000;\n" +
+            "".join(f"  {what}_temp_path {folder}/{what};\n" for what in NGINX_TEMPORARY) +
             f"  server {{ listen 127.0.0.1:{port}; root {folder}; }} }}\n")
         server = machine.Process([machine.need("nginx"), "-p", folder, "-c", folder / "nginx.conf"], environment,
                                  cpu=machine.server_cpu())
@@ -193,7 +196,7 @@ ORDERS = {n: list(itertools.permutations(range(n))) for n in (3, 4)}
 
 def run_round(workload, number, library, slices, seconds):
     """{side: figures} of fresh servers, loaded in turns."""
-    with tempfile.TemporaryDirectory(prefix="loopdog-bench-") as folder:
+    with machine.folder() as folder:
         folder = pathlib.Path(folder)
         folder.chmod(0o755)
         sides = [Side(workload, side, folder, library) for side in workload.sides]
@@ -218,9 +221,9 @@ def judge(workload, rounds):
     cpu = Ratio.of(column(PLAIN, "cpu_ns"), column(AGAIN, "cpu_ns"), column(AGENT, "cpu_ns"))
     busy = median(column(PLAIN, "busy"))
     figure = Figure(f"throughput: {workload.name}", rate.text(), f"at least {LEAST}", rate.verdict(LEAST))
-    figure.notes.append(f"{median(column(PLAIN, 'rate')):.0f} requests/s plain, the server busy {busy * 100:.0f} % of its "
-                        f"CPU; CPU a request {cpu.text()}")
-    if figure.verdict != "not resolved" and rate.value_interval[0] < LEAST <= rate.value_interval[1]:
+    figure.notes.append(f"{median(column(PLAIN, 'rate')):.0f} requests/s plain, the server busy {busy * 100:.0f} % of "
+                        f"its CPU; CPU a request {cpu.text()}")
+    if figure.verdict != NOT_RESOLVED and rate.straddles(LEAST):
         figure.notes.append("the interval reaches over the target: more pairs would tell")
     figure.data = {"rounds": rounds, "rate": dataclasses.asdict(rate), "cpu": dataclasses.asdict(cpu)}
     figures = [figure]
@@ -241,7 +244,7 @@ def run(options):
                 print(f"bench: {workload.name}: round {number + 1} of {options.pairs}", file=sys.stderr)
                 rounds.append(run_round(workload, number, options.library, slices, seconds))
             yield from judge(workload, rounds)
-        except (machine.Unable, Broken) as problem:
+        except machine.PROBLEMS as problem:
             yield Figure.unmeasured(f"throughput: {workload.name}", problem)
         finally:
             machine.end_all()

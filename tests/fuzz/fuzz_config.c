@@ -2,9 +2,9 @@
  *
  * fuzz_config.c - no environment makes the settings crash, leave their ranges or say more than a line for each variable
  *
- * The input is a list of variables separated by newlines; half of the inputs get "LOOPDOG_" before each, so that more of
- * them mean something. notice() is replaced to look at each line. Every variable is also checked as a flag would be, and
- * what config_check() accepts must be what config_load() takes without a word.
+ * The input is a list of variables separated by newlines; half of the inputs get "LOOPDOG_" before each, so that more
+ * of them mean something. notice() is replaced to look at each line. Every variable is also checked as a flag would be,
+ * and what config_check() accepts must be what config_load() takes without a word.
  *
  * Build: clang -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -std=gnu11 -D_GNU_SOURCE \
  *              -Iinclude -Isrc tests/fuzz/fuzz_config.c src/base/config.c src/base/text.c -o fuzz_config

@@ -5,6 +5,7 @@
  * The input is eight bytes from which addresses are taken, then a file. It is read as a file and, at address 0, as an
  * object in memory; its .eh_frame_hdr is searched; its text is read as lines of /proc/self/maps.
  *
+ * ./dev fuzz builds and runs it. By hand:
  * Build: clang -g -O1 -fsanitize=fuzzer,address,undefined -std=gnu11 -D_GNU_SOURCE -Iinclude -Isrc \
  *              tests/fuzz/fuzz_elf.c src/unwind/elf.c src/unwind/fde.c src/unwind/maps.c -o fuzz_elf
  * Run:   ./fuzz_elf -max_total_time=120 -max_len=16384 tests/fuzz/corpus/elf

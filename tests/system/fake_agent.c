@@ -2,9 +2,10 @@
  *
  * fake_agent.c - a preload that writes the records that a test tells it to
  *
- * test_command.py tests the command: how it starts, follows and ends programs, whatever is in their records. Real stalls
- * of real servers are tested elsewhere; here the records have to come on time and to the byte, so they are read from a
- * script. FAKE_AGENT names it. FAKE_PROGRAM, if set, is the only program (by its short name) that plays it. Its lines:
+ * test_command.py tests the command: how it starts, follows and ends programs, whatever is in their records. Real
+ * stalls of real servers are tested elsewhere; here the records have to come on time and to the byte, so they are
+ * read from a script. FAKE_AGENT names it. FAKE_PROGRAM, if set, is the only program (by its short name) that plays
+ * it. Its lines:
  *
  *     sleep MILLISECONDS
  *     part TEXT            written without a newline

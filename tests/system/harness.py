@@ -35,10 +35,16 @@ BUILD = HERE.parents[1] / "build"
 PORTS = range(21000, 22000)
 SHOWN_LINES = 60        # record lines and lines of output shown of a failed case
 SHOWN_WIDTH = 3000
+NOISE_ATTEMPTS = 3
+NICE = 10
 
 
 class Failure(Exception):
-    """The case did not hold."""
+    """The case did not hold. `noise`: all that speaks against it can come from a machine without CPU to spare."""
+
+    def __init__(self, text, noise=False):
+        super().__init__(text)
+        self.noise = noise
 
 
 class Skip(Exception):
@@ -181,7 +187,7 @@ class Place:
 
     def __init__(self, suite, title):
         self.suite, self.title, self.plain = suite, title, suite.options.plain
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="loopdog-system-"))
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="watched-"))
         self.folder.chmod(0o755)
         self.records_folder = self.folder / "records"
         self.records_folder.mkdir()
@@ -256,17 +262,17 @@ class Place:
         self.book = records.Book.read(self.records_folder)
         return self.book
 
-    def expect(self, *planted, clean=True, stacks=True, files=None, output=""):
+    def expect(self, *planted, clean=True, stacks=True, files=None):
         """The records hold exactly the planted stalls (all of this place's if none are given), one to one.
 
         clean: each process's last line must be `exit`.  stacks: count them in the share of complete stacks.
-        files: how many files there must be.  output: text that the agent may write to the programs' output."""
+        files: how many files there must be."""
         planted = planted or self.planted
         book = self.read()
         if self.plain:
             return book
         for program in self.programs:
-            check(output or "loopdog" not in program.output(), f"{program.name}: the agent wrote to its output")
+            check("loopdog" not in program.output(), f"{program.name}: the agent wrote to its output")
         complaints = book.complaints + book.complaints_about_ends(clean)
         if files is not None and len(book.files) != files:
             complaints.append(f"{len(book.files)} record files instead of {files}: {sorted(book.files)}")
@@ -277,7 +283,7 @@ class Place:
         if stacks:
             self.suite.count_stacks(joined)
         if complaints:
-            raise Failure("\n".join(complaints))
+            raise Failure("\n".join(complaints), all(isinstance(c, records.Noise) for c in complaints))
         return book
 
     def expect_nothing(self, *, files=None, clean=True):
@@ -315,6 +321,15 @@ class Place:
             print(f"# kept: {self.folder}")
         else:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def raise_priority():
+    """Other work on the machine must not starve the watched programs: that is no stall of theirs. Load generators are
+    started lower again. What it can't be, it is said to be."""
+    try:
+        os.nice(-NICE)
+    except OSError:
+        print("# at ordinary priority: other work on this machine may show as stalls")
 
 
 def end_descendants():
@@ -369,8 +384,9 @@ class Suite:
                 self.tally["without"].append(f"{self.name}: {planted}")
 
     def main(self):
-        """Run all cases; the exit code. A case with more attempts than one is one that a starved machine can spoil:
-        it must hold wholly in one of them, and each failed attempt is shown."""
+        """Run all cases; the exit code. A case with more attempts than one is one that a starved machine can spoil,
+        and so is each whose complaints are all Noise: it must hold wholly in one of its attempts, and each failed one
+        is shown."""
         options = self.options
         pattern = options.only if "*" in options.only else f"*{options.only}*"
         chosen = [c for c in self.cases if fnmatch.fnmatch(c[0], pattern)]
@@ -385,14 +401,15 @@ class Suite:
         atexit.register(end_descendants)
         signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(f"{self.name}: ended by SIGTERM"))
         print(f"1..{len(chosen)}", flush=True)
+        raise_priority()
         failed = sum(not self.run_case(index, *case) for index, case in enumerate(chosen, 1))
         self.write_tally()
         return 1 if failed else 0
 
     def run_case(self, index, title, function, attempts):
         began = time.monotonic()
-        for attempt in range(1, attempts + 1):
-            again = f", attempt {attempt} of {attempts}" if attempt > 1 else ""
+        for attempt in range(1, max(attempts, NOISE_ATTEMPTS) + 1):
+            again = f", attempt {attempt}" if attempt > 1 else ""
             place = Place(self, title)
             before = json.dumps(self.tally)
             try:
@@ -408,11 +425,12 @@ class Suite:
             except Exception as problem:
                 expected = isinstance(problem, Failure)
                 text = str(problem) if expected else traceback.format_exc()
-                last = attempt == attempts or not expected
+                allowed = max(attempts, NOISE_ATTEMPTS if expected and problem.noise else 1)
+                last = attempt >= allowed or not expected
                 if last:
                     print(f"not ok {index} - {title}")
                 else:
-                    print(f"# {title}: attempt {attempt} of {attempts} failed, once more:")
+                    print(f"# {title}: attempt {attempt} of {allowed} failed, once more:")
                     self.tally = json.loads(before)
                 for line in text.splitlines() + place.describe():
                     print(f"# {line}")

@@ -262,7 +262,7 @@ add("cancel: in every hooked wait, clean-up handlers and slots", "rules_cancel",
 for how in ("handler", "callback", "exit-in-handler", "exit-in-callback"):
     add(f"unwinding: {how}", "rules_unwind", how, planted=1)
 add("longjmp: out of a callback", "rules_jump", "callback", planted=1)
-add("longjmp: out of a wait, past the hook", "rules_jump", "wait", planted=2)
+add("longjmp: out of a wait, past the hook", "rules_jump", "wait", planted=1)
 add("signal handler that polls, in the wait and in a callback", "rules_jump", "handler", planted=1)
 add("signal handler that polls before there is a loop", "rules_jump", "first", planted=1)
 

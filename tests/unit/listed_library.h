@@ -13,27 +13,31 @@
 #include <criterion/criterion.h>
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <gnu/libc-version.h>
 #include <link.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/sendfile.h>
 #include <unistd.h>
 
-/* Part of every glibc, small, and loaded by nobody. */
+/* Part of every glibc, small, and loaded by nobody. It stands beside libc. */
 #define SMALL_LIBRARY "libBrokenLocale.so.1"
 
 static inline void copy_library(const char *to)
 {
-        void *original = dlopen(SMALL_LIBRARY, RTLD_NOW | RTLD_LOCAL);
-        struct link_map *map = NULL;
-        cr_assert(original != NULL && dlinfo(original, RTLD_DI_LINKMAP, &map) == 0, "%s", dlerror());
-        int in = open(map->l_name, O_RDONLY | O_CLOEXEC);
+        char from[256];
+        Dl_info libc;
+        cr_assert(dladdr((void *)(uintptr_t)gnu_get_libc_version, &libc) != 0);
+        const char *slash = strrchr(libc.dli_fname, '/');
+        cr_assert(slash != NULL, "%s", libc.dli_fname);
+        snprintf(from, sizeof from, "%.*s/" SMALL_LIBRARY, (int)(slash - libc.dli_fname), libc.dli_fname);
+        int in = open(from, O_RDONLY | O_CLOEXEC);
         int out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0700);
-        cr_assert(in >= 0 && out >= 0 && sendfile(out, in, NULL, 1 << 24) > 0);
+        cr_assert(in >= 0 && out >= 0 && sendfile(out, in, NULL, 1 << 24) > 0, "%s", from);
         close(in);
         close(out);
-        dlclose(original);
 }
 
 /* Stays loaded until the process ends. */

@@ -270,6 +270,7 @@ Test(config, uses_the_default_for_every_wrong_value)
                 "LOOPDOG_SIGNAL=RTMIN+",
                 "LOOPDOG_SIGNAL=65",
                 "LOOPDOG_SIGNAL=40.5",
+                "LOOPDOG_SIGNAL=18446744073709551656",
                 "LOOPDOG_SIGNAL=RTMAX-99999999999999999999",
         };
         for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
@@ -286,11 +287,14 @@ Test(config, bounds_strings)
         memset(fits + strlen(fits), 'p', LIMIT_PATH - 1);
         cr_expect_eq(strlen(load_one(fits).output), LIMIT_PATH - 1);
         expect_quiet();
+        strcat(fits, "p");
+        cr_expect_null(load_one(fits).output);
         memset(longer + strlen(longer), 'p', LIMIT_PATH);
         cr_expect_null(load_one(longer).own);
-        cr_expect_not_null(strstr(notice_get(0), "LOOPDOG_OWN=ppp"));
-        cr_expect_not_null(strstr(notice_get(0), "ppp... is out of range"));
-        cr_expect_lt(strlen(notice_get(0)), 200);
+        cr_assert_eq(notice_count(), 2);
+        cr_expect_not_null(strstr(notice_get(1), "LOOPDOG_OWN=ppp"));
+        cr_expect_not_null(strstr(notice_get(1), "ppp... is out of range"));
+        cr_expect_lt(strlen(notice_get(1)), 200);
 }
 
 Test(config, shows_a_wrong_value_safely)
@@ -400,6 +404,7 @@ Test(config, parses_durations)
                 { "18446744074s", -ERANGE, 0 },
                 { "18446744073709551615ns", 0, UINT64_MAX },
                 { "18446744073709551616ns", -ERANGE, 0 },
+                { "18446744073709551716ns", -ERANGE, 0 }, /* 2^64 + 100 */
                 { "0.9ns", -ERANGE, 0 },
                 { "", -EINVAL, 0 },
                 { " ", -EINVAL, 0 },

@@ -535,6 +535,26 @@ Test(json, fits_into_whatever_there_is_room_for)
         cr_expect_gt(kept_before, 5);
 }
 
+/* A stack that could never fit must not push out others that do. */
+Test(json, drops_a_stack_that_can_not_fit_before_all_others)
+{
+        struct record record = large_record();
+        many_stacks[0].count = 100;
+        struct record_stack stacks[] = { many_stacks[0], { .count = 1, .missing = "none" } };
+        record.stall.culprit = NULL;
+        record.stall.stacks = stacks;
+        record.stall.stacks_count = 2;
+        size_t both = strlen(write_line(&record));
+        for (size_t capacity = both - 300; capacity <= both; capacity++) {
+                struct text text = { .bytes = output, .capacity = capacity };
+                cr_assert_eq(record_write_json(&text, &record), 0);
+                json_t *root = parse(output);
+                const json_t *left = json_object_get(root, "stacks");
+                cr_assert_eq(json_array_size(left), 1, "at %zu of %zu", capacity, both);
+                json_decref(root);
+        }
+}
+
 Test(json, keeps_what_stands_in_the_text_already)
 {
         char small[256] = "";

@@ -24,6 +24,7 @@
 #include "unwind/maps.h"
 #include "unwind/module.h"
 #include "unwind/stack.h"
+#include "unwind_victims.h"
 
 /* --- lines --- */
 
@@ -76,9 +77,11 @@ Test(maps, accepts_lines_without_a_path)
 
 Test(maps, refuses_what_is_no_line)
 {
-        static const char *const bad[] = { "", "x", "1000", "1000-", "1000-2000", "1000-2000 r-x", "2000-1000 r-xp 0 0:0 0",
-                                           "1000-2000 r-xp", "1000-2000 r-xp 0 0:0 x", "1000-2000 r-xp 0 0-0 0",
-                                           "111111111111111111111-2 r-xp 0 0:0 0", "Size: 4 kB" };
+        static const char *const bad[] = {
+                "", "x", "1000", "1000-", "1000-2000", "1000-2000 r-x", "1000-2000 r-xp", "2000-1000 r-xp 0 0:0 0",
+                "1000-2000 r-xp 0 0:0 x", "1000-2000 r-xp 0 0-0 0", "111111111111111111111-2 r-xp 0 0:0 0",
+                "Size: 4 kB",
+        };
         for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
                 char line[64];
                 struct mapping mapping;
@@ -208,24 +211,14 @@ Test(module, takes_anonymous_code_for_code_without_a_module)
         modules_load();
         module_find((uintptr_t)qsort); /* maps was read before the code was there */
         uint8_t *code = mmap(NULL, 3 * 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        usleep(300000); /* an address that nobody knows does not make maps be read at once */
+        /* An address that nobody knows does not make maps be read at once. */
+        for (int i = 0; i < 200 && !module_is_code((uintptr_t)code + 5000); i++)
+                usleep(50000);
         cr_assert(module_is_code((uintptr_t)code + 5000));
         cr_assert_eq(module_find((uintptr_t)code + 5000), MODULE_NONE);
         uint8_t *data = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         usleep(300000);
         cr_assert_not(module_is_code((uintptr_t)data));
-}
-
-/* A copy of a small library under a name of its own, so that it can be loaded, unloaded, replaced and removed. */
-static void copy_library(const char *name, const char *to)
-{
-        char command[4352];
-        void *handle = dlopen(name, RTLD_NOW | RTLD_LOCAL);
-        struct link_map *map;
-        cr_assert_not_null(handle, "%s", dlerror());
-        cr_assert_eq(dlinfo(handle, RTLD_DI_LINKMAP, &map), 0);
-        snprintf(command, sizeof(command), "cp '%s' '%s'", map->l_name, to);
-        cr_assert_eq(system(command), 0);
 }
 
 static char folder[64] = "/tmp/loopdog-module-XXXXXX";

@@ -381,6 +381,9 @@ Test(main_stack, is_the_most_frequent_with_the_culprit)
         cr_expect_eq(record_stack_find(&stacks[3], &copy), 2);
         stall.culprit = NULL;
         cr_expect_eq(record_main_stack(&stall), 1);
+        struct record_stack equal[] = { stacks[1], stacks[1] };
+        struct record_stall tie = { .stacks = equal, .stacks_count = 2 };
+        cr_expect_eq(record_main_stack(&tie), 0, "of equals the first");
         stall.stacks_count = 1;
         cr_expect_eq(record_main_stack(&stall), 0);
         stall.stacks_count = 0;

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "capture/sample.h"
 #include "record/frame.h"
 #include "record_samples.h"
 
@@ -158,6 +159,44 @@ Test(render, folds_four_foreign_frames_and_more)
                 cr_expect(between == 0 || strstr(text, last), "%zu: %s", between, text);
                 cr_expect_not_null(strstr(text, "\n    /srv/app.py:2 "));
         }
+}
+
+/* Where nothing is the user's own the runtime's frames are all that there is to go by. */
+Test(render, shows_more_of_a_stack_that_is_all_somebody_elses)
+{
+        struct record_frame frames[12];
+        for (size_t i = 0; i < COUNT(frames); i++)
+                frames[i] = (struct record_frame)CALLER("f", "/usr/bin/node", NULL, 1 + i);
+        struct record_stack stack = { .count = 41, .complete = true, .frames = frames, .frames_count = COUNT(frames) };
+        struct record record = uvicorn_stall;
+        record.stall.stacks = &stack;
+        record.stall.culprit = &frames[0];
+        cr_expect_not_null(strstr(render(&record, &plain), "\n    f  (node+0x6)\n    ... 6 frames of node\n    cpu "),
+                           "%s", output);
+        stack.frames_count = 7; /* a fold of one frame saves nothing */
+        cr_expect_not_null(strstr(render(&record, &plain), "\n    f  (node+0x6)\n    f  (node+0x7)\n    cpu "), "%s",
+                           output);
+}
+
+Test(render, leaves_out_what_starts_every_thread)
+{
+        static const struct record_frame frames[] = {
+                CALLER("work", "/srv/server", NULL, 0x1000), CALLER("start_thread", LIBC, NULL, 0x2000),
+                CALLER(NULL, LIBC, NULL, 0x3000), /* clone3, for which Debian's libc has no name */
+        };
+        struct record_stack stack = { .count = 41, .complete = true, .frames = frames, .frames_count = COUNT(frames) };
+        struct record record = uvicorn_stall;
+        record.stall.stacks = &stack;
+        record.stall.culprit = &frames[0];
+        cr_expect_not_null(strstr(render(&record, &plain), "\n    work  (server+0x1000)\n    cpu "), "%s", output);
+        stack.complete = false;
+        cr_expect_not_null(strstr(render(&record, &plain), "\n    libc.so.6+0x3000\n    ... the stack could not be "
+                                                           "followed further\n"),
+                           "%s", output);
+        stack.complete = true;
+        stack.frames++;
+        stack.frames_count--;
+        cr_expect_not_null(strstr(render(&record, &plain), "\n    start_thread  (libc.so.6+0x2000)\n"), "%s", output);
 }
 
 Test(render, names_four_packages_at_most)
@@ -436,11 +475,30 @@ Test(hint, is_not_given_where_it_could_be_wrong)
         cr_expect_null(record_hint(&busy));
 }
 
+/* With the words that the capture stage really uses. */
 Test(hint, tells_how_to_get_stacks)
 {
-        cr_expect_not_null(strstr(record_remedy("not dumpable since setuid"), "PR_SET_DUMPABLE"));
-        cr_expect_not_null(strstr(record_remedy("no /proc here"), "mount"));
-        cr_expect_not_null(strstr(record_remedy("no free real-time signal"), "LOOPDOG_SIGNAL"));
-        cr_expect_null(record_remedy("the iteration ended"));
+        static const struct {
+                enum capture_loss loss;
+                const char *word;
+        } cases[] = {
+                { CAPTURE_NOT_DUMPABLE, "PR_SET_DUMPABLE" },
+                { CAPTURE_NO_PROC, "mount" },
+                { CAPTURE_UNREADABLE, "seccomp" },
+                { CAPTURE_SIGNAL_BLOCKED, "LOOPDOG_SIGNAL" },
+                { CAPTURE_SIGNAL_TAKEN, "LOOPDOG_SIGNAL" },
+                { CAPTURE_SIGNAL_LATE, NULL },
+                { CAPTURE_ENDED, NULL },
+                { CAPTURE_MOVED, NULL },
+                { CAPTURE_STOPPED, NULL },
+                { CAPTURE_GONE, NULL },
+        };
+        for (size_t i = 0; i < COUNT(cases); i++) {
+                const char *remedy = record_remedy(capture_loss_text(cases[i].loss));
+                if (!cases[i].word)
+                        cr_expect_null(remedy, "%s", remedy);
+                else
+                        cr_expect(remedy && strstr(remedy, cases[i].word), "%s", capture_loss_text(cases[i].loss));
+        }
         cr_expect_null(record_remedy(NULL));
 }

@@ -24,6 +24,7 @@
 #include "unwind/memory.h"
 #include "unwind/module.h"
 #include "unwind/symbol.h"
+#include "unwind_victims.h"
 
 static struct stack stack;
 
@@ -59,8 +60,8 @@ static size_t ask_nm(const char *options, const char *file, struct known *known,
         FILE *nm = popen(command, "r");
         cr_assert_not_null(nm);
         while (count < capacity && fgets(line, sizeof(line), nm) != NULL)
-                if (sscanf(line, "%" SCNx64 " %" SCNx64 " %c %127[^@\n]", &known[count].start, &known[count].size, &type,
-                           known[count].name) == 4 &&
+                if (sscanf(line, "%" SCNx64 " %" SCNx64 " %c %127[^@\n]", &known[count].start, &known[count].size,
+                           &type, known[count].name) == 4 &&
                     strchr("tTwWi", type) != NULL && known[count].size > 0)
                         count++;
         pclose(nm);
@@ -236,21 +237,10 @@ static void remove_folder(void)
         rmdir(folder);
 }
 
-static void copy_library(const char *name)
-{
-        char command[4352];
-        struct link_map *map;
-        void *handle = dlopen(name, RTLD_NOW | RTLD_LOCAL);
-        cr_assert_not_null(handle, "%s", dlerror());
-        cr_assert_eq(dlinfo(handle, RTLD_DI_LINKMAP, &map), 0);
-        snprintf(command, sizeof(command), "cp '%s' '%s'", map->l_name, path);
-        cr_assert_eq(system(command), 0);
-}
-
 Test(symbol, names_functions_of_a_deleted_file_from_memory, .init = make_folder, .fini = remove_folder)
 {
         modules_load();
-        copy_library("libz.so.1");
+        copy_library("libz.so.1", path);
         void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
         uint64_t deflate = (uintptr_t)dlsym(handle, "deflate");
         unlink(path);
@@ -277,12 +267,12 @@ Test(symbol, names_functions_of_a_deleted_file_from_memory, .init = make_folder,
 Test(symbol, does_not_believe_a_file_with_another_build_id, .init = make_folder, .fini = remove_folder)
 {
         modules_load();
-        copy_library("libz.so.1");
+        copy_library("libz.so.1", path);
         void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
         uint64_t deflate = (uintptr_t)dlsym(handle, "deflate");
         module_find(deflate);
         unlink(path);
-        copy_library("libbz2.so.1.0");
+        copy_library("libbz2.so.1.0", path);
         cr_assert_str_eq(name_at(deflate + 3), "deflate");
         dlclose(handle);
 }
@@ -291,7 +281,7 @@ Test(symbol, is_not_held_up_by_a_fifo_in_place_of_the_file, .init = make_folder,
 {
         char command[256];
         modules_load();
-        copy_library("libz.so.1");
+        copy_library("libz.so.1", path);
         void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
         uint64_t deflate = (uintptr_t)dlsym(handle, "deflate");
         module_find(deflate);
@@ -331,8 +321,11 @@ static struct elf_symbols make_table(const Elf64_Sym *symbols, size_t count, con
         return (struct elf_symbols){ .symbols = 0, .count = count, .strings = 2048, .strings_length = length };
 }
 
-#define SYMBOL(name_at_, type, binding, value, size) \
-        { .st_name = (name_at_), .st_info = ELF64_ST_INFO(binding, type), .st_shndx = 1, .st_value = (value), .st_size = (size) }
+#define SYMBOL(name, type, binding, value, size)                                                                 \
+        {                                                                                                        \
+                .st_name = (name), .st_info = ELF64_ST_INFO(binding, type), .st_shndx = 1, .st_value = (value), \
+                .st_size = (size)                                                                                \
+        }
 
 static const char strings[] = "\0inner\0outer\0local\0__global\0nosize\0data\0";
 enum { INNER = 1, OUTER = 7, LOCAL = 13, GLOBAL = 19, NO_SIZE = 28, DATA = 35 };

@@ -290,9 +290,14 @@ Test(symbolize, leaves_script_frames_as_they_are)
 
 Test(symbolize, keeps_off_the_network)
 {
+        struct record_frame frame = { .module = PROGRAM_INLINED, .build_id = BUILD_ID, .offset = 1 };
+        struct symbolizer *symbolizer = symbolizer_new();
+        struct symbolized symbolized;
         setenv("DEBUGINFOD_URLS", "https://example.invalid", 1);
-        symbolizer_free(symbolizer_new());
+        symbolize_frame(symbolizer, &frame, &symbolized);
         cr_expect_null(getenv("DEBUGINFOD_URLS"));
+        symbolized_free(&symbolized);
+        symbolizer_free(symbolizer);
 }
 
 static void expect_name(const char *symbol, const char *name)

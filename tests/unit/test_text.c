@@ -273,6 +273,8 @@ Test(text, replaces_what_is_not_utf8)
         cr_expect_str_eq(printable("\xe0\x9f\xbf"), BAD BAD BAD);         /* too long for its code */
         cr_expect_str_eq(printable("\xed\xa0\x80"), BAD BAD BAD);         /* a surrogate */
         cr_expect_str_eq(printable("\xf4\x90\x80\x80"), BAD BAD BAD BAD); /* beyond U+10FFFF */
+        cr_expect_str_eq(printable("\xf0\x8f\xbf\xbf"), BAD BAD BAD BAD); /* three bytes would do */
+        cr_expect_str_eq(printable("\xf5\x80\x80\x80"), BAD BAD BAD BAD);
         cr_expect_str_eq(printable("\xed\x9f\xbf\xee\x80\x80"), "\xed\x9f\xbf\xee\x80\x80");
         cr_expect_str_eq(printable("\xf4\x8f\xbf\xbf"), "\xf4\x8f\xbf\xbf");
 }

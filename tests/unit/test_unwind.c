@@ -9,11 +9,13 @@
 #include <alloca.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <poll.h>
 #include <semaphore.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +27,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "base/proc.h"
 #include "unwind/module.h"
 #include "unwind/symbol.h"
 #include "unwind/unwind.h"
@@ -598,6 +601,116 @@ Test(unwind, finds_the_caller_of_a_null_pointer)
         victim_stop(&victim);
 }
 
+/* A call to nowhere, and a signal handler in which the thread then sleeps. */
+NOINLINE static void calls_nowhere(struct victim *victim)
+{
+        void (*volatile nowhere)(struct victim *) = NULL;
+        nowhere(victim);
+        sink++;
+}
+
+static sigjmp_buf after_fault;
+
+NOINLINE static void fault_handler(int number)
+{
+        victim_block(in_handler);
+        siglongjmp(after_fault, 1);
+}
+
+static void body_fault(struct victim *victim)
+{
+        struct sigaction action = { .sa_handler = fault_handler };
+        in_handler = victim;
+        sigaction(SIGSEGV, &action, NULL);
+        if (sigsetjmp(after_fault, 1) == 0)
+                calls_nowhere(victim);
+        signal(SIGSEGV, SIG_DFL);
+}
+
+Test(unwind, finds_who_called_nowhere_below_the_handler_of_the_fault)
+{
+        check_blocked(body_fault, 0, CHAIN("calls_nowhere", "body_fault", "victim_main"));
+        int handler = find_frame(0, "fault_handler"), caller = find_frame(0, "calls_nowhere");
+        cr_assert_geq(handler, 0);
+        cr_assert_eq(caller, handler + 3, "between them the kernel's trampoline and address 0");
+        cr_assert_eq(stack.frames[caller - 1].pc, 0);
+}
+
+/* --- objects that are not files, or come and go --- */
+
+static void body_clock(struct victim *victim)
+{
+        struct timespec now;
+        atomic_store(&victim->ready, true);
+        while (!atomic_load(&victim->stop))
+                clock_gettime(CLOCK_MONOTONIC, &now);
+}
+
+Test(unwind, walks_out_of_the_vdso)
+{
+        struct victim victim;
+        struct sample sample;
+        bool seen = false;
+        load();
+        victim_start(&victim, body_clock, 0);
+        for (int i = 0; i < 300 && !seen; i++) {
+                cr_assert(sample_running(&victim, &sample));
+                cr_assert_eq(unwind_sample(&sample, &stack), 0);
+                cr_assert(stack.complete);
+                const struct module *module = module_get(stack.frames[0].module);
+                seen = module != NULL && strcmp(module->name, "[vdso]") == 0;
+        }
+        victim_stop(&victim);
+        if (!seen)
+                cr_skip_test("clock_gettime does not run in the vdso here");
+}
+
+static char library[] = "/tmp/loopdog-unwind-XXXXXX";
+
+static void body_loads(struct victim *victim)
+{
+        static const char text[] = "some text";
+        atomic_store(&victim->ready, true);
+        while (!atomic_load(&victim->stop)) {
+                void *handle = dlopen(library, RTLD_NOW | RTLD_LOCAL);
+                if (handle == NULL)
+                        abort();
+                unsigned long (*sum)(unsigned long, const char *, unsigned) = NULL;
+                *(void **)&sum = dlsym(handle, "adler32");
+                for (int i = 0; i < 20000; i++)
+                        sink = (int)sum(1, text, sizeof(text));
+                dlclose(handle);
+        }
+}
+
+/* The library vanishes at any moment of a walk and of a look-up, and nobody says so. */
+Test(unwind, survives_libraries_that_come_and_go, .timeout = 120)
+{
+        struct victim victim;
+        struct sample sample;
+        unsigned complete = 0, inside = 0, rounds = 500;
+        int fd = mkstemp(library);
+        cr_assert_geq(fd, 0);
+        close(fd);
+        copy_library("libz.so.1", library);
+        load();
+        victim_start(&victim, body_loads, 0);
+        for (unsigned i = 0; i < rounds; i++) {
+                cr_assert(sample_running(&victim, &sample));
+                cr_assert_eq(unwind_sample(&sample, &stack), 0);
+                symbols_resolve(&stack);
+                complete += stack.complete;
+                const struct module *module = module_get(stack.frames[0].module);
+                inside += module != NULL && strcmp(module->path, library) == 0;
+        }
+        victim_stop(&victim);
+        unlink(library);
+        fprintf(stderr, "%u of %u walks complete while a library came and went, %u inside it\n", complete, rounds,
+                inside);
+        cr_assert_gt(complete, rounds * 9 / 10);
+        cr_assert_gt(inside, 10);
+}
+
 /* --- other stacks --- */
 
 static ucontext_t main_context, coroutine_context;
@@ -660,6 +773,27 @@ Test(unwind, finds_the_same_callers_with_and_without_registers)
         }
         fprintf(stderr, "with SP and PC only: %u of %u walks the same as with all registers\n", same, total);
         cr_assert_eq(same, total);
+}
+
+/* --- without help --- */
+
+/* In a chroot without /proc there are no modules, but the loader still knows where unwind information is. */
+Test(unwind, needs_no_proc_for_a_complete_stack)
+{
+        struct victim victim;
+        struct sample sample;
+        load();
+        victim_start(&victim, body_plain_block, 0);
+        cr_assert(sample_blocked(victim.tid, &sample));
+        int empty = open("/dev", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        proc_set_descriptor(empty);
+        cr_assert_lt(proc_open("self/maps"), 0);
+        cr_assert_eq(unwind_sample(&sample, &stack), 0);
+        cr_assert(stack.complete);
+        cr_assert_gt(stack.count, 6);
+        cr_assert_eq(stack.frames[0].module, MODULE_NONE);
+        cr_assert_neq(stack.frames[0].function, 0);
+        victim_stop(&victim);
 }
 
 /* --- bad input --- */

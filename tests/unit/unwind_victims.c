@@ -6,8 +6,10 @@
  */
 #include "unwind_victims.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <link.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -162,4 +164,16 @@ bool sample_running(const struct victim *victim, struct sample *sample)
         for (int i = 0; i < 2000 && atomic_load(&wanted) != NULL; i++)
                 pause_ms(1);
         return atomic_load(&wanted) == NULL && sample->loss == CAPTURE_OK;
+}
+
+void copy_library(const char *name, const char *to)
+{
+        char command[4352];
+        struct link_map *map;
+        void *handle = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+        if (handle == NULL || dlinfo(handle, RTLD_DI_LINKMAP, &map) != 0)
+                abort();
+        snprintf(command, sizeof(command), "cp '%s' '%s'", map->l_name, to);
+        if (system(command) != 0)
+                abort();
 }

@@ -39,4 +39,7 @@ void victim_spin(struct victim *victim);
 bool sample_blocked(pid_t tid, struct sample *sample);
 bool sample_running(const struct victim *victim, struct sample *sample);
 
+/* Copy a small library to a file of its own, so that it can be loaded, unloaded, replaced and removed. */
+void copy_library(const char *name, const char *to);
+
 #endif

@@ -39,7 +39,7 @@ int main(int argc, char **argv)
         for (int i = 0; i < 4; i++)
                 threads.emplace_back([&context] { context.run(); });
         for (uint64_t end_ns = truth_now_ns() + (uint64_t)(seconds * 2e8); truth_now_ns() < end_ns;) {
-                burst(context, 5);
+                burst(context, 2);
                 quiet_sleep_ms(20);
         }
         quiet_sleep_ms((unsigned)(seconds * 700));

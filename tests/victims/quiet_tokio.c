@@ -100,7 +100,7 @@ int main(int argc, char **argv)
         for (intptr_t i = 0; i < WORKERS; i++)
                 pthread_create(&threads[i], NULL, work, (void *)i);
         for (uint64_t end_ns = truth_now_ns() + (uint64_t)(seconds * 2e8); truth_now_ns() < end_ns;) {
-                burst(4);
+                burst(2);
                 quiet_sleep_ms(20);
         }
         quiet_sleep_ms((unsigned)(seconds * 700));

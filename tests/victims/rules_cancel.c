@@ -12,6 +12,7 @@
  */
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
@@ -35,6 +36,7 @@ struct job {
         enum wait wait;
         bool pending; /* the cancellation comes before the wait */
         int cleaned;
+        atomic_bool waits; /* nearly: its next step is the wait */
         struct turn loop;
 };
 
@@ -96,6 +98,7 @@ static void *run(void *argument)
                 turn_run(&job->loop, 1, NULL); /* disabled: nothing happens here */
                 pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
         }
+        job->waits = true;
         wait_without_end(job);
         VICTIM_CHECK(!"the wait returned");
         pthread_cleanup_pop(0);
@@ -108,7 +111,9 @@ static void cancel_one(enum wait wait, bool pending)
         pthread_t thread;
         void *result = NULL;
         VICTIM_CHECK(pthread_create(&thread, NULL, run, &job) == 0);
-        quiet_sleep_ms(500);
+        while (!job.waits)
+                quiet_sleep_ms(1);
+        quiet_sleep_ms(40); /* less than the threshold: waits on other things than the instance are nested */
         if (!pending)
                 VICTIM_CHECK(pthread_cancel(thread) == 0);
         VICTIM_CHECK(pthread_join(thread, &result) == 0 && result == PTHREAD_CANCELED && job.cleaned == 1);

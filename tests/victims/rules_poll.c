@@ -22,14 +22,7 @@
 #include "truth.h"
 
 static struct pollfd set[2];
-static int other[2]; /* a socket pair that never says anything */
-
-static void use_pair(int index, int sockets)
-{
-        int fds[2];
-        VICTIM_CHECK((sockets ? socketpair(AF_UNIX, SOCK_STREAM, 0, fds) : pipe(fds)) == 0);
-        set[index] = (struct pollfd){ .fd = fds[0], .events = POLLIN };
-}
+static int other; /* a socket that never says anything */
 
 static int listening_socket(void)
 {
@@ -39,16 +32,34 @@ static int listening_socket(void)
         return fd;
 }
 
+static int client_socket(void)
+{
+        int listener = listening_socket();
+        int fd = socket(AF_INET, SOCK_STREAM, 0);
+        struct sockaddr_in address;
+        socklen_t length = sizeof(address);
+        VICTIM_CHECK(getsockname(listener, (struct sockaddr *)&address, &length) == 0);
+        VICTIM_CHECK(connect(fd, (struct sockaddr *)&address, length) == 0);
+        return fd; /* the other end stays in the listener's queue: nothing is ever readable */
+}
+
+static void use_silent(int index, int is_socket)
+{
+        int fds[2];
+        VICTIM_CHECK(pipe(fds) == 0);
+        set[index] = (struct pollfd){ .fd = is_socket ? client_socket() : fds[0], .events = POLLIN };
+}
+
 static void make_set(const char *mode)
 {
         if (!strcmp(mode, "listening") || !strcmp(mode, "serial")) {
                 set[0] = (struct pollfd){ .fd = listening_socket(), .events = POLLIN };
-                use_pair(1, mode[0] == 'l');
+                use_silent(1, mode[0] == 'l');
                 return;
         }
         int sockets = !strcmp(mode, "pipes") ? 0 : !strcmp(mode, "one-socket") ? 1 : 2;
-        use_pair(0, sockets > 0);
-        use_pair(1, sockets > 1);
+        use_silent(0, sockets > 0);
+        use_silent(1, sockets > 1);
 }
 
 static VICTIM_FRAME int wait_poll(struct pollfd *fds, nfds_t length, int timeout_ms)
@@ -72,7 +83,7 @@ static VICTIM_FRAME int wait_select(int timeout_ms)
 
 static VICTIM_FRAME void planted_nested(int same_site)
 {
-        struct pollfd fds = same_site ? (struct pollfd){ .fd = other[0], .events = POLLIN } : set[0];
+        struct pollfd fds = same_site ? (struct pollfd){ .fd = other, .events = POLLIN } : set[0];
         struct truth begin = truth_begin();
         if (same_site)
                 wait_poll(&fds, 1, 300);
@@ -115,7 +126,7 @@ static VICTIM_FRAME void run(const char *mode, int turns)
 int main(int argc, char **argv)
 {
         const char *mode = argc > 1 ? argv[1] : "sockets";
-        VICTIM_CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, other) == 0);
+        other = client_socket();
         make_set(mode);
         run(mode, !strcmp(mode, "twice") ? 2 : 6);
         return 0;

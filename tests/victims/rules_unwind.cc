@@ -37,7 +37,8 @@ static void exit_from_handler(int)
         pthread_exit(nullptr);
 }
 
-static VICTIM_FRAME void on_timer(struct turn *)
+/* Of C, so that its name is the same in every compiler. */
+extern "C" VICTIM_FRAME void on_timer(struct turn *)
 {
         planted_sleep_ms(300, "on_timer");
 }

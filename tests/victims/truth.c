@@ -36,7 +36,11 @@ uint64_t truth_real_ns(void)
 
 struct truth truth_begin(void)
 {
-        return (struct truth){ .begin_ns = truth_now_ns(), .begin_real_ns = truth_real_ns() };
+        return (struct truth){
+                .begin_ns = truth_now_ns(),
+                .begin_real_ns = truth_real_ns(),
+                .begin_cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID),
+        };
 }
 
 /* Opened anew for each line: some victims close all their descriptors, fork or exec. */
@@ -54,15 +58,15 @@ static void log_line(const char *line, size_t length)
 void truth_end(struct truth begin, const char *cause, const char *culprit, const char *where)
 {
         uint64_t end_ns = truth_now_ns();
-        uint64_t end_real_ns = truth_real_ns();
+        uint64_t cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID) - begin.begin_cpu_ns;
         int saved = errno;
         char line[512];
         int length = snprintf(line, sizeof(line),
                               "{\"pid\":%d,\"tid\":%ld,\"begin_ns\":%llu,\"end_ns\":%llu,\"begin_real_ns\":%llu,"
-                              "\"end_real_ns\":%llu,\"cause\":\"%s\",\"culprit\":\"%s\",\"where\":\"%s\"}\n",
+                              "\"cpu_ns\":%llu,\"cause\":\"%s\",\"culprit\":\"%s\",\"where\":\"%s\"}\n",
                               (int)getpid(), syscall(SYS_gettid), (unsigned long long)begin.begin_ns,
                               (unsigned long long)end_ns, (unsigned long long)begin.begin_real_ns,
-                              (unsigned long long)end_real_ns, cause, culprit, where);
+                              (unsigned long long)cpu_ns, cause, culprit, where);
         log_line(line, (size_t)length);
         errno = saved;
 }

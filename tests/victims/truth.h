@@ -24,6 +24,7 @@ extern "C" {
 struct truth {
         uint64_t begin_ns;      /* CLOCK_MONOTONIC */
         uint64_t begin_real_ns; /* CLOCK_REALTIME */
+        uint64_t begin_cpu_ns;  /* CLOCK_THREAD_CPUTIME_ID: did the machine let it compute? */
 };
 
 uint64_t truth_now_ns(void);  /* CLOCK_MONOTONIC */

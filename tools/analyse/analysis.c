@@ -106,7 +106,7 @@ static void add_exit(struct analysis *analysis, struct analysed_process *process
         }
 }
 
-/* ------------------------------------------------------------------------------------------------------------- stalls */
+/* --------------------------------------------------------------------------------------------------------- stalls */
 
 static bool has_frames(const struct record_stall *stall)
 {
@@ -285,7 +285,7 @@ void analysis_finish(struct analysis *analysis)
         analysis->finished = true;
 }
 
-/* -------------------------------------------------------------------------------------------------------------- freeing */
+/* -------------------------------------------------------------------------------------------------------- freeing */
 
 static void free_process(void *pointer)
 {

@@ -32,7 +32,7 @@ const char *group_by_name(enum group_by by)
         return names[by];
 }
 
-/* ----------------------------------------------------------------------------------------------------- culprits of stacks */
+/* --------------------------------------------------------------------------------------------- culprits of stacks */
 
 static void copy_frame(struct record_frame *to, const struct record_frame *from)
 {
@@ -75,7 +75,7 @@ static struct record_frame *find_culprit(const struct analysed_stack *stack, str
         return culprit;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- grouping */
+/* ------------------------------------------------------------------------------------------------------- grouping */
 
 static const char *or_empty(const char *string)
 {
@@ -88,6 +88,8 @@ static char *make_key(const struct analysed_unit *unit, const struct record_fram
         case GROUP_CULPRIT:
                 if (!culprit->function && !culprit->file && !culprit->module)
                         return alloc_string("");
+                if (!culprit->function && !culprit->file) /* each place of a stripped program for itself */
+                        return alloc_format("%s\n%llx", culprit->module, (unsigned long long)culprit->offset);
                 return alloc_format("%s\n%s\n%s", record_lang_name(culprit->lang), or_empty(culprit->function),
                                     culprit->file ? culprit->file : or_empty(culprit->module));
         case GROUP_CAUSE:

@@ -2,10 +2,11 @@
  *
  * child.c - the command, its signals and its end
  *
- * Signals are blocked and read from a descriptor. Their dispositions stay as they are, so that what was ignored when we
- * came (nohup) is ignored by the command too. Who sent a signal decides: the kernel's own (the terminal) go to the whole
- * process group anyway, a person's or a supervisor's are for the command. One that was sent to the whole group by kill()
- * reaches the command twice: it can't be told from one sent to us alone, and losing that would be worse.
+ * Signals are blocked and read from a descriptor. Their dispositions stay as they are, so that what was ignored
+ * when we came (nohup) is ignored by the command too. Who sent a signal decides: the kernel's own (the terminal) go
+ * to the whole process group anyway, a person's or a supervisor's are for the command. One that was sent to the
+ * whole group by kill() reaches the command twice: it can't be told from one sent to us alone, and losing that
+ * would be worse.
  *
  * Context: reader
  */
@@ -19,8 +20,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Not taken over: those that can't be, those that say that we are at fault or out of resources ourselves, those by which
- * the terminal stops a job in the background, and SIGPIPE, which is ignored. */
+/* Not taken over: those that can't be, those that say that we are at fault or out of resources ourselves, those by
+ * which the terminal stops a job in the background, and SIGPIPE, which is ignored. */
 static const int own_signals[] = {
         SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS, SIGTTIN, SIGTTOU, SIGPIPE, SIGXCPU, SIGXFSZ,
 };
@@ -47,32 +48,47 @@ int child_prepare(struct child *child)
         return child->signals < 0 ? -errno : 0;
 }
 
-static void run_command(const struct child *child, char **arguments, char **environment, int report)
+/* Instead of its own name in `arguments` the shell gets the path to read. */
+static void run_shell(const char *path, char **arguments, char **environment)
+{
+        size_t count = 0;
+        while (arguments[count])
+                count++;
+        char **list = calloc(count + 2, sizeof(*list));
+        if (!list)
+                return;
+        list[0] = (char *)"/bin/sh";
+        list[1] = (char *)path;
+        memcpy(list + 2, arguments + 1, count * sizeof(*list)); /* with the NULL */
+        execve(list[0], list, environment);
+}
+
+static void run_command(const struct child *child, const char *path, bool shell, char **arguments, char **environment)
 {
         sigaction(SIGPIPE, &child->pipe_action, NULL);
         sigaction(SIGCHLD, &child->child_action, NULL);
         sigprocmask(SIG_SETMASK, &child->mask, NULL);
-        execvpe(arguments[0], arguments, environment);
-        int error = errno;
-        while (write(report, &error, sizeof(error)) < 0 && errno == EINTR)
-                ;
-        _exit(127);
+        execve(path, arguments, environment);
+        if (errno == ENOEXEC && shell)
+                run_shell(path, arguments, environment);
 }
 
-int child_start(struct child *child, char **arguments, char **environment)
+int child_start(struct child *child, const char *path, bool shell, char **arguments, char **environment)
 {
         int report[2]; /* closed by exec; else it says why that failed */
         int error = 0;
         if (pipe2(report, O_CLOEXEC) < 0)
                 return -errno;
         child->pid = fork();
-        if (child->pid == 0)
-                run_command(child, arguments, environment, report[1]);
+        if (child->pid == 0) {
+                run_command(child, path, shell, arguments, environment);
+                error = errno;
+                _exit(write(report[1], &error, sizeof(error)) < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
+        }
         if (child->pid < 0)
                 error = errno;
         close(report[1]);
-        ssize_t got = 0;
-        while (!error && (got = read(report[0], &error, sizeof(error))) < 0 && errno == EINTR)
+        while (!error && read(report[0], &error, sizeof(error)) < 0 && errno == EINTR)
                 ;
         close(report[0]);
         if (error && child->pid > 0)

@@ -27,10 +27,12 @@ struct child {
 /* Take the signals over, before anything that may be written or waited for. 0 or -errno. */
 int child_prepare(struct child *child);
 
-/* Start it, found on PATH. 0, or -errno of exec. */
-int child_start(struct child *child, char **arguments, char **environment);
+/* Start the file at `path`; with `shell`, one that the kernel does not know is a script of the shell, as for execvp().
+ * 0, or -errno of exec. */
+int child_start(struct child *child, const char *path, bool shell, char **arguments, char **environment);
 
-/* Pass on the signals that are pending, stop with the command where the terminal says so, and see whether it has ended. */
+/* Pass on the signals that are pending, stop with the command where the terminal says so, and see whether it has
+ * ended. */
 void child_handle(struct child *child);
 
 /* Its exit status as a shell gives it: 128 and the signal where one ended it. */

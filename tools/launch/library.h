@@ -7,8 +7,9 @@
 #ifndef LOOPDOG_LAUNCH_LIBRARY_H
 #define LOOPDOG_LAUNCH_LIBRARY_H
 
-/* Its absolute path, to be freed; NULL where there is none that can be preloaded, which has been said then. LOOPDOG_LIBRARY
- * first, then the folders beside this program (a build folder, an installation anywhere), then the configured one. */
+/* Its absolute path, to be freed; NULL where there is none that can be preloaded, which has been said then.
+ * LOOPDOG_LIBRARY first, then the folders beside this program (a build folder, an installation anywhere), then the
+ * configured one. */
 char *library_find(void);
 
 #endif

@@ -16,6 +16,7 @@
 
 #include "alloc.h"
 #include "base/config.h"
+#include "say.h"
 
 extern char **environ;
 
@@ -67,7 +68,7 @@ static int index_of_variable(const char *name, size_t length)
         return -1;
 }
 
-/* -------------------------------------------------------------------------------------------------------------- parsing */
+/* -------------------------------------------------------------------------------------------------------- parsing */
 
 static void set_setting(const struct argp_state *state, struct run_options *options, int index, const char *value)
 {
@@ -118,7 +119,8 @@ static char *describe(const struct config_setting *setting)
         const char *fallback = setting->fallback[0] ? setting->fallback : "none";
         if (strcmp(setting->flag, "output") == 0)
                 fallback = "a temporary folder";
-        return alloc_format("%s [%s: %s; default: %s]", setting->help, setting->variable, setting->range, fallback);
+        return alloc_format("%s [%s: %s; default: %s]", setting->help, setting->variable, setting->range,
+                            fallback);
 }
 
 /* The table of argp, made of that of the settings; its strings are freed by free_table(). */
@@ -135,7 +137,8 @@ static struct argp_option *make_table(void)
                                                "excluded, and the command itself did not fail" };
         *next++ = (struct argp_option){ .name = "color", .key = KEY_COLOUR, .arg = "WHEN", .group = GROUP_OWN,
                                         .doc = "auto (default), always or never" };
-        *next++ = (struct argp_option){ .doc = "Settings, each also an environment variable:", .group = GROUP_SETTINGS };
+        *next++ = (struct argp_option){ .group = GROUP_SETTINGS,
+                                        .doc = "Settings, each also an environment variable:" };
         for (int i = 0; i < count; i++) {
                 const struct config_setting *setting = &config_settings[i];
                 *next++ = (struct argp_option){ .name = setting->flag, .key = key_of(i), .arg = setting->argument,
@@ -172,16 +175,19 @@ void run_options_parse(struct run_options *options, int argc, char **argv)
         free_table(table);
 }
 
-/* ---------------------------------------------------------------------------------------------------------- environment */
+/* ---------------------------------------------------------------------------------------------------- environment */
 
 const char *run_output(const struct run_options *options)
 {
         int index = index_of_key('o');
         const char *path = options->settings[index] ? options->settings[index] : getenv("LOOPDOG_OUTPUT");
         char complaint[512];
-        if (!path || strcmp(path, "stderr") == 0 || config_check("output", path, complaint, sizeof(complaint)) < 0)
-                return NULL; /* what is wrong with the variable is said with all notices */
-        return path;
+        if (!path || strcmp(path, "stderr") == 0)
+                return NULL;
+        if (config_check("LOOPDOG_OUTPUT", path, complaint, sizeof(complaint)) == 0)
+                return path;
+        say("%s: using a temporary folder", complaint);
+        return NULL;
 }
 
 /* Whether the variable in `entry` ("NAME=value") is set anew and not inherited. */

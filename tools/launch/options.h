@@ -25,12 +25,13 @@ struct run_options {
 /* Ends the program on --help and on what is wrong. */
 void run_options_parse(struct run_options *options, int argc, char **argv);
 
-/* The environment of the command, each string and the list to be freed: ours, `library` (may be NULL) in front of LD_PRELOAD,
- * the settings that were given, and LOOPDOG_OUTPUT=`output`. */
+/* The environment of the command, each string and the list to be freed: ours, `library` (may be NULL) in front of
+ * LD_PRELOAD, the settings that were given, and LOOPDOG_OUTPUT=`output`. */
 char **run_environment(const struct run_options *options, const char *library, const char *output);
 void run_environment_free(char **environment);
 
-/* The value of LOOPDOG_OUTPUT that was asked for, by flag or environment; NULL: none that is a path. */
+/* The value of LOOPDOG_OUTPUT that was asked for, by flag or environment; NULL: none that is a path. Says what is wrong
+ * with it. */
 const char *run_output(const struct run_options *options);
 
 #endif

@@ -2,9 +2,9 @@
  *
  * output.c - where the records of `loopdog run` go, and where they are read back
  *
- * Without a path of the user's they go to a folder in TMPDIR that nobody else can read. Root's folder may be entered and
- * written to by all, because servers change their user before they wait for the first time; its files are still readable
- * for their owner only, and what is no regular file there is never opened.
+ * Without a path of the user's they go to a folder in TMPDIR that nobody else can read. Root's folder may be
+ * entered and written to by all, because servers change their user before they wait for the first time; its files
+ * are still readable for their owner only, and what is no regular file there is never opened.
  *
  * Context: reader
  */
@@ -64,7 +64,8 @@ static bool prepare_private(struct output *output)
         return keep_variable(output, &value);
 }
 
-/* The path from the root, placeholders as they are. A relative one is taken from here: the command may change its folder. */
+/* The path from the root, placeholders as they are. A relative one is taken from here: the command may change its
+ * folder. */
 static bool make_absolute(struct output *output, const char *path)
 {
         char array[LIMIT_PATH];

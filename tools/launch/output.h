@@ -16,8 +16,8 @@ struct output {
         bool temporary; /* ours alone, to be removed */
 };
 
-/* Make ready for writing: `path` as in LOOPDOG_OUTPUT, or NULL for a private folder. What can't be written to is said and
- * answered by false, before anything has been started. */
+/* Make ready for writing: `path` as in LOOPDOG_OUTPUT, or NULL for a private folder. What can't be written to is
+ * said and answered by false, before anything has been started. */
 bool output_prepare(struct output *output, const char *path);
 
 /* Remove a private folder with its files. */

@@ -2,9 +2,9 @@
  *
  * program.c - can the agent be preloaded into a command, and if not, why
  *
- * A program that LD_PRELOAD does not reach runs as well as ever, and nothing is seen of it. That silence would look like
- * health, so everything that can be known beforehand is looked up: the ELF header, the loader it asks for, the note that
- * Go leaves, and what makes the kernel start it in secure mode.
+ * A program that LD_PRELOAD does not reach runs as well as ever, and nothing is seen of it. That silence would look
+ * like health, so everything that can be known beforehand is looked up: the ELF header, the loader it asks for, the
+ * note that Go leaves, and what makes the kernel start it in secure mode.
  *
  * Context: reader
  */
@@ -28,7 +28,7 @@
 #define NOTE_BYTES (64 * 1024)
 #define GO_BUILD_ID 4
 
-/* -------------------------------------------------------------------------------------------------------------- finding */
+/* -------------------------------------------------------------------------------------------------------- finding */
 
 static bool can_run(const char *path)
 {
@@ -85,7 +85,7 @@ static char *find_interpreter(char *head, char **missing)
         return alloc_string(head);
 }
 
-/* ------------------------------------------------------------------------------------------------------------------ ELF */
+/* ------------------------------------------------------------------------------------------------------------ ELF */
 
 struct elf {
         bool readable;
@@ -140,7 +140,7 @@ static void read_elf(struct elf *elf, int fd, const char *head)
                 read_headers(elf, fd, &ehdr);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ obstacles */
+/* ------------------------------------------------------------------------------------------------------ obstacles */
 
 /* Why the kernel would start this file in secure mode, where the loader ignores LD_PRELOAD; NULL: it would not. */
 static const char *secure_reason(int fd)
@@ -207,6 +207,7 @@ static char *examine_file(struct program *program)
                 interpreter = find_interpreter(head, &program->missing);
         } else if (got >= (ssize_t)sizeof(Elf64_Ehdr)) {
                 read_elf(&elf, fd, head);
+                program->elf = elf.readable;
                 if (elf.readable)
                         judge(program, &elf, secure_reason(fd));
         }

@@ -2,8 +2,9 @@
  *
  * survivors.c - processes that go on after the command has ended
  *
- * A server that puts itself into the background ends the command at once and goes on to write records. It is known by the
- * records that it has written, or by its environment: some overwrite that for a title, some have not written yet.
+ * A server that puts itself into the background ends the command at once and goes on to write records. It is known
+ * by the records that it has written, or by its environment: some overwrite that for a title, some have not written
+ * yet.
  *
  * Context: reader
  */

@@ -9,8 +9,9 @@
 
 #include "analyse/analysis.h"
 
-/* Processes of `analysis` that have not said goodbye and still run, and those that were started with LOOPDOG_OUTPUT=`output`
- * and may not have waited yet. Returns how many; the first of them as words in `*names`, to be freed. */
+/* Processes of `analysis` that have not said goodbye and still run, and those that were started with
+ * LOOPDOG_OUTPUT=`output` and may not have waited yet. Returns how many; the first of them as words in `*names`, to
+ * be freed. */
 size_t survivors_find(const struct analysis *analysis, const char *output, char **names);
 
 #endif

@@ -37,8 +37,8 @@ struct complaint {
 
 void complain(struct complaint *complaint, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Set the members of `into` that `object` has values for; a null is as good as absent. 0 or -EBADMSG with a complaint that
- * names the field, `where` before it ("stacks[2]."). */
+/* Set the members of `into` that `object` has values for; a null is as good as absent. 0 or -EBADMSG with a
+ * complaint that names the field, `where` before it ("stacks[2]."). */
 int fields_read(json_t *object, const struct field *table, void *into, const char *where, struct complaint *complaint);
 
 #endif

@@ -2,8 +2,8 @@
  *
  * input.h - records out of files, with an account of what was no record
  *
- * What can't be read is said on stderr with file, line and reason, skipped and counted, and the rest is read. A file that
- * is wrong from end to end says so a few times only.
+ * What can't be read is said on stderr with file, line and reason, skipped and counted, and the rest is read. A
+ * file that is wrong from end to end says so a few times only.
  *
  * Context: reader
  */
@@ -38,8 +38,8 @@ struct source {
 void source_init(struct source *source, const char *name);
 void source_free(struct source *source);
 
-/* Take all that `fd` has at present. `finished`: nothing will be appended, so what stands after the last newline is a line
- * too. 0 or -errno. */
+/* Take all that `fd` has at present. `finished`: nothing will be appended, so what stands after the last newline is
+ * a line too. 0 or -errno. */
 int input_take(struct input *input, struct source *source, int fd, bool finished);
 
 /* Say how much more was wrong with it than has been said. */

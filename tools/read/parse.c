@@ -155,7 +155,7 @@ static const struct field exit_fields[] = {
         { 0 },
 };
 
-/* ---------------------------------------------------------------------------------------------------- lists and objects */
+/* ---------------------------------------------------------------------------------------------- lists and objects */
 
 /* Memory that lives as long as the record. */
 static void *array(struct parser *parser, size_t count, size_t size)
@@ -264,7 +264,7 @@ static int read_losses(struct parser *parser, json_t *root, uint32_t *samples, s
         return 0;
 }
 
-/* --------------------------------------------------------------------------------------------------------------- types */
+/* ---------------------------------------------------------------------------------------------------------- types */
 
 static int read_detail(struct parser *parser, json_t *root, struct record_detail *detail)
 {
@@ -379,7 +379,7 @@ static int read_body(struct parser *parser, json_t *root, struct record *record)
         return -EBADMSG;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- the line */
+/* ------------------------------------------------------------------------------------------------------- the line */
 
 /* What makes a record of an object: its version and type. */
 static int read_type(struct parser *parser, json_t *root, struct record *record)

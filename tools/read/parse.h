@@ -2,8 +2,8 @@
  *
  * parse.h - a line of JSON into a record
  *
- * Every line is taken as if a stranger had written it: a field of the wrong kind makes the line bad, with the field's name
- * in the complaint; a field that is not known is ignored, so that later agents can say more.
+ * Every line is taken as if a stranger had written it: a field of the wrong kind makes the line bad, with the
+ * field's name in the complaint; a field that is not known is ignored, so that later agents can say more.
  *
  * Context: reader
  */
@@ -25,8 +25,9 @@ struct parsed {
 
 #define PARSE_BLANK 1
 
-/* Parse one line. 0: `parsed` holds a record, to be given to parsed_free(). PARSE_BLANK: nothing but blanks. -EBADMSG: no
- * record, and `why` says in a few words what is wrong with the line. After anything but 0 there is nothing to free. */
+/* Parse one line. 0: `parsed` holds a record, to be given to parsed_free(). PARSE_BLANK: nothing but blanks.
+ * -EBADMSG: no record, and `why` says in a few words what is wrong with the line. After anything but 0 there is
+ * nothing to free. */
 int parse_record(struct parsed *parsed, const char *line, size_t length, char *why, size_t capacity);
 
 void parsed_free(struct parsed *parsed);

@@ -12,6 +12,15 @@
 #include "base/limits.h"
 #include "read/parse.h"
 
+void example_prolong(struct record_stall *stall, uint64_t duration_ns)
+{
+        if (duration_ns <= stall->duration_ns)
+                return;
+        stall->duration_ns = duration_ns;
+        stall->cpu_ns = 0;
+        stall->detail.cpu_known = false;
+}
+
 char *example_text(const struct record *record, struct symbolizer *symbolizer, struct source_lines *sources,
                    const struct record_style *style)
 {
@@ -29,13 +38,14 @@ char *example_text(const struct record *record, struct symbolizer *symbolizer, s
         return alloc_resize(text.bytes, text.length + 1, 1);
 }
 
-/* The record of a kept stall, to be given to parsed_free(). A stall that never ended lasted for all that is known of it. */
+/* The record of a kept stall, to be given to parsed_free(). A stall that never ended lasted for all that is known
+ * of it. */
 static bool load(const struct analysed_stack *stack, struct parsed *parsed)
 {
         char why[128];
         if (parse_record(parsed, stack->example.line, stack->example.length, why, sizeof(why)) != 0)
                 return false;
-        parsed->record.stall.duration_ns = stack->example_ns;
+        example_prolong(&parsed->record.stall, stack->example_ns);
         return true;
 }
 

@@ -15,6 +15,10 @@
 
 #define EXAMPLE_BYTES ((size_t)4 << 20) /* of text: as many frames as a line can have */
 
+/* Make a stall last for `duration_ns` if that is longer: it has not ended. What was measured up to the record's own
+ * duration, its CPU time, does not go with that and becomes unknown. */
+void example_prolong(struct record_stall *stall, uint64_t duration_ns);
+
 /* A stall's record in its text form with source lines, to be freed. `style` needs no source_line. */
 char *example_text(const struct record *record, struct symbolizer *symbolizer, struct source_lines *sources,
                    const struct record_style *style);

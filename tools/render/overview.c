@@ -15,7 +15,7 @@
 
 #define LOSSES_NAMED 3
 
-/* -------------------------------------------------------------------------------------------------------------- totals */
+/* --------------------------------------------------------------------------------------------------------- totals */
 
 static void write_spread(FILE *out, const struct spread *stalls)
 {
@@ -36,8 +36,11 @@ void overview_totals(const struct overview *view, const struct analysis *analysi
                 write_spread(out, &analysis->stalls);
         else
                 fputs("no stalls", out);
-        fprintf(out, "; %zu loop%s in %zu process%s\n", analysis->loops.count, words_plural(analysis->loops.count),
-                processes, processes == 1 ? "" : "es");
+        if (analysis->loops.count > 0)
+                fprintf(out, "; %zu loop%s in %zu process%s\n", analysis->loops.count,
+                        words_plural(analysis->loops.count), processes, processes == 1 ? "" : "es");
+        else
+                fprintf(out, "; %zu process%s\n", processes, processes == 1 ? "" : "es");
         if (analysis->startup.count > 0) {
                 fputs("during start-up, not counted above: ", out);
                 write_spread(out, &analysis->startup);
@@ -51,7 +54,7 @@ void overview_totals(const struct overview *view, const struct analysis *analysi
                         words_plural(analysis->left_out));
 }
 
-/* -------------------------------------------------------------------------------------------------------------- groups */
+/* --------------------------------------------------------------------------------------------------------- groups */
 
 static char *cause_cell(const struct group *group)
 {
@@ -145,7 +148,7 @@ void overview_groups(const struct overview *view, const struct groups *groups, e
         free(rest);
 }
 
-/* -------------------------------------------------------------------------------------------------------------- losses */
+/* --------------------------------------------------------------------------------------------------------- losses */
 
 static int by_count(const void *a, const void *b)
 {

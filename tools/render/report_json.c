@@ -128,6 +128,11 @@ static json_t *culprit_json(const struct record_frame *culprit)
                 set_number(object, "line", culprit->line);
         set_string(object, "module", culprit->module);
         set_string(object, "build_id", culprit->build_id);
+        if (!culprit->function && culprit->offset) {
+                char digits[32];
+                snprintf(digits, sizeof(digits), "0x%llx", (unsigned long long)culprit->offset);
+                set_string(object, "offset", digits);
+        }
         return object;
 }
 

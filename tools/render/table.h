@@ -27,8 +27,8 @@ void table_column(struct table *table, const char *head, bool right);
 /* Add the next cell; the table takes `text`, which came from malloc. Shown safely whatever is in it. */
 void table_cell(struct table *table, char *text);
 
-/* Write the table with its heads, two spaces between columns, and empty it. Where a row is wider than `width` (0: unlimited),
- * the last column is cut at its left, where paths say least. */
+/* Write the table with its heads, two spaces between columns, and empty it. Where a row is wider than `width` (0:
+ * unlimited), the last column is cut at its left, where paths say least. */
 void table_write(struct table *table, FILE *out, unsigned width, bool colour);
 
 #endif

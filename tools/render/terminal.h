@@ -18,8 +18,8 @@ enum colour_choice {
 /* "auto" and so on; -1 for another word. */
 int colour_from_name(const char *name);
 
-/* Whether to write colour to `fd`. On auto: where it is a terminal that has it, unless NO_COLOR is set; elsewhere only where
- * CLICOLOR_FORCE asks for it. */
+/* Whether to write colour to `fd`. On auto: where it is a terminal that has it, unless NO_COLOR is set; elsewhere
+ * only where CLICOLOR_FORCE asks for it. */
 bool terminal_colour(int fd, enum colour_choice choice);
 
 /* The width of the terminal at `fd`, 0 where it is none. */

@@ -25,7 +25,7 @@
 
 static const Dwfl_Callbacks callbacks = {
         .find_elf = dwfl_build_id_find_elf,
-        .find_debuginfo = dwfl_standard_find_debuginfo, /* .debug, /usr/lib/debug; see symbolizer_new() for the network */
+        .find_debuginfo = dwfl_standard_find_debuginfo, /* .debug, /usr/lib/debug, and the network, if it is let */
 };
 
 struct object *object_new(const char *path, const char *build_id)
@@ -70,6 +70,7 @@ static int open_file(struct object *object, const char *path)
         int fd = open_regular(path);
         if (fd < 0)
                 return fd;
+        unsetenv("DEBUGINFOD_URLS");
         object->dwfl = dwfl_begin(&callbacks);
         if (object->dwfl)
                 object->module = dwfl_report_elf(object->dwfl, path, path, fd, 0, true);

@@ -126,8 +126,8 @@ static struct place *add_place(struct places *places)
         return &places->items[places->count++];
 }
 
-/* Turn the places into one for each inlined function and one for the function that the compiler made. Returns that one's
- * name by its debug information, or NULL. */
+/* Turn the places into one for each inlined function and one for the function that the compiler made. Returns that
+ * one's name by its debug information, or NULL. */
 static char *unfold(const struct object *object, GElf_Addr address, struct places *places)
 {
         Dwarf_Die *scopes = NULL;

@@ -24,8 +24,8 @@ struct places {
         size_t count;        /* at least 1 */
 };
 
-/* Look up `offset` (an ELF virtual address) in `object`, which may be NULL: not usable. `symbol` is the name in the record,
- * or NULL. The result is the caller's. */
+/* Look up `offset` (an ELF virtual address) in `object`, which may be NULL: not usable. `symbol` is the name in the
+ * record, or NULL. The result is the caller's. */
 struct places *places_find(struct object *object, uint64_t offset, const char *symbol);
 void places_free(void *places);
 

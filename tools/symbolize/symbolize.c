@@ -25,7 +25,6 @@ struct symbolizer {
 
 struct symbolizer *symbolizer_new(void)
 {
-        unsetenv("DEBUGINFOD_URLS");
         return alloc_zeroed(1, sizeof(struct symbolizer));
 }
 
@@ -188,7 +187,8 @@ static void remember_culprit(struct symbolizer *symbolizer, uint64_t signature, 
         *map_at(&symbolizer->culprits, (const char *)&signature, sizeof(signature)) = copy;
 }
 
-/* The culprit with its line: from the frame of the stacks that it is, else from an earlier stall, else by its own fields. */
+/* The culprit with its line: from the frame of the stacks that it is, else from an earlier stall, else by its own
+ * fields. */
 static struct record_frame find_culprit(struct symbolizer *symbolizer, const struct record_stall *stall)
 {
         const struct record_frame *culprit = stall->culprit;

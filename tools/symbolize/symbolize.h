@@ -14,7 +14,8 @@
 
 struct symbolizer;
 
-/* Takes DEBUGINFOD_URLS out of this process's environment: nothing is ever fetched from the network. */
+/* With the first object that is opened DEBUGINFOD_URLS goes out of this process's environment: nothing is ever fetched
+ * from the network. */
 struct symbolizer *symbolizer_new(void);
 void symbolizer_free(struct symbolizer *symbolizer);
 
@@ -26,8 +27,8 @@ struct symbolized {
         struct record_frame **frames; /* one array for each stack */
 };
 
-/* Symbolize a record of type stall or stall-begin into `out`, which symbolized_free() empties. A record without stacks gets
- * the culprit that an earlier one of the same signature had. */
+/* Symbolize a record of type stall or stall-begin into `out`, which symbolized_free() empties. A record without
+ * stacks gets the culprit that an earlier one of the same signature had. */
 void symbolize(struct symbolizer *symbolizer, const struct record *record, struct symbolized *out);
 void symbolized_free(struct symbolized *symbolized);
 

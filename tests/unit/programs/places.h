@@ -2,9 +2,9 @@
  *
  * places.h - a program says where it is, for test_symbolize.c
  *
- * HERE(language's name of the function) prints "OFFSET LINE NAME": an address within that very line as an offset in the
- * program's file, the line, and the name that it should be found by. The address is that of the instruction behind, like
- * a return address.
+ * HERE(language's name of the function) prints "OFFSET LINE NAME": an address within that very line as an offset in
+ * the program's file, the line, and the name that it should be found by. The address is that of the instruction
+ * behind, like a return address.
  *
  * Context: programs of test_symbolize.c
  */

@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * test_rest.c - calls that our signal cuts short move everything that was asked for, and others are left alone
+ */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/aio_abi.h>
+#include <linux/io_uring.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "capture/handler.h"
+#include "capture/mend.h"
+#include "capture/signal.h"
+#include "victim.h"
+
+#define BYTES (1024 * 1024)
+
+static void begin(void)
+{
+        const char *why = NULL;
+        cr_assert_eq(capture_start(0, &why), 0, "%s", why);
+}
+
+/* ---- moving a megabyte in a storm ---- */
+
+struct flow {
+        int out;
+        int in;
+        uint8_t *sent;
+        uint8_t *received;
+        long (*call)(struct flow *flow);
+        long result;
+        _Atomic bool done;
+        struct iovec parts[5];
+};
+
+static void make_bytes(struct flow *flow)
+{
+        flow->sent = malloc(BYTES);
+        flow->received = calloc(1, BYTES);
+        for (size_t i = 0; i < BYTES; i++)
+                flow->sent[i] = (uint8_t)(i * 31 + i / 251);
+}
+
+/* Parts of odd sizes, one of them empty. */
+static void make_parts(struct flow *flow, uint8_t *bytes)
+{
+        static const size_t ends[] = { 1, 1, 70001, 500000, BYTES };
+        size_t from = 0;
+        for (int i = 0; i < 5; i++) {
+                flow->parts[i] = (struct iovec){ bytes + from, ends[i] - from };
+                from = ends[i];
+        }
+}
+
+static long write_all(struct flow *flow)
+{
+        return write(flow->out, flow->sent, BYTES);
+}
+
+static long writev_all(struct flow *flow)
+{
+        make_parts(flow, flow->sent);
+        return writev(flow->out, flow->parts, 5);
+}
+
+static long send_all(struct flow *flow)
+{
+        return send(flow->out, flow->sent, BYTES, 0);
+}
+
+static long sendmsg_all(struct flow *flow)
+{
+        struct msghdr message = { .msg_iov = flow->parts, .msg_iovlen = 5 };
+        make_parts(flow, flow->sent);
+        return sendmsg(flow->out, &message, 0);
+}
+
+static long recv_all(struct flow *flow)
+{
+        return recv(flow->in, flow->received, BYTES, MSG_WAITALL);
+}
+
+static long recvmsg_all(struct flow *flow)
+{
+        struct msghdr message = { .msg_iov = flow->parts, .msg_iovlen = 5 };
+        make_parts(flow, flow->received);
+        return recvmsg(flow->in, &message, MSG_WAITALL);
+}
+
+static void *make_the_call(struct victim *victim)
+{
+        struct flow *flow = victim->argument;
+        flow->result = flow->call(flow);
+        flow->done = true;
+        return NULL;
+}
+
+/* The other end: some KB each 300 us, so that the call sleeps often. */
+static void *drain_slowly(struct victim *victim)
+{
+        struct flow *flow = victim->argument;
+        size_t done = 0;
+        while (done < BYTES) {
+                ssize_t n = read(flow->in, flow->received + done, BYTES - done < 20000 ? BYTES - done : 20000);
+                if (n <= 0)
+                        break;
+                done += (size_t)n;
+                sleep_us(300);
+        }
+        return NULL;
+}
+
+static void *fill_slowly(struct victim *victim)
+{
+        struct flow *flow = victim->argument;
+        for (size_t done = 0; done < BYTES;) {
+                ssize_t n = write(flow->out, flow->sent + done, BYTES - done < 20000 ? BYTES - done : 20000);
+                cr_assert_gt(n, 0);
+                done += (size_t)n;
+                sleep_us(300);
+        }
+        return NULL;
+}
+
+static void check_flow(struct flow *flow, long (*call)(struct flow *), void *(*other_end)(struct victim *))
+{
+        struct victim victim, other;
+        struct sample sample;
+        uint64_t mended = atomic_load(&handler.mended);
+        make_bytes(flow);
+        flow->call = call;
+        flow->done = false;
+        victim_start(&victim, make_the_call, flow);
+        victim_start(&other, other_end, flow);
+        while (!atomic_load(&flow->done)) {
+                struct task_call now;
+                memset(&sample, 0, sizeof(sample));
+                if (task_read_call(&victim.task, &now) == 0 && now.asleep && !atomic_load(&flow->done))
+                        signal_ask(&victim.task, now_ns(), &sample);
+                sleep_us(200);
+        }
+        victim_join(&victim);
+        if (flow->result != BYTES) {
+                close(flow->out);
+                close(flow->in);
+        }
+        victim_join(&other);
+        cr_assert_eq(flow->result, BYTES, "%ld", flow->result);
+        cr_assert_eq(memcmp(flow->sent, flow->received, BYTES), 0);
+        cr_assert_gt(atomic_load(&handler.mended) - mended, 0);
+        close(flow->out);
+        close(flow->in);
+}
+
+static void make_pipe(struct flow *flow)
+{
+        int fds[2];
+        cr_assert_eq(pipe(fds), 0);
+        flow->in = fds[0];
+        flow->out = fds[1];
+}
+
+static void make_local(struct flow *flow)
+{
+        int fds[2];
+        cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+        flow->in = fds[0];
+        flow->out = fds[1];
+}
+
+static void make_tcp(struct flow *flow)
+{
+        struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        socklen_t length = sizeof(address);
+        int listener = socket(AF_INET, SOCK_STREAM, 0);
+        cr_assert_eq(bind(listener, (struct sockaddr *)&address, length), 0);
+        cr_assert_eq(listen(listener, 1), 0);
+        getsockname(listener, (struct sockaddr *)&address, &length);
+        flow->out = socket(AF_INET, SOCK_STREAM, 0);
+        cr_assert_eq(connect(flow->out, (struct sockaddr *)&address, length), 0);
+        flow->in = accept(listener, NULL, NULL);
+        close(listener);
+}
+
+Test(rest, a_write_to_a_pipe_is_whole, .init = begin)
+{
+        struct flow flow;
+        make_pipe(&flow);
+        check_flow(&flow, write_all, drain_slowly);
+}
+
+Test(rest, a_writev_to_a_pipe_is_whole, .init = begin)
+{
+        struct flow flow;
+        make_pipe(&flow);
+        check_flow(&flow, writev_all, drain_slowly);
+}
+
+Test(rest, what_is_sent_to_a_local_socket_is_whole, .init = begin)
+{
+        static long (*const calls[])(struct flow *) = { write_all, writev_all, send_all, sendmsg_all };
+        for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+                struct flow flow;
+                make_local(&flow);
+                check_flow(&flow, calls[i], drain_slowly);
+        }
+}
+
+Test(rest, what_is_received_with_waitall_is_whole, .init = begin)
+{
+        static long (*const calls[])(struct flow *) = { recv_all, recvmsg_all };
+        for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+                struct flow flow;
+                make_tcp(&flow);
+                check_flow(&flow, calls[i], fill_slowly);
+        }
+}
+
+#define RANDOM_BYTES (8 * 1024 * 1024)
+
+static void *get_random(struct victim *victim)
+{
+        struct flow *flow = victim->argument;
+        while (!atomic_load(&victim->stop)) {
+                flow->result = getrandom(flow->received, RANDOM_BYTES, 0);
+                if (flow->result != RANDOM_BYTES)
+                        break;
+        }
+        return NULL;
+}
+
+Test(rest, getrandom_is_whole, .init = begin)
+{
+        struct flow flow = { .received = malloc(RANDOM_BYTES) };
+        struct victim victim;
+        struct sample sample;
+        victim_start(&victim, get_random, &flow);
+        for (int i = 0; i < 200; i++) {
+                capture_take(&victim.task, true, NULL, 0, &sample);
+                sleep_us(1000);
+        }
+        cr_assert_gt(atomic_load(&handler.mended), 0);
+        victim_join(&victim);
+        cr_assert_eq(flow.result, RANDOM_BYTES, "%ld", flow.result);
+}
+
+/* ---- what is left alone ---- */
+
+/* Ask for the rest of a call as the stub does; it must return at once with what was done. A second thread would be
+ * needed to wake it up if it did not: the alarm kills the test then. */
+static long rest_of(int64_t number, uint64_t a, uint64_t b, uint64_t c, uint64_t d, int64_t done, uint64_t lasted_ns)
+{
+        struct mend_frame frame = { .number = number, .arguments = { a, b, c, d, 0, 0 }, .result = done,
+                                    .handler_ns = 10000000000ull, .running_ns = 10000000000ull - lasted_ns };
+        cr_assert(mend_is_short_sigsafe(number, frame.arguments, done));
+        alarm(5);
+        long result = mend_rest_sigsafe(&frame);
+        alarm(0);
+        return result;
+}
+
+static char bytes[1500];
+
+Test(rest, a_datagram_may_be_short, .init = begin)
+{
+        struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        int fd = socket(AF_INET, SOCK_DGRAM, 0);
+        cr_assert_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+        cr_assert_eq(rest_of(SYS_recvfrom, (uint64_t)fd, (uintptr_t)bytes, sizeof(bytes), MSG_WAITALL, 100, 1000), 100);
+}
+
+Test(rest, a_local_socket_may_end_a_message, .init = begin)
+{
+        int fds[2];
+        cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+        cr_assert_eq(rest_of(SYS_recvfrom, (uint64_t)fds[0], (uintptr_t)bytes, sizeof(bytes), MSG_WAITALL, 100, 1000), 100);
+}
+
+Test(rest, what_does_not_block_may_be_short, .init = begin)
+{
+        struct flow flow;
+        make_tcp(&flow);
+        cr_assert_eq(rest_of(SYS_sendto, (uint64_t)flow.out, (uintptr_t)bytes, sizeof(bytes), MSG_DONTWAIT, 100, 1000), 100);
+        cr_assert_eq(recv(flow.in, bytes, 1, MSG_DONTWAIT), -1);
+        fcntl(flow.out, F_SETFL, O_NONBLOCK);
+        cr_assert_eq(rest_of(SYS_write, (uint64_t)flow.out, (uintptr_t)bytes, sizeof(bytes), 0, 100, 1000), 100);
+        cr_assert_eq(recv(flow.in, bytes, 1, MSG_DONTWAIT), -1);
+        fcntl(flow.out, F_SETFL, 0);
+        cr_assert_eq(rest_of(SYS_write, (uint64_t)flow.out, (uintptr_t)bytes, sizeof(bytes), 0, 100, 1000), 1500);
+        cr_assert_eq(recv(flow.in, bytes, sizeof(bytes), 0), 1400);
+}
+
+Test(rest, a_time_limit_may_have_run_out, .init = begin)
+{
+        struct timeval limit = { 0, 100000 };
+        struct flow flow;
+        make_tcp(&flow);
+        setsockopt(flow.in, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+        uint64_t begin_ns = now_ns();
+        cr_assert_eq(rest_of(SYS_recvfrom, (uint64_t)flow.in, (uintptr_t)bytes, sizeof(bytes), MSG_WAITALL, 100, 100000000),
+                     100);
+        cr_assert_lt(now_ns() - begin_ns, 90000000);
+        begin_ns = now_ns();
+        cr_assert_eq(rest_of(SYS_recvfrom, (uint64_t)flow.in, (uintptr_t)bytes, sizeof(bytes), MSG_WAITALL, 100, 50000), 100);
+        cr_assert_gt(now_ns() - begin_ns, 90000000, "it waits for the rest as long as the socket says");
+}
+
+Test(rest, a_regular_file_may_be_full, .init = begin)
+{
+        int fd = memfd_create("file", 0);
+        cr_assert_eq(rest_of(SYS_write, (uint64_t)fd, (uintptr_t)bytes, sizeof(bytes), 0, 100, 1000), 100);
+        cr_assert_eq(lseek(fd, 0, SEEK_CUR), 0);
+}
+
+Test(rest, an_error_is_left_to_the_next_call, .init = begin)
+{
+        struct flow flow;
+        make_tcp(&flow);
+        close(flow.in);
+        send(flow.out, bytes, 1, 0); /* answered by a reset */
+        sleep_us(20000);
+        cr_assert_eq(rest_of(SYS_write, (uint64_t)flow.out, (uintptr_t)bytes, sizeof(bytes), 0, 100, 1000), 100,
+                     "and no SIGPIPE");
+}
+
+Test(rest, the_programs_own_signal_may_cut_a_call_short, .init = begin)
+{
+        struct flow flow;
+        sigset_t set;
+        make_pipe(&flow);
+        signal(SIGUSR1, SIG_DFL);
+        struct sigaction action = { .sa_handler = (void (*)(int))(uintptr_t)abs };
+        sigaction(SIGUSR1, &action, NULL);
+        sigemptyset(&set);
+        sigaddset(&set, SIGUSR1);
+        pthread_sigmask(SIG_BLOCK, &set, NULL);
+        pthread_kill(pthread_self(), SIGUSR1);
+        cr_assert_eq(rest_of(SYS_write, (uint64_t)flow.out, (uintptr_t)bytes, sizeof(bytes), 0, 100, 1000), 100);
+        pthread_sigmask(SIG_BLOCK, NULL, &set);
+        cr_assert_not(sigismember(&set, SIGUSR1), "its mask is in force again");
+}
+
+Test(rest, refused_system_calls_are_not_made, .init = begin)
+{
+        struct flow flow;
+        make_pipe(&flow);
+        capture_refuse(SYS_fcntl);
+        cr_assert_eq(rest_of(SYS_write, (uint64_t)flow.out, (uintptr_t)bytes, sizeof(bytes), 0, 100, 1000), 100);
+}
+
+/* ---- events ---- */
+
+Test(rest, io_getevents_goes_on_waiting_for_the_others, .init = begin)
+{
+        struct timespec limit = { 0, 100000000 };
+        aio_context_t context = 0;
+        struct io_event events[2];
+        cr_assert_eq(syscall(SYS_io_setup, 8, &context), 0);
+        struct mend_frame frame = { .number = SYS_io_getevents, .result = 1, .handler_ns = 10000000000ull,
+                                    .running_ns = 10000000000ull - 1000,
+                                    .arguments = { context, 2, 2, (uintptr_t)events, (uintptr_t)&limit, 0 } };
+        uint64_t begin_ns = now_ns();
+        cr_assert_eq(mend_rest_sigsafe(&frame), 1);
+        cr_assert_gt(now_ns() - begin_ns, 90000000);
+        frame.running_ns -= 200000000; /* then the limit may have run out before the signal came */
+        begin_ns = now_ns();
+        cr_assert_eq(mend_rest_sigsafe(&frame), 1);
+        cr_assert_lt(now_ns() - begin_ns, 90000000);
+}
+
+struct ring {
+        int fd;
+        uint32_t *tail, *mask, *array;
+        struct io_uring_sqe *entries;
+};
+
+static bool make_ring(struct ring *ring)
+{
+        struct io_uring_params params;
+        memset(&params, 0, sizeof(params));
+        ring->fd = (int)syscall(SYS_io_uring_setup, 4, &params);
+        if (ring->fd < 0)
+                return false;
+        uint8_t *map = mmap(NULL, params.sq_off.array + 4 * params.sq_entries, PROT_READ | PROT_WRITE,
+                            MAP_SHARED | MAP_POPULATE, ring->fd, IORING_OFF_SQ_RING);
+        ring->entries = mmap(NULL, params.sq_entries * sizeof(struct io_uring_sqe), PROT_READ | PROT_WRITE,
+                             MAP_SHARED | MAP_POPULATE, ring->fd, IORING_OFF_SQES);
+        ring->tail = (uint32_t *)(map + params.sq_off.tail);
+        ring->mask = (uint32_t *)(map + params.sq_off.ring_mask);
+        ring->array = (uint32_t *)(map + params.sq_off.array);
+        return true;
+}
+
+struct submission {
+        struct ring ring;
+        int fds[2];
+        long result;
+        uint64_t took_ns;
+};
+
+/* A read from a pipe is submitted and waited for in one call. */
+static void *submit_and_wait(struct victim *victim)
+{
+        struct submission *submission = victim->argument;
+        struct ring *ring = &submission->ring;
+        uint32_t at = *ring->tail & *ring->mask;
+        char c;
+        ring->entries[at] = (struct io_uring_sqe){ .opcode = IORING_OP_READ, .fd = submission->fds[0],
+                                                   .addr = (uintptr_t)&c, .len = 1 };
+        ring->array[at] = at;
+        __atomic_store_n(ring->tail, *ring->tail + 1, __ATOMIC_RELEASE);
+        uint64_t begin_ns = now_ns();
+        long result;
+        register uint64_t r10 __asm__("r10") = IORING_ENTER_GETEVENTS;
+        register uint64_t r8 __asm__("r8") = 0;
+        register uint64_t r9 __asm__("r9") = 0;
+        __asm__ volatile("movl $426, %%eax\n\tsyscall" : "=&a"(result)
+                         : "D"((uint64_t)ring->fd), "S"(1ul), "d"(1ul), "r"(r10), "r"(r8), "r"(r9) : "rcx", "r11", "memory");
+        submission->result = result;
+        submission->took_ns = now_ns() - begin_ns;
+        return NULL;
+}
+
+Test(rest, io_uring_goes_on_waiting_after_submitting, .init = begin)
+{
+        struct submission submission;
+        struct victim victim;
+        struct sample sample;
+        if (!make_ring(&submission.ring))
+                cr_skip_test("no io_uring here");
+        cr_assert_eq(pipe(submission.fds), 0);
+        victim_start(&victim, submit_and_wait, &submission);
+        cr_assert(victim_sleeps(&victim, SYS_io_uring_enter));
+        for (int i = 0; i < 20; i++) {
+                memset(&sample, 0, sizeof(sample));
+                signal_ask(&victim.task, now_ns(), &sample);
+                sleep_us(5000);
+        }
+        cr_assert_gt(atomic_load(&handler.mended), 0);
+        cr_assert_eq(write(submission.fds[1], "x", 1), 1);
+        victim_join(&victim);
+        cr_assert_eq(submission.result, 1);
+        cr_assert_gt(submission.took_ns, 90000000);
+}

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * test_signal.c - the signal: which one, what if it is somebody else's or late, fork and exec
+ */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "capture/capture.h"
+#include "capture/handler.h"
+#include "capture/signal.h"
+#include "victim.h"
+
+static void begin(void)
+{
+        const char *why = NULL;
+        cr_assert_eq(capture_start(0, &why), 0, "%s", why);
+}
+
+static void take(struct victim *victim, struct sample *sample)
+{
+        capture_take(&victim->task, true, NULL, 0, sample);
+}
+
+/* A thread that runs, after a while: told by `step`. */
+struct busy {
+        _Atomic int step;
+        const char *program; /* for exec */
+};
+
+static void *be_busy(struct victim *victim)
+{
+        struct busy *busy = victim->argument;
+        atomic_store(&busy->step, 100);
+        while (!atomic_load(&victim->stop))
+                ;
+        return NULL;
+}
+
+static void wait_for_step(struct busy *busy, int step)
+{
+        while (atomic_load(&busy->step) < step)
+                sched_yield();
+}
+
+static void *sleep_long(struct victim *victim)
+{
+        while (!atomic_load(&victim->stop))
+                sleep_us(10000);
+        return NULL;
+}
+
+/* ---- which one ---- */
+
+Test(capture_signal, a_free_signal_is_chosen_from_sigrtmax_5_downwards)
+{
+        const char *why = NULL;
+        sigset_t set;
+        signal(SIGRTMAX - 5, SIG_IGN); /* used by the program */
+        sigemptyset(&set);
+        sigaddset(&set, SIGRTMAX - 6); /* blocked by the program */
+        pthread_sigmask(SIG_BLOCK, &set, NULL);
+        cr_assert_eq(capture_start(0, &why), 0);
+        cr_assert_eq(atomic_load(&handler.number), SIGRTMAX - 7);
+        cr_assert_eq(capture_start(0, &why), 0);
+        cr_assert_eq(atomic_load(&handler.number), SIGRTMAX - 7, "started twice, it keeps its signal");
+        capture_stop();
+        struct sigaction action;
+        sigaction(SIGRTMAX - 7, NULL, &action);
+        cr_assert_eq(action.sa_handler, SIG_DFL);
+}
+
+static void *block_everything_and_wait(struct victim *victim)
+{
+        sigset_t set;
+        sigfillset(&set);
+        pthread_sigmask(SIG_SETMASK, &set, NULL);
+        while (!atomic_load(&victim->stop))
+                sleep_us(1000);
+        return NULL;
+}
+
+Test(capture_signal, a_thread_that_blocks_every_signal_does_not_forbid_them_all)
+{
+        const char *why = NULL;
+        struct victim victim;
+        victim_start(&victim, block_everything_and_wait, NULL);
+        cr_assert(victim_sleeps(&victim, SYS_clock_nanosleep));
+        cr_assert_eq(capture_start(0, &why), 0, "%s", why);
+        cr_assert_eq(atomic_load(&handler.number), SIGRTMAX - 5);
+        victim_join(&victim);
+}
+
+Test(capture_signal, where_no_signal_is_free_only_sleeping_threads_are_captured)
+{
+        struct busy busy = { .step = 0 };
+        const char *why = NULL;
+        struct victim runs, sleeps;
+        struct sample sample;
+        for (int number = SIGRTMIN; number <= SIGRTMAX; number++)
+                signal(number, SIG_IGN);
+        cr_assert_eq(capture_start(0, &why), -EBUSY);
+        cr_assert_not_null(why);
+        victim_start(&runs, be_busy, &busy);
+        victim_start(&sleeps, sleep_long, NULL);
+        cr_assert(victim_sleeps(&sleeps, SYS_clock_nanosleep));
+        wait_for_step(&busy, 1);
+        take(&runs, &sample);
+        cr_assert_eq(sample.loss, CAPTURE_NO_SIGNAL);
+        take(&sleeps, &sample);
+        cr_assert_eq(sample.loss, CAPTURE_OK);
+        victim_join(&runs);
+        victim_join(&sleeps);
+}
+
+Test(capture_signal, the_signal_of_the_settings_is_used_if_it_can_be)
+{
+        const char *why = NULL;
+        cr_assert_eq(capture_start(SIGRTMIN + 2, &why), 0);
+        cr_assert_eq(atomic_load(&handler.number), SIGRTMIN + 2);
+        capture_stop();
+        static const int bad[] = { 1, 9, 32, 33, 65, -1 };
+        for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+                why = NULL;
+                cr_assert_eq(capture_start(bad[i], &why), -EBUSY, "%d", bad[i]);
+                cr_assert_not_null(why);
+        }
+        signal(SIGRTMIN + 3, SIG_IGN);
+        cr_assert_eq(capture_start(SIGRTMIN + 3, &why), -EBUSY);
+}
+
+/* What a program sees of a signal with our number that is not ours. */
+static int status_after_foreign_signal(bool started, bool thread_directed)
+{
+        int status;
+        pid_t child = fork();
+        if (child == 0) {
+                if (started)
+                        begin();
+                union sigval value = { .sival_int = 5 };
+                if (thread_directed)
+                        pthread_sigqueue(pthread_self(), SIGRTMAX - 5, value);
+                else
+                        kill(getpid(), SIGRTMAX - 5);
+                sleep_us(100000);
+                _exit(0);
+        }
+        cr_assert_eq(waitpid(child, &status, 0), child);
+        return status;
+}
+
+Test(capture_signal, a_foreign_signal_of_our_number_does_what_it_did_before)
+{
+        for (int directed = 0; directed < 2; directed++) {
+                int without = status_after_foreign_signal(false, directed != 0);
+                int with = status_after_foreign_signal(true, directed != 0);
+                cr_assert(WIFSIGNALED(without));
+                cr_assert_eq(with, without, "status %x instead of %x", with, without);
+        }
+}
+
+/* Our signal arrives after its request was taken back. */
+static void *block_for_a_while(struct victim *victim)
+{
+        sigset_t set, before;
+        struct busy *busy = victim->argument;
+        sigfillset(&set);
+        pthread_sigmask(SIG_SETMASK, &set, &before);
+        atomic_store(&busy->step, 1);
+        while (atomic_load(&busy->step) == 1)
+                ;
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
+        return be_busy(victim);
+}
+
+Test(capture_signal, a_handler_that_runs_late_finds_its_request_withdrawn, .init = begin)
+{
+        struct busy busy = { .step = 0 };
+        struct victim victim;
+        struct sample sample;
+        struct sigaction action;
+        memset(&sample, 0, sizeof(sample));
+        victim_start(&victim, block_for_a_while, &busy);
+        wait_for_step(&busy, 1);
+        uint64_t begin_ns = now_ns();
+        cr_assert_eq(signal_ask(&victim.task, now_ns(), &sample), CAPTURE_SIGNAL_LATE);
+        uint64_t waited_ns = now_ns() - begin_ns;
+        cr_assert(waited_ns > 20000000 && waited_ns < 120000000, "%lu ns", (unsigned long)waited_ns);
+        cr_assert_eq(signal_take(&victim.task, &sample), CAPTURE_SIGNAL_LATE, "one is still pending: no second one");
+        capture_stop();
+        sigaction(atomic_load(&handler.number), NULL, &action);
+        cr_assert_neq(action.sa_handler, SIG_DFL, "it would die of the signal on its way");
+        cr_assert_eq(atomic_load(&handler.arrived), 0);
+        uint64_t word = atomic_load(&handler.request.word);
+        atomic_store(&busy.step, 2);
+        while (atomic_load(&handler.arrived) == 0)
+                sched_yield();
+        cr_assert_eq(atomic_load(&handler.request.word), word, "it answers nothing");
+        take(&victim, &sample);
+        cr_assert_eq(sample.loss, CAPTURE_OK);
+        capture_stop();
+        sigaction(atomic_load(&handler.number), NULL, &action);
+        cr_assert_eq(action.sa_handler, SIG_DFL);
+        victim_join(&victim);
+}
+
+Test(capture_signal, a_refused_system_call_is_not_made, .init = begin)
+{
+        struct busy busy = { .step = 0 };
+        struct victim victim;
+        struct sample sample;
+        victim_start(&victim, be_busy, &busy);
+        wait_for_step(&busy, 1);
+        capture_refuse(SYS_rt_tgsigqueueinfo);
+        take(&victim, &sample);
+        cr_assert_eq(sample.loss, CAPTURE_NO_SIGNAL);
+        victim_join(&victim);
+}
+
+/* ---- fork and exec ---- */
+
+Test(capture_signal, a_child_of_fork_starts_afresh, .init = begin)
+{
+        int status;
+        pid_t child = fork();
+        if (child == 0) {
+                struct busy busy = { .step = 0 };
+                struct sigaction action;
+                struct victim victim;
+                struct sample sample;
+                int number = atomic_load(&handler.number);
+                capture_after_fork();
+                sigaction(number, NULL, &action);
+                if (action.sa_handler != SIG_DFL)
+                        _exit(1);
+                begin();
+                victim_start(&victim, be_busy, &busy);
+                wait_for_step(&busy, 1);
+                take(&victim, &sample);
+                if (sample.loss != CAPTURE_OK || capture_totals()->captures != 1)
+                        _exit(2);
+                _exit(0);
+        }
+        cr_assert_eq(waitpid(child, &status, 0), child);
+        cr_assert_eq(status, 0, "status %x", status);
+}
+
+static void *exec_soon(struct victim *victim)
+{
+        struct busy *busy = victim->argument;
+        uint64_t end_ns = now_ns() + 2000000 + (uint64_t)(getpid() % 10) * 100000;
+        char *const argv[] = { (char *)(uintptr_t)"true", NULL };
+        atomic_store(&busy->step, 1);
+        while (now_ns() < end_ns)
+                ;
+        capture_forbid_and_drain();
+        execv(busy->program, argv);
+        capture_allow();
+        return be_busy(victim);
+}
+
+static _Noreturn void exec_in_a_storm(void)
+{
+        struct busy busy = { .program = "/bin/true" };
+        struct victim victim;
+        struct sample sample;
+        begin();
+        victim_start(&victim, exec_soon, &busy);
+        wait_for_step(&busy, 1);
+        for (;;) /* without looking first: the worst case */
+                signal_ask(&victim.task, now_ns(), &sample);
+}
+
+Test(capture_signal, no_program_dies_of_a_signal_of_ours_after_exec)
+{
+        int died = 0;
+        for (int i = 0; i < 200; i++) {
+                int status;
+                pid_t child = fork();
+                if (child == 0)
+                        exec_in_a_storm();
+                cr_assert_eq(waitpid(child, &status, 0), child);
+                died += status != 0;
+        }
+        cr_assert_eq(died, 0, "%d of 200 died", died);
+}
+
+Test(capture_signal, after_a_failed_exec_threads_are_captured_again, .init = begin)
+{
+        struct busy busy = { .program = "/nonexistent" };
+        struct victim victim;
+        struct sample sample;
+        victim_start(&victim, exec_soon, &busy);
+        while (atomic_load(&busy.step) < 100)
+                take(&victim, &sample);
+        sleep_us(1000);
+        take(&victim, &sample);
+        cr_assert_eq(sample.loss, CAPTURE_OK, "%s", capture_loss_text(sample.loss));
+        capture_forbid_and_drain();
+        take(&victim, &sample);
+        cr_assert_eq(sample.loss, CAPTURE_FORBIDDEN);
+        capture_allow();
+        take(&victim, &sample);
+        cr_assert_eq(sample.loss, CAPTURE_OK);
+        victim_join(&victim);
+}
+
+Test(capture_signal, a_vforked_childs_exec_does_not_end_captures_in_the_parent, .init = begin)
+{
+        struct busy busy = { .step = 0 };
+        struct victim victim;
+        struct sample sample;
+        pid_t child = vfork();
+        if (child == 0) {
+                capture_forbid_and_drain();
+                execl("/bin/true", "true", NULL);
+                _exit(1);
+        }
+        waitpid(child, NULL, 0);
+        victim_start(&victim, be_busy, &busy);
+        wait_for_step(&busy, 1);
+        take(&victim, &sample);
+        cr_assert_eq(sample.loss, CAPTURE_OK);
+        victim_join(&victim);
+}
