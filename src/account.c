@@ -75,7 +75,7 @@ static uint64_t idle_ns(const struct slot *slot)
 void account_loop(const struct slot *slot)
 {
         struct loop_account *loop = &account.loops[slot_index(slot)];
-        bool is_loop = atomic_load(&slot->key) != 0 || atomic_load(&slot->state) != SLOT_CANDIDATE;
+        bool is_loop = atomic_load(&slot->confirmed);
         size_t buckets_count;
         uint64_t iterations = collect_histogram(slot, &buckets_count);
         if (is_loop && journal_takes_records() && iterations != loop->iterations_written) {

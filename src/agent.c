@@ -311,6 +311,8 @@ static void fork_child(void)
         modules_after_fork();
         symbols_after_fork();
         hooks_note_pid();
+        if (!rights_given_up)
+                proc_set_descriptor(-1); /* it was the parent's watchdog's */
 }
 
 /* A child of clone() without libc: nobody told us that the watchdog is gone. */

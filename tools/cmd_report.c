@@ -121,8 +121,7 @@ static void take(void *context, const struct parsed *parsed, const char *line, s
         analysis_add(context, &parsed->record, line, length);
 }
 
-static int print_report(const struct report_options *chosen, const struct input *input,
-                        const struct analysis *analysis)
+static int print_report(const struct report_options *chosen, const struct input *input, const struct analysis *analysis)
 {
         const struct record_style style = {
                 .colour = terminal_colour(STDOUT_FILENO, chosen->colour),

@@ -31,8 +31,8 @@
 #include "render/words.h"
 #include "say.h"
 
-#define SCAN_EVERY_NS UINT64_C(50000000)  /* records are read at most this often */
-#define SURVIVOR_TRIES 10                 /* children that end with the command get 200 ms for it */
+#define SCAN_EVERY_NS UINT64_C(50000000) /* records are read at most this often */
+#define SURVIVOR_TRIES 10                /* children that end with the command get 200 ms for it */
 #define SURVIVOR_WAIT_US 20000
 #define CULPRITS_SHOWN 5
 
@@ -136,7 +136,7 @@ static void say_lines(char *text)
 {
         char *rest = NULL;
         for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
-                char *whole = alloc_format("%s%s\n", line[0] == ' ' || line[0] == '\033' ? "" : "loopdog: ", line);
+                char *whole = alloc_format("%s%s\n", line[0] == ' ' ? "" : "loopdog: ", line);
                 say_bytes(whole, strlen(whole));
                 free(whole);
         }
@@ -237,8 +237,8 @@ static int run_command(struct run *run)
 {
         if (follow_output(run) < 0)
                 return EXIT_FAILED;
-        int error = child_start(&run->child, run->program.path, !run->program.elf, run->options.command,
-                                run->environment);
+        int error =
+                child_start(&run->child, run->program.path, !run->program.elf, run->options.command, run->environment);
         if (error < 0) {
                 follow_close(&run->follow, false);
                 return start_failed(run, error);
@@ -265,8 +265,8 @@ static int prepare_and_run(struct run *run)
         run->library = library_find();
         if (!run->library || !output_prepare(&run->output, run_output(&run->options)))
                 return EXIT_FAILED;
-        run->environment = run_environment(&run->options, run->program.refuses ? NULL : run->library,
-                                           run->output.variable);
+        run->environment =
+                run_environment(&run->options, run->program.refuses ? NULL : run->library, run->output.variable);
         check_settings(run);
         return run_command(run);
 }

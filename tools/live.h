@@ -21,7 +21,7 @@ struct live {
         struct symbolizer *symbolizer;
         struct source_lines sources;
         struct record_style style;
-        uint64_t gate_ns;         /* count stalls of this length, start-up excluded */
+        uint64_t gate_ns; /* count stalls of this length, start-up excluded */
         uint64_t gate_count;
         uint64_t gate_longest_ns;
         struct live_begin *begun; /* stalls that have begun and not ended, start-up excluded */

@@ -20,11 +20,12 @@ struct map_entry {
         void *value;
 };
 
-struct map { /* all zero: empty */
+/* All zero: empty. */
+struct map {
         struct map_entry *entries; /* `count` of them, in order of arrival: may be read by everyone */
         size_t count;
         size_t capacity;
-        uint32_t *slots; /* open addressing: index into entries + 1; 0: free */
+        uint32_t *slots;    /* open addressing: index into entries + 1; 0: free */
         size_t slots_count; /* a power of two */
 };
 

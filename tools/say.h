@@ -25,8 +25,8 @@ void say_bytes(const char *bytes, size_t length);
 
 /* From now on never wait: queue up to 16 MB, then drop. */
 void say_queue(void);
-bool say_pending(void);     /* something is queued: poll stderr for POLLOUT and then call say_drain() */
-void say_drain(void);       /* write what can be written without waiting */
-void say_unqueue(void);     /* wait until all is written, and be as before say_queue() */
+bool say_pending(void); /* something is queued: poll stderr for POLLOUT and then call say_drain() */
+void say_drain(void);   /* write what can be written without waiting */
+void say_unqueue(void); /* wait until all is written, and be as before say_queue() */
 
 #endif

@@ -17,11 +17,12 @@
 #include "base/limits.h"
 #include "base/proc.h"
 #include "capture/blocked.h"
+#include "capture/mend.h"
 #include "capture/signal.h"
 #include "capture/task.h"
 
 #define RUNNING_READINGS 2 /* in a row, before a signal is sent; signal_take() looks once more */
-#define TRIES_UNSIGNALLED 8 /* before the threshold: a thread that runs may go on doing so */
+#define TRIES_LEAST 8      /* also where the watchdog itself got no processor in LIMIT_CAPTURE_NS */
 
 static struct capture_totals totals;
 static uint8_t *buffers; /* LIMIT_STACK_BYTES for blocked.c, the same again for the handler */
@@ -91,6 +92,7 @@ struct attempt {
         bool may_signal;
         int running; /* readings in a row that found the thread running */
         int tries;
+        int late;    /* signals that got no answer in time */
 };
 
 static enum capture_loss take_running(struct attempt *attempt)
@@ -146,18 +148,22 @@ static enum capture_loss take_once(struct attempt *attempt)
 }
 
 /* Is it worth another try? What the thread does may be over in a microsecond. */
-static bool may_change(const struct attempt *attempt, enum capture_loss loss)
+static bool try_again(struct attempt *attempt, enum capture_loss loss, uint64_t end_ns)
 {
         switch (loss) {
-        case CAPTURE_RUNNING:
-                return attempt->may_signal || attempt->tries < TRIES_UNSIGNALLED;
+        case CAPTURE_RUNNING: /* before the threshold it may go on running for long */
+                if (!attempt->may_signal && attempt->tries >= TRIES_LEAST)
+                        return false;
+                break;
         case CAPTURE_MOVED:
         case CAPTURE_SIGNAL_BLOCKED:
-        case CAPTURE_SIGNAL_LATE:
-                return true;
+                break;
+        case CAPTURE_SIGNAL_LATE: /* this took its time; but the thread may sleep now */
+                return ++attempt->late < 2;
         default:
                 return false;
         }
+        return attempt->tries < TRIES_LEAST || mend_now_ns_sigsafe() < end_ns;
 }
 
 static bool has_ended(const _Atomic uint64_t *mark, uint64_t expected)
@@ -179,7 +185,7 @@ void capture_take(struct capture_task *task, bool may_signal, const _Atomic uint
                   struct sample *sample)
 {
         struct attempt attempt = { .task = task, .sample = sample, .may_signal = may_signal };
-        uint64_t end_ns = clock_monotonic_ns() + LIMIT_CAPTURE_NS;
+        uint64_t end_ns = mend_now_ns_sigsafe() + LIMIT_CAPTURE_NS;
         memset(sample, 0, sizeof(*sample));
         sample->syscall = -1;
         sample->time_ns = clock_now_ns();
@@ -191,7 +197,7 @@ void capture_take(struct capture_task *task, bool may_signal, const _Atomic uint
         }
         do {
                 sample->loss = has_ended(mark, expected) ? CAPTURE_ENDED : take_once(&attempt);
-        } while (may_change(&attempt, sample->loss) && clock_monotonic_ns() < end_ns);
+        } while (try_again(&attempt, sample->loss, end_ns));
         if (sample->loss == CAPTURE_OK && has_ended(mark, expected))
                 sample->loss = CAPTURE_ENDED;
         if (sample->loss == CAPTURE_RUNNING && may_signal) /* it never ran twice in a row, and never slept long enough */

@@ -73,6 +73,9 @@ bool mend_sigsafe(ucontext_t *context, struct mend_frame *frame);
 /* DWARF's registers of an interrupted thread. */
 void mend_registers_sigsafe(const ucontext_t *context, uint64_t registers[SAMPLE_REGISTERS]);
 
+/* For sigaction: where a handler returns to, as libc's own. */
+extern const char mend_handler_return[] __attribute__((visibility("hidden")));
+
 /* Make a call. `frame` is what mend_see_through() will find. */
 long mend_call_sigsafe(const struct mend_call *call, struct mend_frame *frame);
 

@@ -96,7 +96,20 @@ __asm__(".text\n"
         ".cfi_adjust_cfa_offset -8\n"
         "ret\n"
         ".cfi_endproc\n"
-        ".size mend_call_sigsafe, .-mend_call_sigsafe\n");
+        ".size mend_call_sigsafe, .-mend_call_sigsafe\n"
+
+        /* What the handler returns to: libc has the same, but keeps it to itself. Debuggers and unwinders know a signal
+         * frame by these very bytes, as long as no function's range ends right before them. */
+        "nop\n"
+        ".p2align 4\n"
+        "nop\n"
+        ".hidden mend_handler_return\n"
+        ".globl mend_handler_return\n"
+        ".type mend_handler_return, @function\n"
+        "mend_handler_return:\n"
+        "movq $15, %rax\n" /* rt_sigreturn */
+        "syscall\n"
+        ".size mend_handler_return, .-mend_handler_return\n");
 
 extern const char mend_stub[] __attribute__((visibility("hidden")));
 extern const char mend_called[] __attribute__((visibility("hidden")));

@@ -132,25 +132,31 @@ static int choose(int wanted, const char **why)
 
 /* ---- installing ---- */
 
-/* libc's sigaction() gives the kernel the code that a handler returns to, but keeps its own signals 32 and 33 out of
- * the mask; a thread that is cancelled must not unwind out of the middle of our handler either. */
+static bool write_action(int number, const struct kernel_action *action, struct kernel_action *before)
+{
+        return raw_syscall_sigsafe(SYS_rt_sigaction, (uint64_t)number, (uintptr_t)action, (uintptr_t)before,
+                                   sizeof(action->mask), 0, 0) == 0;
+}
+
+/* Without libc, whose sigaction() may be somebody else's here, and keeps its own signals 32 and 33 out of the mask: a
+ * thread that is cancelled must not unwind out of the middle of our handler. */
 static bool install(int number)
 {
-        struct sigaction action = { .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK }, before;
-        struct kernel_action kernel;
-        action.sa_sigaction = handler_sigsafe;
+        const uint64_t restorer_is_given = 0x04000000; /* SA_RESTORER */
+        struct kernel_action before, action = {
+                .handler = (uintptr_t)handler_sigsafe,
+                .flags = (uint64_t)(SA_SIGINFO | SA_RESTART | SA_ONSTACK) | restorer_is_given,
+                .restorer = (uintptr_t)mend_handler_return,
+                .mask = HANDLER_MASK,
+        };
         if (is_ours(number))
                 return true;
-        if (sigaction(number, &action, &before) != 0)
+        if (!write_action(number, &action, &before))
                 return false;
-        if (before.sa_handler != SIG_DFL) { /* the program was faster */
-                sigaction(number, &before, NULL);
-                return false;
-        }
-        read_action(number, &kernel);
-        kernel.mask = HANDLER_MASK;
-        return raw_syscall_sigsafe(SYS_rt_sigaction, (uint64_t)number, (uintptr_t)&kernel, 0, sizeof(kernel.mask), 0,
-                                   0) == 0;
+        if (before.handler == (uintptr_t)SIG_DFL)
+                return true;
+        write_action(number, &before, NULL); /* the program was faster */
+        return false;
 }
 
 static bool may_use_signals(void)
@@ -194,8 +200,7 @@ static void remove_handler(void)
         int number = atomic_load(&handler.number);
         struct kernel_action action = { .handler = (uintptr_t)SIG_DFL };
         if (number != 0 && is_ours(number))
-                raw_syscall_sigsafe(SYS_rt_sigaction, (uint64_t)number, (uintptr_t)&action, 0, sizeof(action.mask), 0,
-                                    0);
+                write_action(number, &action, NULL);
 }
 
 void signal_stop(void)
@@ -255,7 +260,6 @@ static long queue_signal(int32_t tid)
         info.si_signo = number;
         info.si_code = SI_QUEUE;
         info.si_pid = pid;
-        info.si_uid = (uid_t)raw_syscall_sigsafe(SYS_getuid, 0, 0, 0, 0, 0, 0);
         info.si_value.sival_ptr = (void *)((uint64_t)atomic_load(&handler.cookie) << 32 | asking.generation);
         return raw_syscall_sigsafe(SYS_rt_tgsigqueueinfo, (uint64_t)pid, (uint64_t)tid, (uint64_t)number,
                                    (uintptr_t)&info, 0, 0);
@@ -324,10 +328,10 @@ static bool may_answer(const struct capture_task *task, uint64_t waited_ns)
 
 static void wait_for_answer(const struct capture_task *task)
 {
-        uint64_t begin_ns = clock_monotonic_ns(), look_ns = LOOK_NS;
+        uint64_t begin_ns = mend_now_ns_sigsafe(), look_ns = LOOK_NS;
         for (;;) {
                 enum request_state state = state_now();
-                uint64_t waited_ns = clock_monotonic_ns() - begin_ns;
+                uint64_t waited_ns = mend_now_ns_sigsafe() - begin_ns;
                 if (state == REQUEST_DONE || waited_ns > LIMIT_SIGNAL_STARVED_NS)
                         return;
                 if (state == REQUEST_ASKED && waited_ns > look_ns) {

@@ -24,7 +24,9 @@ static const char *const run_functions[] = {
 };
 
 /* There the loop's frame is a Python function, and the native function that waits is gone whenever a callback runs. */
-static const char *const interpreters[] = { "python", "libpython", "select.cpython", "_asyncio", "loop.cpython" /* uvloop */ };
+static const char *const interpreters[] = {
+        "python", "libpython", "select.cpython", "_asyncio", "loop.cpython", /* the last is uvloop's */
+};
 
 static bool begins_with_one_of(const char *name, const char *const *prefixes, size_t count)
 {
@@ -56,13 +58,14 @@ static bool find_by_place(const struct stack *stack, const struct loopframe_wait
                 const struct frame *frame = &stack->frames[i];
                 bool same_function = function != 0 && frame->function == function;
                 bool same_library = library != MODULE_NONE && frame->module == library;
-                if (frame->cfa <= wait->cfa || (!same_function && !same_library)) /* the first: younger than the wait */
+                if (frame->cfa <= wait->cfa) /* younger than the wait */
+                        continue;
+                if (!same_function && !same_library)
                         continue;
                 *index = i;
                 found = true;
                 if (library == MODULE_NONE)
-                        break;
-                /* In a library the outermost one: ev_run() rather than its helpers. */
+                        break; /* else the outermost: ev_run() rather than its helpers */
         }
         return found;
 }

@@ -26,8 +26,9 @@
 #include "hooks/hooks.h"
 
 #define LIBRARY_NAME "libloopdog.so"
+#define PRELOAD "LD_PRELOAD="
+#define LIMIT_PROGRAM 4096      /* bytes of a program's path, as the kernel */
 #define LIMIT_ENVIRONMENT 16384 /* entries; a larger environment is passed on as it is */
-#define LIMIT_ARGUMENTS 4096    /* of execl() */
 #define LIMIT_SCRIPTS 4         /* interpreters of interpreters, as the kernel */
 
 static bool follow = true;
@@ -120,61 +121,79 @@ static bool program_fits(int fd)
         return fits;
 }
 
-/* Will exec find a program there? One that fails must not have ended the watch. */
+/* Will exec find a program there? One that fails must not have ended the watch. access() asks for the real user and
+ * exec for the effective one: where the two differ, or a filter forbids to ask, it may. */
 static bool is_executable(const char *path)
 {
-        return raw_syscall_sigsafe(SYS_access, (uintptr_t)path, X_OK, 0, 0, 0, 0) == 0;
+        if (getuid() != geteuid() || getgid() != getegid())
+                return true;
+        long answer = raw_syscall_sigsafe(SYS_access, (uintptr_t)path, X_OK, 0, 0, 0, 0);
+        return answer == 0 || answer == -EPERM || answer == -ENOSYS;
 }
 
-/* Open the program that execvp() would find. */
-static int open_in_path(const char *file)
+/* The program that execvp() would run. */
+static bool find_in_path(const char *file, char *bytes, size_t capacity)
 {
         const char *path = NULL;
         for (char **variable = environ; variable != NULL && *variable != NULL; variable++)
                 if (strncmp(*variable, "PATH=", 5) == 0)
                         path = *variable + 5;
-        if (strchr(file, '/') != NULL)
-                return open_plain(AT_FDCWD, file);
-        for (const char *part = path != NULL ? path : "/bin:/usr/bin"; part != NULL;) {
+        bool searched = strchr(file, '/') == NULL;
+        for (const char *part = !searched ? "" : path != NULL ? path : "/bin:/usr/bin"; part != NULL;) {
                 const char *colon = strchr(part, ':');
-                char bytes[1024];
-                struct text name = TEXT_IN(bytes);
+                struct text name = { .bytes = bytes, .capacity = capacity };
                 text_bytes(&name, part, colon != NULL ? (size_t)(colon - part) : strlen(part));
-                text_string(&name, name.length != 0 ? "/" : "./");
+                if (searched)
+                        text_string(&name, name.length != 0 ? "/" : "./");
                 text_string(&name, file);
-                int fd = name.cut || !is_executable(bytes) ? -1 : open_plain(AT_FDCWD, bytes);
-                if (fd >= 0)
-                        return fd;
+                if (!name.cut && is_executable(bytes))
+                        return true;
                 part = colon != NULL ? colon + 1 : NULL;
         }
-        return -1;
-}
-
-static bool is_in_path(const char *file)
-{
-        int fd = open_in_path(file);
-        if (fd >= 0)
-                close_plain(fd);
-        return fd >= 0;
+        return false;
 }
 
 /* ---- the environment of the next program ---- */
+
+/* Is this entry of an LD_PRELOAD list our library, whatever its folder and version? */
+static bool is_own_entry(const char *entry, size_t length)
+{
+        const char *slash = memrchr(entry, '/', length);
+        const char *name = slash != NULL ? slash + 1 : entry;
+        size_t name_length = length - (size_t)(name - entry);
+        return name_length >= strlen(LIBRARY_NAME) && memcmp(name, LIBRARY_NAME, strlen(LIBRARY_NAME)) == 0;
+}
 
 /* The first entry of an LD_PRELOAD list (separated by ':' or ' ') that is our library; its length, or 0. */
 static size_t find_preload(const char *list, const char **entry)
 {
         for (const char *at = list; *at != '\0';) {
                 size_t length = strcspn(at, ": ");
-                const char *slash = memrchr(at, '/', length);
-                const char *name = slash != NULL ? slash + 1 : at;
-                size_t name_length = length - (size_t)(name - at);
-                if (name_length >= strlen(LIBRARY_NAME) && memcmp(name, LIBRARY_NAME, strlen(LIBRARY_NAME)) == 0) {
+                if (is_own_entry(at, length)) {
                         *entry = at;
                         return length;
                 }
                 at += length + (at[length] != '\0');
         }
         return 0;
+}
+
+/* Copy a list without any entry of ours: two are there where `loopdog run` was started under `loopdog run`. */
+static void copy_list_without(char *to, const char *list)
+{
+        bool first = true;
+        for (const char *at = list; *at != '\0';) {
+                size_t length = strcspn(at, ": ");
+                if (length != 0 && !is_own_entry(at, length)) {
+                        if (!first)
+                                *to++ = ':';
+                        memcpy(to, at, length);
+                        to += length;
+                        first = false;
+                }
+                at += length + (at[length] != '\0');
+        }
+        *to = '\0';
 }
 
 /* A file that the next program's loader could not open, because of a chroot or its rights. */
@@ -202,10 +221,10 @@ static bool find_in_environment(struct environment *found, char *const envp[])
         *found = (struct environment){ .original = envp };
         bool preloads = false;
         for (; envp != NULL && envp[found->count] != NULL; found->count++) {
-                if (strncmp(envp[found->count], "LD_PRELOAD=", 11) != 0)
+                if (strncmp(envp[found->count], PRELOAD, strlen(PRELOAD)) != 0)
                         continue;
-                found->preload_at = found->count;
-                found->entry_length = find_preload(envp[found->count] + 11, &found->entry);
+                found->preload_at = found->count; /* of several, the loader takes the last */
+                found->entry_length = find_preload(envp[found->count] + strlen(PRELOAD), &found->entry);
                 preloads = found->entry_length != 0;
         }
         return preloads && found->count < LIMIT_ENVIRONMENT;
@@ -228,14 +247,11 @@ static char *const *copy_without(const struct environment *environment, void *me
 {
         char **copy = memory;
         char *string = (char *)(copy + environment->count + 1);
-        const char *original = environment->original[environment->preload_at];
-        const char *rest = environment->entry + environment->entry_length;
-        size_t before = (size_t)(environment->entry - original);
-        memcpy(string, original, before);
-        strcpy(string + before, *rest != '\0' ? rest + 1 : rest);
+        memcpy(string, PRELOAD, strlen(PRELOAD));
+        copy_list_without(string + strlen(PRELOAD), environment->original[environment->preload_at] + strlen(PRELOAD));
         memcpy(copy, environment->original, (environment->count + 1) * sizeof(char *));
         copy[environment->preload_at] = string;
-        if (string[strlen("LD_PRELOAD=")] == '\0') /* nothing else was preloaded: no variable at all */
+        if (string[strlen(PRELOAD)] == '\0') /* nothing else was preloaded: no variable at all */
                 memmove(copy + environment->preload_at, copy + environment->preload_at + 1,
                         (environment->count - environment->preload_at) * sizeof(char *));
         return copy;
@@ -289,9 +305,10 @@ EXPORTED int execv(const char *path, char *const argv[])
 
 EXPORTED int execvpe(const char *file, char *const argv[], char *const envp[])
 {
-        if (!is_in_path(file))
+        char path[LIMIT_PROGRAM];
+        if (!find_in_path(file, path, sizeof path))
                 return REAL(execvpe)(file, argv, envp);
-        char *const *next = NEXT_ENVIRONMENT(envp, open_in_path(file));
+        char *const *next = NEXT_ENVIRONMENT(envp, open_plain(AT_FDCWD, path));
         exec_begins();
         return exec_failed(REAL(execvpe)(file, argv, next));
 }
@@ -308,14 +325,13 @@ EXPORTED int execvp(const char *file, char *const argv[])
                 size_t count_ = 1;                                                                                     \
                 va_list again_;                                                                                        \
                 va_copy(again_, (list));                                                                               \
-                while (count_ < LIMIT_ARGUMENTS && va_arg(again_, char *) != NULL)                  \
+                while (va_arg(again_, char *) != NULL)                                                                 \
                         count_++;                                                                                      \
                 va_end(again_);                                                                                        \
                 char **argv_ = alloca((count_ + 1) * sizeof(char *));                                                  \
                 argv_[0] = (char *)(uintptr_t)(first);                                                                 \
                 for (size_t i_ = 1; i_ <= count_; i_++)                                                                \
                         argv_[i_] = va_arg((list), char *);                                                            \
-                argv_[count_] = NULL;                                                                                  \
                 argv_;                                                                                                 \
         })
 
@@ -376,6 +392,8 @@ EXPORTED int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_ac
 EXPORTED int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
                           const posix_spawnattr_t *attributes, char *const argv[], char *const envp[])
 {
-        char *const *next = NEXT_ENVIRONMENT(envp, open_in_path(file));
+        char path[LIMIT_PROGRAM];
+        bool found = find_in_path(file, path, sizeof path);
+        char *const *next = NEXT_ENVIRONMENT(envp, found ? open_plain(AT_FDCWD, path) : -1);
         return REAL(posix_spawnp)(pid, file, actions, attributes, argv, next);
 }

@@ -216,6 +216,7 @@ static void forget_findings(struct slot *slot)
 
 static void make_candidate(struct slot *slot, const struct wait *wait, bool listed)
 {
+        atomic_store(&slot->confirmed, false);
         forget_findings(slot);
         atomic_store(&slot->candidate_key, wait->key);
         atomic_store(&slot->rival_key, 0);
@@ -253,6 +254,7 @@ static struct slot *confirm(struct slot *slot, const struct wait *wait)
         atomic_store(&slot->candidate_key, 0);
         atomic_store(&slot->rival_key, 0);
         set_own(slot, wait);
+        atomic_store(&slot->confirmed, true);
         atomic_store(&slot->state, SLOT_LOOP);
         atomic_store(&slot->key, wait->key);
         loop_end_iteration(slot, wait->cfa, wait->sleeps);
@@ -487,6 +489,7 @@ void loop_take_over(struct slot *slot, uint64_t key)
         find_executor(slot, key);
         atomic_store(&slot->own_cfa, 0);
         atomic_store(&slot->candidate_key, 0);
+        atomic_store(&slot->confirmed, true);
         atomic_store(&slot->key, key);
 }
 

@@ -78,6 +78,7 @@ struct slot {
         _Atomic uint64_t left_mark; /* set by the watchdog: this iteration is time outside of the loop */
         _Atomic bool reentrant;     /* set by the watchdog: the yields are really within a callback */
         _Atomic bool serial;        /* poll, select: only listening sockets in the own set: serves one at a time */
+        _Atomic bool confirmed;     /* it has waited twice at the same place: a loop, no mere candidate */
         _Atomic bool executor;      /* another thread has waited on the same instance */
         _Atomic uint32_t state;     /* enum slot_state */
         _Atomic uint64_t candidate_key;

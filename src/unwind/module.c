@@ -33,7 +33,7 @@
 #define PATH_LONGEST 4096
 #define UNKNOWN_PAUSE_NS 10000000u  /* an address that nobody knows: at least so long between readings of maps, */
 #define UNKNOWN_PAUSE_COST 20       /* and so many times as long as the last one took */
-#define FAILURE_PAUSE_NS 1000000000u /* after a reading for something certainly new that did not find it */
+#define FAILURE_PAUSE_NS 1000000000u /* after maps could not be opened */
 
 _Static_assert(sizeof(((struct module *)0)->build_id) == ELF_BUILD_ID_TEXT, "one length of build-ids");
 _Static_assert(LIMIT_MODULES < MODULE_NONE, "an index fits");
@@ -359,7 +359,7 @@ static const struct range *current_range(uint64_t address)
         read_maps();
         range = find_range(address);
         if (new && !changed && (range == NULL || !still_true(range, address)))
-                next_new_ns = clock_now_ns() + FAILURE_PAUSE_NS;
+                next_new_ns = next_unknown_ns; /* gone again, or beyond our tables */
         return range;
 }
 

@@ -149,7 +149,8 @@ static void take_one_ended(struct watched *w, struct slot *slot, const struct sl
         bool rested = w->rest_mark == mark;
         if (w->following && w->stall.mark == mark) {
                 w->stall.yields = ended->yields;
-                bool left = (ended->left && !rested) || ended->serial;
+                bool unseen_rest = atomic_load(&slot->executor) && w->stall.seen == 0;
+                bool left = (ended->left && !rested) || ended->serial || unseen_rest;
                 /* Sampled at half the threshold, then over before the watchdog looked again: a stall if long enough. */
                 if (!left && ended->end_ns - w->stall.begin_ns >= dog.limits.threshold_ns)
                         w->stall.detected = true;
@@ -200,7 +201,8 @@ static void handle_finding(struct watched *w, struct slot *slot, enum watch_find
                 w->settled_mark = mark;
         }
         /* An executor's thread that stalled and came to rest has ended its stall, about now. */
-        finish(w, executor && w->stall.detected ? STALL_WAITED : STALL_LEFT, now_ns);
+        bool stalled = executor && w->stall.detected && w->stall.seen != 0;
+        finish(w, stalled ? STALL_WAITED : STALL_LEFT, now_ns);
 }
 
 static void detect(struct watched *w, const struct policy_answer *answer)
@@ -225,6 +227,7 @@ static void act(struct watched *w, struct slot *slot, const struct policy_answer
                 stall->samples_detected++;
                 stall->next_sample_ns = clock_now_ns() + policy_pause_ns(&dog.limits, stall->samples_detected);
         }
+        stall->seen += finding == WATCH_GOES_ON;
         if (finding != WATCH_GOES_ON) {
                 /* Over while it was being detected: how long it really was stands in the ring, if it was a stall. */
                 if (finding == WATCH_ENDED && answer->action == POLICY_DETECT)
@@ -309,12 +312,13 @@ static void meet(struct watched *w, struct slot *slot)
                 w->generation = generation;
                 if (dog.first_wait_ns == 0)
                         dog.first_wait_ns = slot->first_ns;
-                dog.calls->loop_begins(slot);
+                if (atomic_load(&slot->state) != SLOT_RELEASED) /* else there is no thread to look at any more */
+                        dog.calls->loop_begins(slot);
         }
-        bool is_loop = atomic_load(&slot->key) != 0;
-        if (is_loop && !w->confirmed)
+        bool confirmed = atomic_load(&slot->confirmed);
+        if (confirmed && !w->confirmed)
                 dog.calls->loop_confirmed(slot);
-        w->confirmed = is_loop || (w->confirmed && atomic_load(&slot->state) != SLOT_CANDIDATE);
+        w->confirmed = confirmed;
 }
 
 static void part(struct watched *w, struct slot *slot)

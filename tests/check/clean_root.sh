@@ -62,19 +62,20 @@ make_base() {
         touch "$folder/base.complete"
 }
 
+# The clone goes to /srv and not to /root: servers that change their user must be able to read the library.
 make_root() {
         ! leftovers | grep . >&2 || die "processes of the last run still live in $folder/root (above)"
         rm -rf "$folder/root"
         cp -a --reflink=auto "$folder/base" "$folder/root"
         copy_apt_settings "$folder/root"
         if [ $from = commit ]; then
-                git clone --quiet --no-hardlinks "$repository" "$folder/root/root/loopdog"
+                git clone --quiet --no-hardlinks "$repository" "$folder/root/srv/loopdog"
         else
-                mkdir "$folder/root/root/loopdog"
+                mkdir "$folder/root/srv/loopdog"
                 git -C "$repository" ls-files --cached --others --exclude-standard |
                         while read -r file; do [ ! -e "$repository/$file" ] || echo "$file"; done |
                         tar -C "$repository" --create --file=- --files-from=- |
-                        tar -C "$folder/root/root/loopdog" --extract --file=-
+                        tar -C "$folder/root/srv/loopdog" --extract --file=-
         fi
 }
 
@@ -101,7 +102,7 @@ run_inside() { # COMMAND
                 exec chroot "$1/root" env -i HOME=/root "PATH=$path" \
                         ${TERM:+"TERM=$TERM"} ${CI:+"CI=$CI"} ${http_proxy:+"http_proxy=$http_proxy"} \
                         ${https_proxy:+"https_proxy=$https_proxy"} ${no_proxy:+"no_proxy=$no_proxy"} \
-                        sh -c "cd /root/loopdog && $2"
+                        sh -c "cd /srv/loopdog && $2"
         ' sh "$folder" "$1"
 }
 

@@ -11,7 +11,7 @@
  *     clang -g -O1 -std=gnu11 -D_GNU_SOURCE -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
  *           -Iinclude -Isrc -Itools -o /tmp/fuzz_record tests/fuzz/fuzz_record.c tools/{alloc,map,say}.c \
  *           tools/read/{fields,input,lines,parse}.c tools/analyse/{analysis,idset,spread}.c \
- *           src/base/{text,library}.c src/record/{frame,hints,json,names,owner,text}.c -ljansson
+ *           src/base/{text,library}.c src/record/{frame,hints,json,names,owner,parts,text}.c -ljansson
  *     mkdir -p /tmp/corpus
  *     /tmp/fuzz_record -max_len=16384 -max_total_time=300 /tmp/corpus tests/fuzz/corpus/record
  *

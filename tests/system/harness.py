@@ -34,6 +34,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 BUILD = HERE.parents[1] / "build"
 PORTS = range(21000, 22000)
 SHOWN_LINES = 60        # record lines and lines of output shown of a failed case
+SHOWN_COMPLAINTS = 20
 SHOWN_WIDTH = 3000
 NOISE_ATTEMPTS = 3
 NICE = 10
@@ -140,6 +141,13 @@ PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
 def _die_with_parent():
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def shorten(lines, count):
+    """The first and the last of many lines."""
+    if len(lines) <= count:
+        return lines
+    return lines[:count // 2] + [f"... {len(lines) - count} more"] + lines[-(count // 2):]
 
 
 class Program:
@@ -297,8 +305,7 @@ class Place:
         for path in sorted(self.records_folder.iterdir()):
             text = path.read_text(errors="replace").splitlines()
             lines.append(f"--- {path.name}: {len(text)} lines")
-            shown = text if len(text) <= SHOWN_LINES else text[:SHOWN_LINES // 2] + ["..."] + text[-SHOWN_LINES // 2:]
-            lines += shown
+            lines += shorten(text, SHOWN_LINES)
         for planted in self.startup_planted + self.planted:
             lines.append(f"--- {planted}")
         for program in self.programs:
@@ -432,7 +439,7 @@ class Suite:
                 else:
                     print(f"# {title}: attempt {attempt} of {allowed} failed, once more:")
                     self.tally = json.loads(before)
-                for line in text.splitlines() + place.describe():
+                for line in shorten(text.splitlines(), SHOWN_COMPLAINTS) + place.describe():
                     print(f"# {line}")
                 if last:
                     return False

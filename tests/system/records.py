@@ -138,7 +138,7 @@ def _check_stall(stall):
     if stall["lost"]["samples"] != sum(stall["lost"].get("reasons", {}).values()):
         raise ValueError(f"lost samples that don't add up: {stall['lost']}")
     if not stall.get("stacks") and not stall.get("stacks_omitted") and stall["type"] == "stall":
-        if stall["samples"] > stall["lost"]["samples"] and not stall["stacks_dropped"]:
+        if stall["samples"] > 0 and stall["lost"]["samples"] == 0 and not stall["stacks_dropped"]:
             raise ValueError("samples were taken, but there is neither a stack nor a reason")
     for stack in stall.get("stacks", []):
         _check_stack(stall, stack)

@@ -75,7 +75,7 @@ global
     stats timeout 30s
     user haproxy
     group haproxy
-    {daemon}
+    {more}
     tune.lua.forced-yield 2000000000
     tune.lua.session-timeout 20s
     lua-load {folder}/busy.lua
@@ -113,16 +113,15 @@ core.register_action("action", { "http-req" }, function(txn) busy(0.4) end)
 """
 
 
-def haproxy_arguments(place, *options, daemon=False):
-    """The command to start haproxy by, and its port: it has several ways to run."""
+def haproxy_arguments(place, *options, more=""):
+    """The command to start haproxy by, and its port: it has several ways to run. more: lines for its global section."""
     harness.need_root()
     program = harness.need("haproxy")
     if not pathlib.Path("/var/lib/haproxy").is_dir():
         raise harness.Skip("no /var/lib/haproxy: not Debian's haproxy")
     port = harness.free_port()
     place.write("busy.lua", HAPROXY_LUA)
-    config = place.write("haproxy.cfg", HAPROXY.format(folder=place.folder, port=port,
-                                                       daemon="daemon" if daemon else "# no daemon"))
+    config = place.write("haproxy.cfg", HAPROXY.format(folder=place.folder, port=port, more=more))
     return [program, "-f", config, "-p", place.folder / "pid", *options], port
 
 

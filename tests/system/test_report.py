@@ -91,6 +91,12 @@ class Sums(Report):
                             loop(tid=2, time="2026-11-22T20:16:03.120456Z"))
         self.assertIn("loopdog: still stalled after 1 min in block()", self.report(path)[0])
 
+    def test_unknown_cause(self):
+        """why a cause is unknown stands in the table of causes only"""
+        path = self.records("a.jsonl", stall(cause="unknown", detail={"reason": "nobody knows"}))
+        self.assertIn("unknown  block()", self.rows(self.report(path)[0])[0])
+        self.assertIn("unknown: nobody knows  block()", self.rows(self.report("--by=cause", path)[0])[0])
+
     def test_startup(self):
         """stalls of the start-up stand apart"""
         path = self.records("a.jsonl", stall(1, 2000, phase="startup"), stall(2, 300))

@@ -42,7 +42,8 @@ static void add(const char *type, const char *run, const char *format, ...)
         cr_assert_geq(vasprintf(&fields, format, arguments), 0);
         va_end(arguments);
         line = alloc_format("{\"v\":1,\"type\":\"%s\",\"time\":\"2026-11-22T20:15:04Z\",\"host\":\"web1\",\"pid\":42,"
-                            "\"program\":\"app\",\"run\":\"%s\"%s%s}", type, run, fields[0] ? "," : "", fields);
+                            "\"program\":\"app\",\"run\":\"%s\"%s%s}",
+                            type, run, fields[0] ? "," : "", fields);
         cr_assert_eq(parse_record(&parsed, line, strlen(line), why, sizeof(why)), 0, "%s in %s", why, line);
         analysis_add(&analysis, &parsed.record, line, strlen(line));
         parsed_free(&parsed);
@@ -58,7 +59,7 @@ static void add(const char *type, const char *run, const char *format, ...)
         "{\"lang\":\"python\",\"function\":\"" name "\",\"file\":\"/srv/" name ".py\",\"line\":" #line "}"
 #define STACK(name, line)                                                                                              \
         ",\"signature\":\"%016x\",\"culprit\":" CULPRIT(name, line) ",\"stacks\":[{\"count\":1,\"complete\":true,"     \
-        "\"frames\":[" CULPRIT(name, line) "]}]"
+                                                                    "\"frames\":[" CULPRIT(name, line) "]}]"
 
 static void add_stall(const char *run, int id, uint64_t duration_ns)
 {
@@ -223,8 +224,10 @@ Test(analysis, groups_by_loop)
 Test(analysis, joins_repeats_without_stacks_by_their_signature)
 {
         for (int by = GROUP_CULPRIT; by <= GROUP_STACK; by++) {
-                add("stall", "a", STALL "," BLOCKED ",\"signature\":\"%016x\",\"stacks_omitted\":true,\"culprit\":"
-                    CULPRIT("block", 8), 1, 900 * MS, 5);
+                add("stall", "a",
+                    STALL "," BLOCKED
+                          ",\"signature\":\"%016x\",\"stacks_omitted\":true,\"culprit\":" CULPRIT("block", 8),
+                    1, 900 * MS, 5);
                 add_stall("a", 2, 300 * MS);
                 struct groups groups = group((enum group_by)by);
                 cr_assert_eq(groups.count, 1, "by %s", group_by_name((enum group_by)by));

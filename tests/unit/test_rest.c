@@ -159,6 +159,8 @@ static void check_flow(struct flow *flow, long (*call)(struct flow *), void *(*o
         cr_assert_gt(atomic_load(&handler.mended) - mended, 0);
         close(flow->out);
         close(flow->in);
+        free(flow->sent);
+        free(flow->received);
 }
 
 static void make_pipe(struct flow *flow)
@@ -250,6 +252,7 @@ Test(rest, getrandom_is_whole, .init = begin)
         }
         cr_assert_gt(atomic_load(&handler.mended), 0);
         victim_join(&victim);
+        free(flow.received);
         cr_assert_eq(flow.result, RANDOM_BYTES, "%ld", flow.result);
 }
 

@@ -53,7 +53,7 @@ static void *sleep_long(struct victim *victim)
 
 /* ---- which one ---- */
 
-Test(capture_signal, a_free_signal_is_chosen_from_sigrtmax_5_downwards)
+Test(signal, a_free_signal_is_chosen_from_sigrtmax_5_downwards)
 {
         const char *why = NULL;
         sigset_t set;
@@ -81,7 +81,7 @@ static void *block_everything_and_wait(struct victim *victim)
         return NULL;
 }
 
-Test(capture_signal, a_thread_that_blocks_every_signal_does_not_forbid_them_all)
+Test(signal, a_thread_that_blocks_every_signal_does_not_forbid_them_all)
 {
         const char *why = NULL;
         struct victim victim;
@@ -92,7 +92,7 @@ Test(capture_signal, a_thread_that_blocks_every_signal_does_not_forbid_them_all)
         victim_join(&victim);
 }
 
-Test(capture_signal, where_no_signal_is_free_only_sleeping_threads_are_captured)
+Test(signal, where_no_signal_is_free_only_sleeping_threads_are_captured)
 {
         struct busy busy = { .step = 0 };
         const char *why = NULL;
@@ -114,7 +114,7 @@ Test(capture_signal, where_no_signal_is_free_only_sleeping_threads_are_captured)
         victim_join(&sleeps);
 }
 
-Test(capture_signal, the_signal_of_the_settings_is_used_if_it_can_be)
+Test(signal, the_signal_of_the_settings_is_used_if_it_can_be)
 {
         const char *why = NULL;
         cr_assert_eq(capture_start(SIGRTMIN + 2, &why), 0);
@@ -150,7 +150,7 @@ static int status_after_foreign_signal(bool started, bool thread_directed)
         return status;
 }
 
-Test(capture_signal, a_foreign_signal_of_our_number_does_what_it_did_before)
+Test(signal, a_foreign_signal_of_our_number_does_what_it_did_before)
 {
         for (int directed = 0; directed < 2; directed++) {
                 int without = status_after_foreign_signal(false, directed != 0);
@@ -174,7 +174,7 @@ static void *block_for_a_while(struct victim *victim)
         return be_busy(victim);
 }
 
-Test(capture_signal, a_handler_that_runs_late_finds_its_request_withdrawn, .init = begin)
+Test(signal, a_handler_that_runs_late_finds_its_request_withdrawn, .init = begin)
 {
         struct busy busy = { .step = 0 };
         struct victim victim;
@@ -205,7 +205,7 @@ Test(capture_signal, a_handler_that_runs_late_finds_its_request_withdrawn, .init
         victim_join(&victim);
 }
 
-Test(capture_signal, a_refused_system_call_is_not_made, .init = begin)
+Test(signal, a_refused_system_call_is_not_made, .init = begin)
 {
         struct busy busy = { .step = 0 };
         struct victim victim;
@@ -220,7 +220,7 @@ Test(capture_signal, a_refused_system_call_is_not_made, .init = begin)
 
 /* ---- fork and exec ---- */
 
-Test(capture_signal, a_child_of_fork_starts_afresh, .init = begin)
+Test(signal, a_child_of_fork_starts_afresh, .init = begin)
 {
         int status;
         pid_t child = fork();
@@ -272,7 +272,7 @@ static _Noreturn void exec_in_a_storm(void)
                 signal_ask(&victim.task, now_ns(), &sample);
 }
 
-Test(capture_signal, no_program_dies_of_a_signal_of_ours_after_exec)
+Test(signal, no_program_dies_of_a_signal_of_ours_after_exec)
 {
         int died = 0;
         for (int i = 0; i < 200; i++) {
@@ -286,7 +286,7 @@ Test(capture_signal, no_program_dies_of_a_signal_of_ours_after_exec)
         cr_assert_eq(died, 0, "%d of 200 died", died);
 }
 
-Test(capture_signal, after_a_failed_exec_threads_are_captured_again, .init = begin)
+Test(signal, after_a_failed_exec_threads_are_captured_again, .init = begin)
 {
         struct busy busy = { .program = "/nonexistent" };
         struct victim victim;
@@ -306,7 +306,7 @@ Test(capture_signal, after_a_failed_exec_threads_are_captured_again, .init = beg
         victim_join(&victim);
 }
 
-Test(capture_signal, a_vforked_childs_exec_does_not_end_captures_in_the_parent, .init = begin)
+Test(signal, a_vforked_childs_exec_does_not_end_captures_in_the_parent, .init = begin)
 {
         struct busy busy = { .step = 0 };
         struct victim victim;

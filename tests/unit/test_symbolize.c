@@ -63,7 +63,11 @@ static const struct said *find(const struct saying *saying, const char *name)
 static struct record_frame frame_at(const char *program, const struct said *said, const char *symbol)
 {
         return (struct record_frame){
-                .lang = RECORD_NATIVE, .module = program, .build_id = BUILD_ID, .offset = said->offset, .caller = true,
+                .lang = RECORD_NATIVE,
+                .module = program,
+                .build_id = BUILD_ID,
+                .offset = said->offset,
+                .caller = true,
                 .function = symbol,
         };
 }
@@ -87,7 +91,8 @@ static void expect_place(const struct record_frame *frame, const char *name, con
         cr_assert_not_null(frame->file, "%s has no file", name);
         cr_expect_eq(frame->file[0], '/', "%s", frame->file);
         cr_expect(strlen(frame->file) > strlen(file) &&
-                  strcmp(frame->file + strlen(frame->file) - strlen(file), file) == 0, "%s", frame->file);
+                          strcmp(frame->file + strlen(frame->file) - strlen(file), file) == 0,
+                  "%s", frame->file);
         cr_expect_null(strstr(frame->file, "/.."), "%s", frame->file);
         cr_expect_eq(frame->line, line, "%s: line %u, not %u", name, frame->line, line);
 }
@@ -266,9 +271,8 @@ Test(symbolize, gives_a_repeat_without_stacks_the_culprit_of_the_first)
         struct symbolized first, repeat;
         symbolize_frame(symbolizer, &frame, &first);
         struct record_frame culprit = { .lang = RECORD_NATIVE, .module = "/elsewhere" };
-        struct record record = {
-                .type = RECORD_STALL, .stall = { .id = 2, .signature = 7, .stacks_omitted = true, .culprit = &culprit }
-        };
+        struct record record = { .type = RECORD_STALL,
+                                 .stall = { .id = 2, .signature = 7, .stacks_omitted = true, .culprit = &culprit } };
         symbolize(symbolizer, &record, &repeat);
         expect_place(repeat.record.stall.culprit, plain->name, "/inlined.c", plain->line);
         symbolized_free(&first);

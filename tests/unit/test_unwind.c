@@ -669,16 +669,16 @@ static char library[] = "/tmp/loopdog-unwind-XXXXXX";
 
 static void body_loads(struct victim *victim)
 {
-        static const char text[] = "some text";
+        static char text[1000], compressed[4000];
         atomic_store(&victim->ready, true);
         while (!atomic_load(&victim->stop)) {
+                int (*compress)(char *, unsigned *, char *, unsigned, int, int, int) = NULL;
+                unsigned length = sizeof(compressed);
                 void *handle = dlopen(library, RTLD_NOW | RTLD_LOCAL);
                 if (handle == NULL)
                         abort();
-                unsigned long (*sum)(unsigned long, const char *, unsigned) = NULL;
-                *(void **)&sum = dlsym(handle, "adler32");
-                for (int i = 0; i < 20000; i++)
-                        sink = (int)sum(1, text, sizeof(text));
+                *(void **)&compress = dlsym(handle, "BZ2_bzBuffToBuffCompress");
+                sink = compress(compressed, &length, text, sizeof(text), 1, 0, 0);
                 dlclose(handle);
         }
 }
@@ -692,7 +692,7 @@ Test(unwind, survives_libraries_that_come_and_go, .timeout = 120)
         int fd = mkstemp(library);
         cr_assert_geq(fd, 0);
         close(fd);
-        copy_library("libz.so.1", library);
+        copy_library("libbz2.so.1.0", library);
         load();
         victim_start(&victim, body_loads, 0);
         for (unsigned i = 0; i < rounds; i++) {
@@ -707,7 +707,7 @@ Test(unwind, survives_libraries_that_come_and_go, .timeout = 120)
         unlink(library);
         fprintf(stderr, "%u of %u walks complete while a library came and went, %u inside it\n", complete, rounds,
                 inside);
-        cr_assert_gt(complete, rounds * 9 / 10);
+        cr_assert_gt(complete, rounds / 2, "what was unloaded before the walk has no unwind information");
         cr_assert_gt(inside, 10);
 }
 

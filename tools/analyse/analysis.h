@@ -42,7 +42,7 @@ struct analysed_process {
         uint64_t threshold_ns; /* 0: not known */
         uint64_t first_ns;     /* CLOCK_REALTIME of its earliest and latest line */
         uint64_t last_ns;
-        bool exited;           /* its exit line was seen */
+        bool exited;             /* its exit line was seen */
         struct record_exit exit; /* numbers only */
         uint64_t stalls;         /* seen, before any filter */
         uint64_t stalls_counted; /* by the agent, whether written or not, as far as loop lines say */
@@ -68,7 +68,7 @@ struct analysed_loop {
         uint64_t idle_ns;
         uint64_t outside_ns;
         uint64_t stalls_counted; /* see the process's */
-        struct spread stalls; /* seen here, without start-up */
+        struct spread stalls;    /* seen here, without start-up */
 };
 
 /* A distinct stack, by its signature; without one by what else is known. */
@@ -84,22 +84,22 @@ struct analysed_unit {
         struct analysed_stack *stack;
         struct analysed_loop *loop;
         enum record_cause cause;
-        char *call;   /* blocked: in which system call; unknown: why; or NULL */
+        char *call; /* blocked: in which system call; unknown: why; or NULL */
         bool startup;
         uint64_t never_ended;
         struct spread stalls;
 };
 
 struct analysis {
-        uint64_t since_ns; /* leave out stalls that ended before (CLOCK_REALTIME) */
-        uint64_t min_ns;   /* leave out shorter ones */
+        uint64_t since_ns;    /* leave out stalls that ended before (CLOCK_REALTIME) */
+        uint64_t min_ns;      /* leave out shorter ones */
         struct map processes; /* run -> struct analysed_process */
         struct map loops;     /* -> struct analysed_loop */
         struct map stacks;    /* -> struct analysed_stack */
         struct map units;     /* -> struct analysed_unit */
         struct map losses;    /* reason -> struct analysed_loss: samples without a stack, by all exit lines */
         struct map notices;   /* what processes said about their settings; no values */
-        struct spread stalls;  /* all, without start-up */
+        struct spread stalls; /* all, without start-up */
         struct spread startup;
         uint64_t never_ended; /* of both */
         uint64_t left_out;    /* by since_ns and min_ns */

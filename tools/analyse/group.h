@@ -37,8 +37,8 @@ struct group {
         uint64_t never_ended;
         const struct analysed_stack *example;
         const struct analysed_loop *loop; /* of its longest stack */
-        size_t stacks; /* distinct */
-        uint64_t example_total_ns; /* while grouping: time of the stack that is the example so far */
+        size_t stacks;                    /* distinct */
+        uint64_t example_total_ns;        /* while grouping: time of the stack that is the example so far */
 };
 
 struct groups {

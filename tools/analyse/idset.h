@@ -18,7 +18,8 @@ struct id_range {
         uint64_t to; /* inclusive */
 };
 
-struct idset { /* all zero: empty */
+/* All zero: empty. */
+struct idset {
         struct id_range *ranges; /* ascending, not touching each other */
         size_t count;
         size_t capacity;

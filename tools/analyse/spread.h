@@ -13,7 +13,8 @@
 
 #define SPREAD_EXACT 64
 
-struct spread { /* all zero: none */
+/* All zero: none. */
+struct spread {
         uint64_t count;
         uint64_t total_ns;
         uint64_t longest_ns;

@@ -15,8 +15,8 @@
 #include <sys/types.h>
 
 struct child {
-        int signals;   /* signalfd: poll it and call child_handle() */
-        pid_t pid;     /* 0: not started */
+        int signals; /* signalfd: poll it and call child_handle() */
+        pid_t pid;   /* 0: not started */
         bool ended;
         int status;    /* as from waitpid(), once it has ended */
         sigset_t mask; /* what the command gets back */

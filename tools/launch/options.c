@@ -119,8 +119,7 @@ static char *describe(const struct config_setting *setting)
         const char *fallback = setting->fallback[0] ? setting->fallback : "none";
         if (strcmp(setting->flag, "output") == 0)
                 fallback = "a temporary folder";
-        return alloc_format("%s [%s: %s; default: %s]", setting->help, setting->variable, setting->range,
-                            fallback);
+        return alloc_format("%s [%s: %s; default: %s]", setting->help, setting->variable, setting->range, fallback);
 }
 
 /* The table of argp, made of that of the settings; its strings are freed by free_table(). */
@@ -131,18 +130,27 @@ static struct argp_option *make_table(void)
                 abort(); /* a setting was added: RUN_SETTINGS is to grow */
         struct argp_option *table = alloc_zeroed((size_t)count + 5, sizeof(*table));
         struct argp_option *next = table;
-        *next++ = (struct argp_option){ .name = "fail-on-stall", .key = KEY_GATE, .arg = "DURATION",
-                                        .flags = OPTION_ARG_OPTIONAL, .group = GROUP_OWN,
+        *next++ = (struct argp_option){ .name = "fail-on-stall",
+                                        .key = KEY_GATE,
+                                        .arg = "DURATION",
+                                        .flags = OPTION_ARG_OPTIONAL,
+                                        .group = GROUP_OWN,
                                         .doc = "Exit with 3 if a loop stalled (for DURATION or longer), start-up "
                                                "excluded, and the command itself did not fail" };
-        *next++ = (struct argp_option){ .name = "color", .key = KEY_COLOUR, .arg = "WHEN", .group = GROUP_OWN,
+        *next++ = (struct argp_option){ .name = "color",
+                                        .key = KEY_COLOUR,
+                                        .arg = "WHEN",
+                                        .group = GROUP_OWN,
                                         .doc = "auto (default), always or never" };
-        *next++ = (struct argp_option){ .group = GROUP_SETTINGS,
-                                        .doc = "Settings, each also an environment variable:" };
+        *next++ =
+                (struct argp_option){ .group = GROUP_SETTINGS, .doc = "Settings, each also an environment variable:" };
         for (int i = 0; i < count; i++) {
                 const struct config_setting *setting = &config_settings[i];
-                *next++ = (struct argp_option){ .name = setting->flag, .key = key_of(i), .arg = setting->argument,
-                                                .doc = describe(setting), .group = FIRST_SETTING + i };
+                *next++ = (struct argp_option){ .name = setting->flag,
+                                                .key = key_of(i),
+                                                .arg = setting->argument,
+                                                .doc = describe(setting),
+                                                .group = FIRST_SETTING + i };
         }
         return table;
 }

@@ -176,18 +176,15 @@ static bool prepare_path(struct output *output)
                 say("%s: placeholders may stand in the name of the file only, not in that of its folder", value);
                 return false;
         }
-        if (!has_placeholder(value, length)) {
-                char *path = literal_path(value, length);
-                if (value[length - 1] == '/' || (stat(path, &status) == 0 && S_ISDIR(status.st_mode)))
-                        return prepare_folder(output, path);
-                bool made = make_file(path);
-                free(path);
-                if (!made)
-                        return false;
-        }
+        char *path = literal_path(value, length);
+        bool one_file = !has_placeholder(value, length);
+        if (one_file && (value[length - 1] == '/' || (stat(path, &status) == 0 && S_ISDIR(status.st_mode))))
+                return prepare_folder(output, path);
         output->folder = folder_length ? literal_path(value, folder_length) : alloc_string("/");
         output->pattern = name_pattern(value + folder_length + 1);
-        return may_write_folder(output->folder);
+        bool ready = one_file ? make_file(path) : may_write_folder(output->folder);
+        free(path);
+        return ready;
 }
 
 bool output_prepare(struct output *output, const char *path)

@@ -89,7 +89,7 @@ static char *find_interpreter(char *head, char **missing)
 
 struct elf {
         bool readable;
-        bool same_kind;   /* 64 bits, this processor */
+        bool same_kind; /* 64 bits, this processor */
         bool go;
         char loader[256]; /* PT_INTERP; empty: none */
 };
@@ -104,8 +104,8 @@ static bool has_go_note(int fd, const Elf64_Phdr *header)
                 Elf64_Nhdr note;
                 memcpy(&note, notes + at, sizeof(note));
                 const char *name = notes + at + sizeof(note);
-                found = note.n_type == GO_BUILD_ID && note.n_namesz == 4 &&
-                        at + sizeof(note) + 4 <= (size_t)got && memcmp(name, "Go\0\0", 4) == 0;
+                found = note.n_type == GO_BUILD_ID && note.n_namesz == 4 && at + sizeof(note) + 4 <= (size_t)got &&
+                        memcmp(name, "Go\0\0", 4) == 0;
                 at += sizeof(note) + (((uint64_t)note.n_namesz + 3) & ~UINT64_C(3)) +
                       (((uint64_t)note.n_descsz + 3) & ~UINT64_C(3));
         }
@@ -174,20 +174,23 @@ static void judge(struct program *program, const struct elf *elf, const char *se
         if (!elf->same_kind) {
                 program->refuses = true;
                 program->obstacle = alloc_format("%s is built for another processor or word size than libloopdog.so, "
-                                                 "which is not preloaded", path);
+                                                 "which is not preloaded",
+                                                 path);
         } else if (secure) {
                 program->obstacle = alloc_format("%s %s, so the loader ignores LD_PRELOAD: put loopdog behind it "
                                                  "(sudo loopdog run ...) or start it as the user it changes to",
                                                  path, secure);
         } else if (elf->go) {
                 program->obstacle = alloc_format("%s is a Go program: its runtime waits by system calls of its own, "
-                                                 "which LD_PRELOAD does not reach", path);
+                                                 "which LD_PRELOAD does not reach",
+                                                 path);
         } else if (!elf->loader[0] && !is_glibc_loader(path)) {
                 program->obstacle = alloc_format("%s is statically linked: LD_PRELOAD does not reach it", path);
         } else if (elf->loader[0] && !is_glibc_loader(elf->loader)) {
                 program->refuses = true;
                 program->obstacle = alloc_format("%s is loaded by %s and not by glibc's loader: libloopdog.so is not "
-                                                 "preloaded", path, elf->loader);
+                                                 "preloaded",
+                                                 path, elf->loader);
         }
         if (elf->loader[0] && access(elf->loader, F_OK) < 0)
                 program->missing = alloc_string(elf->loader);

@@ -10,12 +10,12 @@
 #include <stdbool.h>
 
 struct program {
-        char *path;       /* the file that execvp() would start; NULL: none is found */
-        char *examined;   /* the ELF file that runs in the end, a script's interpreter; NULL: not known */
-        char *missing;    /* the interpreter of a script or the loader of a program, if that does not exist; NULL */
-        char *obstacle;   /* a sentence on why no loop of it can be seen; NULL: nothing is in the way */
-        bool elf;         /* `examined` is an ELF file */
-        bool refuses;     /* its loader would fail or complain about the agent: do not preload it */
+        char *path;     /* the file that execvp() would start; NULL: none is found */
+        char *examined; /* the ELF file that runs in the end, a script's interpreter; NULL: not known */
+        char *missing;  /* the interpreter of a script or the loader of a program, if that does not exist; NULL */
+        char *obstacle; /* a sentence on why no loop of it can be seen; NULL: nothing is in the way */
+        bool elf;       /* `examined` is an ELF file */
+        bool refuses;   /* its loader would fail or complain about the agent: do not preload it */
 };
 
 /* Look at what `command` would start: found on PATH, scripts followed to their interpreter. */

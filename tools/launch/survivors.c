@@ -66,8 +66,8 @@ static void add(struct survivors *found, int pid, const char *program)
         *at = found;
         if (found->pids.count > NAMED)
                 return;
-        char *names = alloc_format("%s%s%s %d", found->names ? found->names : "", found->names ? ", " : "", program,
-                                   pid);
+        char *names =
+                alloc_format("%s%s%s %d", found->names ? found->names : "", found->names ? ", " : "", program, pid);
         free(found->names);
         found->names = names;
 }

@@ -11,16 +11,16 @@
 #include <stddef.h>
 
 enum field_kind {
-        FIELD_STRING,   /* const char *, borrowed from the JSON value */
-        FIELD_U64,      /* a whole number, not negative */
+        FIELD_STRING, /* const char *, borrowed from the JSON value */
+        FIELD_U64,    /* a whole number, not negative */
         FIELD_U32,
         FIELD_I32,
         FIELD_BOOL,
-        FIELD_HEX,      /* uint64_t from a string of hexadecimal digits, with or without 0x */
-        FIELD_TIME,     /* uint64_t, ns since 1970, from RFC 3339 in UTC */
-        FIELD_STATE,    /* char from a string of one letter */
-        FIELD_CAUSE,    /* enum record_cause, enum record_lang from their names; */
-        FIELD_LANG,     /* a name that is not known becomes "unknown" and "native" */
+        FIELD_HEX,   /* uint64_t from a string of hexadecimal digits, with or without 0x */
+        FIELD_TIME,  /* uint64_t, ns since 1970, from RFC 3339 in UTC */
+        FIELD_STATE, /* char from a string of one letter */
+        FIELD_CAUSE, /* enum record_cause, enum record_lang from their names; */
+        FIELD_LANG,  /* a name that is not known becomes "unknown" and "native" */
 };
 
 struct field {

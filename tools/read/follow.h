@@ -15,8 +15,8 @@
 struct follow {
         struct input *input;
         char *folder;
-        char *pattern; /* of names in the folder, as in a shell; NULL: all but hidden ones */
-        int inotify;   /* -1: not to be had; look again from time to time */
+        char *pattern;    /* of names in the folder, as in a shell; NULL: all but hidden ones */
+        int inotify;      /* -1: not to be had; look again from time to time */
         struct map files; /* name -> struct followed */
 };
 

@@ -24,7 +24,7 @@ struct input {
         uint64_t files_bad; /* could not be opened or read to the end */
         uint64_t lines;     /* that are not blank */
         uint64_t records;
-        uint64_t skipped;   /* lines that are no record */
+        uint64_t skipped; /* lines that are no record */
 };
 
 /* One file in the course of being read. */

@@ -13,7 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct lines { /* all zero: nothing read */
+/* All zero: nothing read. */
+struct lines {
         char *buffer;
         size_t begin; /* of what has not been returned */
         size_t end;
@@ -23,7 +24,7 @@ struct lines { /* all zero: nothing read */
 };
 
 enum lines_result {
-        LINES_NONE,     /* no whole line is here yet */
+        LINES_NONE, /* no whole line is here yet */
         LINES_LINE,
         LINES_TOO_LONG, /* said once for a line, when its limit is passed; `number` is its own */
 };

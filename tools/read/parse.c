@@ -87,29 +87,20 @@ static const struct field detail_fields[] = {
 #define STACK(member) offsetof(struct record_stack, member)
 
 static const struct field stack_fields[] = {
-        { "count", FIELD_U32, STACK(count) },
-        { "first_ns", FIELD_U64, STACK(first_ns) },
-        { "last_ns", FIELD_U64, STACK(last_ns) },
-        { "state", FIELD_STATE, STACK(state) },
-        { "missing", FIELD_STRING, STACK(missing) },
-        { "complete", FIELD_BOOL, STACK(complete) },
-        { "truncated", FIELD_BOOL, STACK(truncated) },
-        { 0 },
+        { "count", FIELD_U32, STACK(count) },          { "first_ns", FIELD_U64, STACK(first_ns) },
+        { "last_ns", FIELD_U64, STACK(last_ns) },      { "state", FIELD_STATE, STACK(state) },
+        { "missing", FIELD_STRING, STACK(missing) },   { "complete", FIELD_BOOL, STACK(complete) },
+        { "truncated", FIELD_BOOL, STACK(truncated) }, { 0 },
 };
 
 #define FRAME(member) offsetof(struct record_frame, member)
 
 static const struct field frame_fields[] = {
-        { "lang", FIELD_LANG, FRAME(lang) },
-        { "function", FIELD_STRING, FRAME(function) },
-        { "file", FIELD_STRING, FRAME(file) },
-        { "line", FIELD_U32, FRAME(line) },
-        { "module", FIELD_STRING, FRAME(module) },
-        { "build_id", FIELD_STRING, FRAME(build_id) },
-        { "offset", FIELD_HEX, FRAME(offset) },
-        { "caller", FIELD_BOOL, FRAME(caller) },
-        { "inlined", FIELD_BOOL, FRAME(inlined) },
-        { 0 },
+        { "lang", FIELD_LANG, FRAME(lang) },       { "function", FIELD_STRING, FRAME(function) },
+        { "file", FIELD_STRING, FRAME(file) },     { "line", FIELD_U32, FRAME(line) },
+        { "module", FIELD_STRING, FRAME(module) }, { "build_id", FIELD_STRING, FRAME(build_id) },
+        { "offset", FIELD_HEX, FRAME(offset) },    { "caller", FIELD_BOOL, FRAME(caller) },
+        { "inlined", FIELD_BOOL, FRAME(inlined) }, { 0 },
 };
 
 #define LOOP(member) offsetof(struct record_loop, member)
@@ -253,7 +244,8 @@ static int read_losses(struct parser *parser, json_t *root, uint32_t *samples, s
         if (error < 0 || !reasons)
                 return error;
         *losses = array(parser, json_object_size(reasons), sizeof(**losses));
-        json_object_foreach(reasons, reason, value) {
+        json_object_foreach(reasons, reason, value)
+        {
                 json_int_t count = json_integer_value(value);
                 if (!json_is_integer(value) || count < 0 || count > UINT32_MAX) {
                         complain(&parser->complaint, "\"lost.reasons\" has a value that is not a count");

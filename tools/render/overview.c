@@ -56,9 +56,12 @@ void overview_totals(const struct overview *view, const struct analysis *analysi
 
 /* --------------------------------------------------------------------------------------------------------- groups */
 
-static char *cause_cell(const struct group *group)
+/* Why a cause is unknown is a sentence: it stands where it is what the groups are about, and with each stall. */
+static char *cause_cell(const struct group *group, enum group_by by)
 {
-        char *cause = words_cause(group->causes[0].cause, group->causes[0].call);
+        const struct group_cause *most = &group->causes[0];
+        bool brief = most->cause == RECORD_UNKNOWN && by != GROUP_CAUSE;
+        char *cause = words_cause(most->cause, brief ? NULL : most->call);
         if (group->causes_count == 1)
                 return cause;
         char *more = alloc_format("%s (+%zu)", cause, group->causes_count - 1);
@@ -113,7 +116,7 @@ static void add_group(struct table *table, const struct group *group, const stru
         table_cell(table, count_cell(group));
         table_cell(table, words_duration(group->stalls.longest_ns));
         table_cell(table, words_duration(spread_median_ns(&group->stalls)));
-        table_cell(table, cause_cell(group));
+        table_cell(table, cause_cell(group, by));
         table_cell(table, where_cell(group, by));
 }
 

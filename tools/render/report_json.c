@@ -149,8 +149,9 @@ static json_t *group_json(const struct report *report, const struct group *group
         }
         set_spread(object, &group->stalls);
         set_number(object, "never_ended", group->never_ended);
-        set(object, "share", json_real(report->groups->total_ns ? (double)group->stalls.total_ns /
-                                                                          (double)report->groups->total_ns : 0.0));
+        set(object, "share",
+            json_real(report->groups->total_ns ? (double)group->stalls.total_ns / (double)report->groups->total_ns
+                                               : 0.0));
         set_number(object, "stacks", group->stacks);
         set(object, "causes", causes_json(group));
         char *line = example_json(group->example, report->symbolizer);

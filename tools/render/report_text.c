@@ -52,8 +52,8 @@ static void add_loop(struct table *table, const struct analysed_loop *loop)
 {
         const struct analysed_process *process = loop->process;
         const struct spread *stalls = &loop->stalls;
-        table_cell(table, loop->counted ? words_share(loop->busy_ns, loop->busy_ns + loop->idle_ns)
-                                        : alloc_string("?"));
+        table_cell(table,
+                   loop->counted ? words_share(loop->busy_ns, loop->busy_ns + loop->idle_ns) : alloc_string("?"));
         table_cell(table, loop->counted ? words_count(loop->iterations) : alloc_string("?"));
         table_cell(table, words_count(stalls->count));
         table_cell(table, stalls->count ? words_duration(stalls->total_ns) : alloc_string("-"));

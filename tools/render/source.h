@@ -11,7 +11,8 @@
 
 #include "map.h"
 
-struct source_lines { /* all zero: empty */
+/* All zero: empty. */
+struct source_lines {
         struct map files;    /* path -> struct source_file */
         size_t bytes;        /* held */
         uint64_t written_ns; /* of the record that is rendered: a file that was changed after it is not quoted */

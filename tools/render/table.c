@@ -66,9 +66,11 @@ static void write_last(FILE *out, const char *cell, size_t room)
         fprintf(out, "\xe2\x80\xa6%s", cell); /* an ellipsis */
 }
 
-static void write_row(const struct table *table, FILE *out, char *const *cells, const size_t *widths, size_t room)
+static void write_row(const struct table *table, FILE *out, char *const *cells, const size_t *widths, size_t room,
+                      bool dim)
 {
         spaces(out, INDENT);
+        fputs(dim ? "\033[2m" : "", out);
         for (size_t i = 0; i < table->columns; i++) {
                 size_t width = cells[i] ? width_of(cells[i]) : 0;
                 size_t padding = widths[i] > width ? widths[i] - width : 0;
@@ -84,7 +86,7 @@ static void write_row(const struct table *table, FILE *out, char *const *cells, 
                 if (!last)
                         spaces(out, GAP);
         }
-        fputc('\n', out);
+        fputs(dim ? "\033[0m\n" : "\n", out);
 }
 
 /* The width of each column; returns what is left for the last one. */
@@ -112,11 +114,9 @@ void table_write(struct table *table, FILE *out, unsigned width, bool colour)
         size_t room = measure(table, width, widths);
         for (size_t i = 0; i < table->columns; i++)
                 heads[i] = (char *)table->heads[i];
-        fputs(colour ? "\033[2m" : "", out);
-        write_row(table, out, heads, widths, room);
-        fputs(colour ? "\033[0m" : "", out);
+        write_row(table, out, heads, widths, room, colour);
         for (size_t row = 0; row < table->rows; row++)
-                write_row(table, out, table->cells + row * table->columns, widths, room);
+                write_row(table, out, table->cells + row * table->columns, widths, room, false);
         for (size_t i = 0; i < table->rows * table->columns; i++)
                 free(table->cells[i]);
         free(table->cells);

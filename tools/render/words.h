@@ -12,11 +12,11 @@
 #include "record/record.h"
 
 char *words_duration(uint64_t duration_ns);
-char *words_count(uint64_t count);                      /* "10,234" */
-char *words_share(uint64_t part, uint64_t whole);       /* "12.3 %"; "-" of nothing */
-char *words_date(uint64_t realtime_ns);                 /* "2026-11-22 20:15:03" in UTC */
+char *words_count(uint64_t count);                            /* "10,234" */
+char *words_share(uint64_t part, uint64_t whole);             /* "12.3 %"; "-" of nothing */
+char *words_date(uint64_t realtime_ns);                       /* "2026-11-22 20:15:03" in UTC */
 char *words_cause(enum record_cause cause, const char *call); /* "blocked in clock_nanosleep" */
-char *words_frame(const struct record_frame *frame);    /* "block() at /srv/app.py:8"; "?" for none */
+char *words_frame(const struct record_frame *frame);          /* "block() at /srv/app.py:8"; "?" for none */
 
 /* Safe on a terminal, whatever a record had in it; "" for NULL. */
 char *words_printable(const char *string);

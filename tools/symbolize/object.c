@@ -100,8 +100,10 @@ static bool open_path(struct object *object, char *trouble, size_t capacity)
         char found[BUILD_ID_DIGITS + 1];
         int error = open_file(object, object->path);
         if (error < 0) {
-                snprintf(trouble, capacity, "%s", error == -ENOEXEC ? "it is no ELF object"
-                                                  : error == -EINVAL ? "it is no regular file" : strerror(-error));
+                snprintf(trouble, capacity, "%s",
+                         error == -ENOEXEC  ? "it is no ELF object"
+                         : error == -EINVAL ? "it is no regular file"
+                                            : strerror(-error));
                 return false;
         }
         read_build_id(object, found);

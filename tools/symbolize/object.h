@@ -13,11 +13,11 @@
 
 struct object {
         char *path;
-        char *build_id;   /* of the record; NULL: it names none */
-        Dwfl *dwfl;       /* NULL: closed, or not usable */
+        char *build_id; /* of the record; NULL: it names none */
+        Dwfl *dwfl;     /* NULL: closed, or not usable */
         Dwfl_Module *module;
-        GElf_Addr bias;   /* address in `module` minus ELF virtual address */
-        bool tried;       /* opened once: what was to be said about it has been said */
+        GElf_Addr bias; /* address in `module` minus ELF virtual address */
+        bool tried;     /* opened once: what was to be said about it has been said */
         bool usable;
 };
 

@@ -45,7 +45,7 @@ static void normalise(char *path)
 static char *tidy_path(const char *file, const char *folder)
 {
         char *path = file[0] == '/' || !folder || folder[0] != '/' ? alloc_string(file)
-                                                                    : alloc_format("%s/%s", folder, file);
+                                                                   : alloc_format("%s/%s", folder, file);
         if (path[0] != '/')
                 return path;
         char *tidy = alloc_string(path);

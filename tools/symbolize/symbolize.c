@@ -80,9 +80,8 @@ static struct object *find_object(struct symbolizer *symbolizer, const struct re
 static const struct places *find_places(struct symbolizer *symbolizer, const struct record_frame *frame)
 {
         uint64_t offset = frame->offset - (frame->caller && frame->offset > 0);
-        char *key = alloc_format("%llx\n%s\n%s\n%s", (unsigned long long)offset,
-                                 frame->build_id ? frame->build_id : "", frame->module ? frame->module : "",
-                                 frame->function ? frame->function : "");
+        char *key = alloc_format("%llx\n%s\n%s\n%s", (unsigned long long)offset, frame->build_id ? frame->build_id : "",
+                                 frame->module ? frame->module : "", frame->function ? frame->function : "");
         struct places *places = map_find_string(&symbolizer->places, key);
         if (!places) {
                 places = places_find(find_object(symbolizer, frame), offset, frame->function);

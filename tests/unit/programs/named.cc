@@ -6,7 +6,8 @@
  */
 #include "places.h"
 
-namespace shop {
+namespace shop
+{
 
 struct Server {
         __attribute__((noinline)) void handle(int request, const char *path);
@@ -24,7 +25,8 @@ template <typename T> __attribute__((noinline)) void serve(T value)
         printf("# %d\n", value);
 }
 
-namespace {
+namespace
+{
 
 __attribute__((noinline)) void hidden()
 {
