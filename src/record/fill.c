@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/config.h"
 #include "base/notice.h"
 #include "base/proc.h"
 #include "base/raw.h"
@@ -30,7 +31,6 @@
 #define SIGNATURE_FRAMES 6
 
 static struct {
-        const char *own_prefixes;
         char host[65];
         char program[64];
         char run[17];
@@ -95,12 +95,11 @@ static void read_program(void)
         }
 }
 
-void fill_begin(const char *own_prefixes)
+void fill_begin(void)
 {
         struct utsname names;
         struct text host = TEXT_IN(process.host);
         struct text run = TEXT_IN(process.run);
-        process.own_prefixes = own_prefixes;
         if (uname(&names) == 0)
                 text_string(&host, names.nodename);
         text_hex(&run, make_run(), 16);
@@ -123,11 +122,18 @@ void fill_common(struct record *record, enum record_type type)
         };
 }
 
+/* LOOPDOG_REDACT=paths: only the last component leaves the process. */
+static const char *redacted(const char *path)
+{
+        const char *slash = path != NULL && config.redact & CONFIG_REDACT_PATHS ? strrchr(path, '/') : NULL;
+        return slash != NULL ? slash + 1 : path;
+}
+
 void fill_process(struct record *record)
 {
         fill_common(record, RECORD_PROCESS);
-        record->process.command = process.command;
-        record->process.executable = process.executable;
+        record->process.command = redacted(process.command);
+        record->process.executable = redacted(process.executable);
         record->process.agent_version = LOOPDOG_VERSION;
         record->process.ppid = getppid();
         record->process.clock = clock_name();
@@ -261,12 +267,23 @@ static void fill_culprit(struct record_stall *stall)
 {
         if (stall->stacks_count == 0)
                 return;
-        int culprit = record_find_culprit(stall->stacks[0].frames, stall->stacks[0].frames_count, process.own_prefixes);
+        int culprit = record_find_culprit(stall->stacks[0].frames, stall->stacks[0].frames_count, config.own);
         if (culprit < 0)
                 return;
         made.culprit = stall->stacks[0].frames[culprit];
         stall->culprit = &made.culprit;
         stall->signature = make_signature(stall, culprit);
+}
+
+/* After the culprit was found, which needs whole paths. */
+static void redact_frames(struct record_stall *stall)
+{
+        made.culprit.module = redacted(made.culprit.module);
+        for (size_t i = 0; i < stall->stacks_count; i++) {
+                struct record_frame *frames = (struct record_frame *)(uintptr_t)stall->stacks[i].frames;
+                for (size_t j = 0; j < stall->stacks[i].frames_count; j++)
+                        frames[j].module = redacted(frames[j].module);
+        }
 }
 
 /* ---- the record ---- */
@@ -328,6 +345,7 @@ void fill_stall(struct record *record, const struct explained *explained)
                 return;
         fill_stacks(stall, explained);
         fill_culprit(stall);
+        redact_frames(stall);
         if (explained->ended)
                 drop_repeated_stacks(stall);
 }

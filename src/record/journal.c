@@ -49,7 +49,7 @@ void journal_begin(void)
         if (journal.begin_ns != 0) /* the watchdog was only stopped for a fork */
                 return;
         journal.begin_ns = clock_realtime_ns();
-        fill_begin(config.own);
+        fill_begin();
 }
 
 /* ---- lines ---- */
