@@ -119,7 +119,8 @@ static void publish_tsc(void)
         if (passed_ns < CALIBRATE_NS)
                 return;
         calibration.state = CLOCK_PLAIN;
-        if (passed_ticks <= passed_ns) /* slower than 1 GHz: its scale would not fit, and no invariant TSC is that slow */
+        if (passed_ticks <=
+            passed_ns) /* slower than 1 GHz: its scale would not fit, and no invariant TSC is that slow */
                 return;
         rate_tsc.scale_q64 = (uint64_t)(((unsigned __int128)passed_ns << 64) / passed_ticks);
         rate_tsc.offset_ns = ns - (uint64_t)((unsigned __int128)ticks * rate_tsc.scale_q64 >> 64);

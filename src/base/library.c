@@ -15,7 +15,8 @@
 #include <string.h>
 
 static const char *const loop_libraries[] = {
-        "libev.so", "libuv.so", "libevent.so", "libevent-", "libevent_", "libglib-2.0.so", "libQt5Core.so", "libQt6Core.so",
+        "libev.so",  "libuv.so",       "libevent.so",   "libevent-",
+        "libevent_", "libglib-2.0.so", "libQt5Core.so", "libQt6Core.so",
 };
 
 /* glibc 2.35 and later; without it only the socket rule is left. */

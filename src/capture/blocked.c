@@ -69,7 +69,8 @@ static struct task_call own_call(const struct task_call *call)
 static bool is_same_call(const struct task_call *a, const struct task_call *b)
 {
         return a->asleep == b->asleep && a->number == b->number && a->stack_pointer == b->stack_pointer &&
-               a->program_counter == b->program_counter && memcmp(a->arguments, b->arguments, sizeof(a->arguments)) == 0;
+               a->program_counter == b->program_counter &&
+               memcmp(a->arguments, b->arguments, sizeof(a->arguments)) == 0;
 }
 
 static bool has_not_run(const struct capture_task *task, const struct task_call *before,

@@ -92,7 +92,7 @@ struct attempt {
         bool may_signal;
         int running; /* readings in a row that found the thread running */
         int tries;
-        int late;    /* signals that got no answer in time */
+        int late; /* signals that got no answer in time */
 };
 
 static enum capture_loss take_running(struct attempt *attempt)
@@ -108,7 +108,8 @@ static enum capture_loss take_running(struct attempt *attempt)
 static enum capture_loss take_by_state(struct attempt *attempt)
 {
         enum capture_loss closed = attempt->task->open_error == -EACCES || attempt->task->open_error == -EPERM
-                                           ? CAPTURE_NOT_DUMPABLE : CAPTURE_NO_PROC;
+                                           ? CAPTURE_NOT_DUMPABLE
+                                           : CAPTURE_NO_PROC;
         char state;
         int r = task_read_state(attempt->task, &state);
         if (r == -ESRCH)
@@ -200,7 +201,8 @@ void capture_take(struct capture_task *task, bool may_signal, const _Atomic uint
         } while (try_again(&attempt, sample->loss, end_ns));
         if (sample->loss == CAPTURE_OK && has_ended(mark, expected))
                 sample->loss = CAPTURE_ENDED;
-        if (sample->loss == CAPTURE_RUNNING && may_signal) /* it never ran twice in a row, and never slept long enough */
+        if (sample->loss == CAPTURE_RUNNING &&
+            may_signal) /* it never ran twice in a row, and never slept long enough */
                 sample->loss = CAPTURE_MOVED;
         count(sample);
 }
@@ -211,8 +213,9 @@ static const char *const texts[CAPTURE_LOSSES] = {
         [CAPTURE_OK] = "captured",
         [CAPTURE_ENDED] = "the callback ended while it was captured",
         [CAPTURE_MOVED] = "the thread ran while its stack was copied, time after time",
-        [CAPTURE_NOT_DUMPABLE] = "not dumpable: the process changed its user and may not read /proc/self/task/*/syscall;"
-                                 " start it as that user",
+        [CAPTURE_NOT_DUMPABLE] =
+                "not dumpable: the process changed its user and may not read /proc/self/task/*/syscall;"
+                " start it as that user",
         [CAPTURE_NO_PROC] = "no /proc here (chroot or container)",
         [CAPTURE_NO_SIGNAL] = "running threads: no real-time signal is free",
         [CAPTURE_SIGNAL_BLOCKED] = "the thread runs and blocks loopdog's signal",

@@ -22,8 +22,8 @@
  * What can't be mended: a call whose number can't be read from the code before it (syscall(2) of libc); the program's
  * `rem` of a nanosleep() that was not cut short holds what was left when we interrupted it; recvmmsg(), sendmmsg(),
  * sendfile() and splice() that have moved something already. And a signal of the program's own is taken for ours, so
- * that its EINTR is not shown, where its handler has run and returns in the microsecond in which ours arrives, or blocks
- * ours and begins between our look at the thread's signal mask and our signal (some 10 us).
+ * that its EINTR is not shown, where its handler has run and returns in the microsecond in which ours arrives, or
+ * blocks ours and begins between our look at the thread's signal mask and our signal (some 10 us).
  *
  * Context: handler, and on the host's thread after it. All of it async-signal-safe.
  */
@@ -79,7 +79,8 @@ extern const char mend_handler_return[] __attribute__((visibility("hidden")));
 /* Make a call. `frame` is what mend_see_through() will find. */
 long mend_call_sigsafe(const struct mend_call *call, struct mend_frame *frame);
 
-/* Watchdog: a thread that sleeps in mend_call_sigsafe() is shown as sleeping in its own call. false: it is not there. */
+/* Watchdog: a thread that sleeps in mend_call_sigsafe() is shown as sleeping in its own call. false: it is not there.
+ * */
 bool mend_see_through(uint64_t program_counter, uint64_t stack_pointer, struct mend_frame *frame);
 
 /* For the tests: the number of the system call whose instruction ends at the end of `code`, or -1. `registers` are

@@ -156,7 +156,8 @@ static bool part_sigsafe(struct stream *stream, const struct iovec *part, uint64
         uint64_t length = part->iov_len - *skip, moved = 0;
         bool again = true;
         while (moved < length && again) {
-                long more = move_part_sigsafe(stream, (uintptr_t)part->iov_base + *skip + moved, length - moved, &again);
+                long more =
+                        move_part_sigsafe(stream, (uintptr_t)part->iov_base + *skip + moved, length - moved, &again);
                 if (more <= 0)
                         break;
                 moved += (uint64_t)more;

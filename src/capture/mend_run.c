@@ -10,9 +10,9 @@
  *
  * A signal of the program's own that came together with ours is still pending here, because the handler's mask is in
  * force. Calls that take a signal mask (ppoll, epoll_pwait ...) are made with everything blocked: the kernel puts the
- * mask in force and waits in one step, so that the signal ends the wait as it would have done without us. For the others
- * it is looked for, and if there is one the program gets its handler called and its EINTR; one that comes in the 200 ns
- * between that look and the call is handled, but ends no wait.
+ * mask in force and waits in one step, so that the signal ends the wait as it would have done without us. For the
+ * others it is looked for, and if there is one the program gets its handler called and its EINTR; one that comes in
+ * the 200 ns between that look and the call is handled, but ends no wait.
  *
  * This code runs between two instructions of the program, whose vector registers hold live values: it must not touch
  * them, so it is compiled without, and calls nothing that is compiled otherwise.
@@ -52,8 +52,8 @@ enum limit {
         LIMIT_VAL_LEFT,  /* struct timeval *, the same */
         LIMIT_SLEEP,     /* const struct timespec *req, struct timespec *rem: what is left is in `rem` */
         LIMIT_SLEEP_UNTIL, /* clockid_t, int flags, req, rem */
-        LIMIT_FUTEX,     /* relative or absolute: depends on the operation */
-        LIMIT_RING,      /* inside of io_uring_enter's argument */
+        LIMIT_FUTEX,       /* relative or absolute: depends on the operation */
+        LIMIT_RING,        /* inside of io_uring_enter's argument */
 };
 
 enum mask {
@@ -84,8 +84,8 @@ static const struct row rows[] = {
         { SYS_clock_nanosleep, LIMIT_SLEEP_UNTIL, 2, MASK_NONE, 0 },
         { SYS_futex, LIMIT_FUTEX, 3, MASK_NONE, 0 }, /* waits with a time limit; one that was woken gives EAGAIN */
         { SYS_rt_sigtimedwait, LIMIT_SPEC, 2, MASK_NONE, 0 }, /* waits for its set, fails for any other signal */
-        { SYS_semtimedop, LIMIT_SPEC, 3, MASK_NONE, 0 }, /* EINTR: no operation was done */
-        { SYS_io_getevents, LIMIT_SPEC, 4, MASK_NONE, 0 }, /* EINTR: no event was taken */
+        { SYS_semtimedop, LIMIT_SPEC, 3, MASK_NONE, 0 },      /* EINTR: no operation was done */
+        { SYS_io_getevents, LIMIT_SPEC, 4, MASK_NONE, 0 },    /* EINTR: no event was taken */
         { SYS_io_pgetevents, LIMIT_SPEC, 4, MASK_PAIR, 5 },
         { SYS_io_uring_enter, LIMIT_RING, 4, MASK_RING, 4 }, /* EINTR: nothing was submitted */
         /* Without a time limit, and still never started again. */
@@ -118,10 +118,10 @@ static const struct row rows[] = {
 struct again {
         struct mend_call call;
         const struct row *row;
-        uint64_t deadline_ns;     /* CLOCK_MONOTONIC; 0: the limit is left as it is */
+        uint64_t deadline_ns; /* CLOCK_MONOTONIC; 0: the limit is left as it is */
         struct timespec spec;
-        struct timespec left;     /* stands for the program's `rem`, which it sees only if its own signal ends the call */
-        uint64_t left_address;    /* of that; 0: none */
+        struct timespec left;  /* stands for the program's `rem`, which it sees only if its own signal ends the call */
+        uint64_t left_address; /* of that; 0: none */
         struct timeval val;
         struct io_uring_getevents_arg ring;
         struct {

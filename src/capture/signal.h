@@ -17,8 +17,8 @@ int signal_start(int wanted, uint8_t *buffer, const char **why);
 /* Give the action back where it is still ours and no signal of ours is on its way. */
 void signal_stop(void);
 
-/* The thread has been seen running: look again, send the signal, wait for the answer. CAPTURE_MOVED: it does not run any
- * more. CAPTURE_SIGNAL_BLOCKED may be a matter of microseconds: try again. */
+/* The thread has been seen running: look again, send the signal, wait for the answer. CAPTURE_MOVED: it does not run
+ * any more. CAPTURE_SIGNAL_BLOCKED may be a matter of microseconds: try again. */
 enum capture_loss signal_take(struct capture_task *task, struct sample *sample);
 
 /* The same without looking first whether it runs, blocks the signal, or whether the action is still ours. */

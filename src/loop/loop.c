@@ -218,6 +218,7 @@ static void make_candidate(struct slot *slot, const struct wait *wait, bool list
 {
         atomic_store(&slot->confirmed, false);
         forget_findings(slot);
+        atomic_store(&slot->last_key, wait->key);
         atomic_store(&slot->candidate_key, wait->key);
         atomic_store(&slot->rival_key, 0);
         slot->listed = listed;
@@ -307,7 +308,8 @@ static bool looks_like_a_loop(const struct wait *wait, bool *listed)
         return looks_like_a_server(wait);
 }
 
-/* The first wait of a thread that is no loop yet. Poll and select outside of loop libraries were watched for three waits
+/* The first wait of a thread that is no loop yet. Poll and select outside of loop libraries were watched for three
+ * waits
  * already: they need no second. */
 static struct slot *begin(const struct wait *wait)
 {
@@ -489,6 +491,7 @@ void loop_take_over(struct slot *slot, uint64_t key)
         find_executor(slot, key);
         atomic_store(&slot->own_cfa, 0);
         atomic_store(&slot->candidate_key, 0);
+        atomic_store(&slot->last_key, key);
         atomic_store(&slot->confirmed, true);
         atomic_store(&slot->key, key);
 }
@@ -517,9 +520,7 @@ bool loop_take_ended(struct slot *slot, struct slot_ended *ended)
 void loop_label(const struct slot *slot, char *bytes, size_t capacity)
 {
         static const char *const names[] = { "none", "epoll", "poll", "select" };
-        uint64_t key = atomic_load(&slot->key);
-        if (key == 0)
-                key = atomic_load(&slot->candidate_key);
+        uint64_t key = atomic_load(&slot->last_key);
         struct text text = { .bytes = bytes, .capacity = capacity };
         text_string(&text, names[WAIT_KEY_KIND(key)]);
         if (WAIT_KEY_KIND(key) == WAIT_EPOLL)

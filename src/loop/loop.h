@@ -83,8 +83,8 @@ __attribute__((always_inline)) static inline void loop_end_iteration(struct slot
         atomic_store_explicit(&slot->mark, MARK(now_ns, 0), memory_order_release);
 }
 
-/* The hot path, for epoll only: one thread-local load and one comparison find the own wait. Its arguments are scalars, so
- * that nothing is put into memory for it; NULL means that loop_enter_slow() must decide. */
+/* The hot path, for epoll only: one thread-local load and one comparison find the own wait. Its arguments are
+ * scalars, so that nothing is put into memory for it; NULL means that loop_enter_slow() must decide. */
 __attribute__((always_inline)) static inline struct slot *loop_enter_epoll(uint64_t key, uint64_t cfa, bool sleeps)
 {
         struct slot *slot = loop_slot_here;

@@ -82,6 +82,7 @@ struct slot {
         _Atomic bool executor;      /* another thread has waited on the same instance */
         _Atomic uint32_t state;     /* enum slot_state */
         _Atomic uint64_t candidate_key;
+        _Atomic uint64_t last_key;  /* of the last own wait, also when its instance was closed */
         _Atomic uint64_t rival_key; /* waited on once while the candidate was not confirmed */
         _Atomic uint64_t site;      /* return address of the own wait */
         _Atomic int32_t tid;

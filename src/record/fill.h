@@ -12,7 +12,8 @@
 #include "explain/explained.h"
 #include "record/record.h"
 
-/* Once a process (again after fork): names of host, program and run. Reads the settings (LOOPDOG_OWN, LOOPDOG_REDACT). */
+/* Once a process (again after fork): names of host, program and run. Reads the settings (LOOPDOG_OWN,
+ * LOOPDOG_REDACT). */
 void fill_begin(void);
 
 /* The fields that every line has. */

@@ -287,11 +287,12 @@ enum record_owner record_frame_owner(const struct record_frame *frame, const cha
         return frame->lang == RECORD_NATIVE ? native_owner(frame) : script_owner(frame);
 }
 
-/* libc, the loader, the vdso and loopdog are on every stack that sleeps: never worth a blame. */
+/* The C and C++ run-time libraries, the loader, the vdso and loopdog are on every stack: never worth a blame. */
 static bool is_basic(const struct record_frame *frame)
 {
-        static const char *const names[] = { "libc.", "libc-", "libpthread",    "libdl.", "librt.",
-                                             "ld-",   "ld.",   "libloopdog.so", "[vdso]", "[vsyscall]" };
+        static const char *const names[] = { "libc.", "libc-",  "libpthread",    "libdl.",    "librt.",
+                                             "libm.", "libm-",  "libstdc++.",    "libgcc_s.", "ld-",
+                                             "ld.",   "[vdso]", "libloopdog.so", "[vsyscall]" };
         if (frame->lang != RECORD_NATIVE || !frame->module)
                 return false;
         const char *name = record_basename(frame->module);

@@ -305,8 +305,8 @@ void sink_discard_unused(void)
 
 /* ---- stderr ---- */
 
-/* By name, because the watchdog's own table does not hold the host's descriptors; from the kept /proc where there is one,
- * because the root directory may be another by now. */
+/* By name, because the watchdog's own table does not hold the host's descriptors; from the kept /proc where there is
+ * one, because the root directory may be another by now. */
 static const char *stderr_name(int *folder)
 {
         *folder = proc_descriptor();
@@ -346,8 +346,8 @@ static int reopen_stderr(void)
         return fd < 0 ? -errno : fd;
 }
 
-/* A pipe that belongs to the user of before can't be reopened. Into the host's own, text can be moved from another pipe,
- * which does not block even where the host's would. */
+/* A pipe that belongs to the user of before can't be reopened. Into the host's own, text can be moved from another
+ * pipe, which does not block even where the host's would. */
 static size_t splice_text(const char *text, size_t length)
 {
         int pipes[2];

@@ -2,8 +2,8 @@
  *
  * listed_library.h - an address in a library of a given name
  *
- * The rules for loop libraries go by the name of the file. So that the tests need none of these libraries, any small one
- * is copied under the name that is wanted, and loaded.
+ * The rules for loop libraries go by the name of the file. So that the tests need none of these libraries, any small
+ * one is copied under the name that is wanted, and loaded.
  *
  * Context: unit tests
  */

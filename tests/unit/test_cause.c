@@ -17,6 +17,7 @@
 static struct cause_evidence known(uint32_t cpu_percent)
 {
         return (struct cause_evidence){
+                .threshold_ns = DURATION_NS, /* so that the share decides, not whether computing alone made a stall */
                 .duration_ns = DURATION_NS,
                 .cpu_ns = DURATION_NS / 100 * cpu_percent,
                 .cpu_known = true,
@@ -78,7 +79,20 @@ Test(cause, is_cpu_from_60_percent_on)
         struct cause_evidence evidence = known(60);
         evidence.cpu_ns -= DURATION_NS / 100; /* 59 % */
         evidence.running = 100;
+        expect_unknown(evidence, "got little of the CPU");
+}
+
+Test(cause, is_cpu_where_computing_alone_would_have_made_a_stall_and_it_never_slept)
+{
+        struct cause_evidence evidence = known(20);
+        evidence.threshold_ns = DURATION_NS / 5;
+        evidence.running = 60;
+        expect_cpu(evidence);
+        evidence.running = 59;
         expect_unknown(evidence, "a part of it");
+        evidence.running = 60;
+        evidence.threshold_ns++;
+        expect_unknown(evidence, "got little of the CPU");
 }
 
 Test(cause, is_cpu_where_most_samples_slept_but_the_cpu_was_used)

@@ -2,8 +2,8 @@
  *
  * test_clock.c - measuring the TSC, and falling back when it parts from CLOCK_MONOTONIC
  *
- * The source is included, so that a test can move the measurement's begin into the past, and the clocks apart, instead of
- * waiting for it.
+ * The source is included, so that a test can move the measurement's begin into the past, and the clocks apart,
+ * instead of waiting for it.
  *
  * Context: unit test; Criterion gives each test a process of its own
  */

@@ -194,7 +194,8 @@ Test(loop, does_not_take_an_empty_look_before_the_real_wait_for_an_iteration)
         struct wait look = on_epoll(5), real = on_epoll(5);
         bool forgiven = false;
         look.sleeps = false;
-        /* Taken off the CPU between the two, the test would be busy for longer than the microsecond that is forgiven. */
+        /* Taken off the CPU between the two, the test would be busy for longer than the microsecond that is forgiven.
+         * */
         for (int i = 0; i < 100 && !forgiven; i++) {
                 go_through(look, 0);
                 uint64_t count = iterations(slot), busy_ns = slot->busy_ns;

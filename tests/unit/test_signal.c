@@ -246,6 +246,56 @@ Test(signal, a_child_of_fork_starts_afresh, .init = begin)
         cr_assert_eq(status, 0, "status %x", status);
 }
 
+/* Asked for while it blocks the signal, as a thread between fork and exec may: it must not take ours along. */
+static void *block_and_drain(struct victim *victim)
+{
+        struct busy *busy = victim->argument;
+        sigset_t set, pending, before, after;
+        sigfillset(&set);
+        pthread_sigmask(SIG_SETMASK, &set, NULL);
+        atomic_store(&busy->step, 1);
+        wait_for_step(busy, 2);
+        sigpending(&pending);
+        cr_assert(sigismember(&pending, atomic_load(&handler.number)));
+        pthread_sigmask(SIG_BLOCK, NULL, &before);
+        capture_forbid_and_drain();
+        pthread_sigmask(SIG_BLOCK, NULL, &after);
+        sigpending(&pending);
+        capture_allow();
+        cr_assert_arr_eq(&before, &after, sizeof(uint64_t));
+        busy->step = sigismember(&pending, atomic_load(&handler.number)) ? 4 : 3;
+        return NULL;
+}
+
+Test(signal, what_is_pending_is_drained_before_exec, .init = begin)
+{
+        struct busy busy = { .step = 0 };
+        struct victim victim;
+        struct sample sample;
+        memset(&sample, 0, sizeof(sample));
+        victim_start(&victim, block_and_drain, &busy);
+        wait_for_step(&busy, 1);
+        cr_assert_eq(signal_ask(&victim.task, now_ns(), &sample), CAPTURE_SIGNAL_LATE);
+        atomic_store(&busy.step, 2);
+        wait_for_step(&busy, 3);
+        cr_assert_eq(atomic_load(&busy.step), 3, "it is still pending");
+        cr_assert_eq(atomic_load(&handler.arrived), 1, "and known not to be on its way any more");
+        victim_join(&victim);
+}
+
+Test(signal, what_somebody_else_has_sent_stays_pending, .init = begin)
+{
+        sigset_t set, pending;
+        int number = atomic_load(&handler.number);
+        sigemptyset(&set);
+        sigaddset(&set, number);
+        pthread_sigmask(SIG_BLOCK, &set, NULL);
+        raise(number);
+        capture_forbid_and_drain();
+        sigpending(&pending);
+        cr_assert(sigismember(&pending, number));
+}
+
 static void *exec_soon(struct victim *victim)
 {
         struct busy *busy = victim->argument;

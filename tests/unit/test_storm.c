@@ -3,8 +3,8 @@
  * test_storm.c - system calls that are interrupted by our signal a hundred times go on as if nothing had happened
  *
  * Each row of the table below makes one call that lasts 150 ms, while the thread gets a signal of ours every
- * millisecond (signal_ask() sends it although the thread sleeps, which capture_take() would never do). Result, errno and
- * time must be as without, and the number of calls that were made to go on proves that the signals did interrupt.
+ * millisecond (signal_ask() sends it although the thread sleeps, which capture_take() would never do). Result, errno
+ * and time must be as without, and the number of calls that were made to go on proves that the signals did interrupt.
  */
 #include <criterion/criterion.h>
 #include <errno.h>

@@ -1,0 +1,761 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * test_watch_pass.c - the watchdog's passes, one at a time and without its thread
+ *
+ * The source is included, so that a test decides when a pass takes place, and what a loop does in the middle of one.
+ *
+ * Context: unit test; Criterion gives each test a process of its own
+ */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+
+#include "watch_log.h"
+
+/* What a loop's thread does just before the watchdog looks into its ring: the mark was read before that. */
+static void (*before_ring)(void);
+
+static bool take_ended_after(struct slot *slot, struct slot_ended *ended)
+{
+        void (*meanwhile)(void) = before_ring;
+        before_ring = NULL;
+        if (meanwhile != NULL)
+                meanwhile();
+        return loop_take_ended(slot, ended);
+}
+
+#define loop_take_ended take_ended_after
+#include "../../src/watch/watchdog.c"
+#undef loop_take_ended
+
+#define INTERVAL_NS (10 * MS)
+
+static void begin(void)
+{
+        set_up_loops();
+        dog.calls = &log_calls;
+        dog.limits = (struct policy_limits){ .threshold_ns = THRESHOLD_NS, .interval_ns = INTERVAL_NS };
+}
+TestSuite(pass, .init = begin);
+TestSuite(left, .init = begin);
+TestSuite(yields, .init = begin);
+TestSuite(executor, .init = begin);
+
+/* Another loop, as if of another thread. */
+static struct slot *make_other_loop(int fd)
+{
+        loop_slot_here = NULL;
+        return make_loop(fd);
+}
+
+static void end_iteration(void)
+{
+        wait_on(5);
+}
+
+/* The present iteration of `slot` is over, and the loop sleeps. */
+static void go_idle(void)
+{
+        struct wait wait = on_epoll(5);
+        loop_enter(&wait);
+}
+
+/* A stall that was detected and is sampled. */
+static struct slot *make_stall(void)
+{
+        struct slot *slot = make_loop(5);
+        pass();
+        make_last(slot, 60 * MS);
+        uint64_t mark = mark_of(slot);
+        pass();
+        /* The same iteration, later: nobody waits here, so the clock's part is played by the begin that it followed. */
+        watched[slot_index(slot)].stall.begin_ns -= 50 * MS;
+        pass();
+        cr_assert(eq(uint, count_of(DETECTED), 1));
+        cr_assert(eq(u64, mark_of(slot), mark));
+        return slot;
+}
+
+/* ---- loops come and go ---- */
+
+Test(pass, meets_a_loop_once)
+{
+        struct slot *slot = make_loop(5);
+        pass();
+        pass();
+        cr_expect(eq(uint, count_of(LOOP_BEGINS), 1));
+        cr_expect(eq(ptr, (void *)latest(LOOP_BEGINS)->slot, slot));
+        cr_expect(eq(uint, count_of(LOOP_CONFIRMED), 1));
+        cr_expect(eq(uint, ticks, 2));
+}
+
+Test(pass, meets_a_candidate_and_confirms_it_later)
+{
+        wait_on(5);
+        pass();
+        cr_expect(eq(uint, count_of(LOOP_BEGINS), 1));
+        cr_expect(eq(uint, count_of(LOOP_CONFIRMED), 0));
+        wait_on(5);
+        pass();
+        cr_expect(eq(uint, count_of(LOOP_BEGINS), 1));
+        cr_expect(eq(uint, count_of(LOOP_CONFIRMED), 1));
+}
+
+Test(pass, does_not_meet_a_slot_whose_thread_is_just_claiming_it)
+{
+        struct slot *slot = slot_claim();
+        uint64_t next_ns = pass();
+        cr_expect(eq(uint, count_of(LOOP_BEGINS), 0), "its thread is not known yet");
+        cr_expect(lt(u64, next_ns, clock_now_ns() + THRESHOLD_NS));
+        atomic_store(&slot->tid, 4711);
+        atomic_store(&slot->mark, MARK(clock_now_ns(), 0));
+        pass();
+        cr_expect(eq(uint, count_of(LOOP_BEGINS), 1));
+}
+
+Test(pass, parts_from_a_loop_whose_thread_has_ended)
+{
+        struct slot *slot = make_loop(5);
+        uint32_t generation = atomic_load(&slot->generation);
+        pass();
+        atomic_store(&slot->state, SLOT_RELEASED);
+        pass();
+        cr_expect(eq(uint, count_of(LOOP_ENDS), 1));
+        cr_expect(eq(uint, atomic_load(&slot->state), SLOT_FREE));
+        cr_expect(eq(uint, atomic_load(&slot->generation), generation + 1));
+        pass();
+        cr_expect(eq(uint, count_of(LOOP_ENDS), 1));
+        cr_expect(eq(ptr, make_other_loop(6), slot), "the slot serves another loop");
+        pass();
+        cr_expect(eq(uint, count_of(LOOP_BEGINS), 2));
+        cr_expect(eq(uint, count_of(LOOP_CONFIRMED), 2));
+}
+
+Test(pass, takes_what_is_left_of_a_loop_that_came_and_went_unseen)
+{
+        struct slot *slot = make_loop(5);
+        make_last(slot, 300 * MS);
+        end_iteration();
+        atomic_store(&slot->state, SLOT_RELEASED);
+        pass();
+        cr_assert(eq(uint, count_of(ENDED), 1));
+        cr_expect(eq(int, latest(ENDED)->stall.end, STALL_WAITED));
+        cr_expect(eq(uint, count_of(LOOP_ENDS), 1));
+}
+
+/* ---- iterations ---- */
+
+Test(pass, leaves_short_iterations_alone)
+{
+        struct slot *slot = make_loop(5);
+        for (int i = 0; i < 20; i++) {
+                make_last(slot, 49 * MS);
+                wait_on(5);
+                pass();
+        }
+        cr_expect(eq(uint, count_of(SAMPLE), 0));
+        cr_expect(eq(uint, count_of(ENDED), 0));
+}
+
+Test(pass, samples_without_a_signal_from_half_the_threshold_on_and_once)
+{
+        struct slot *slot = make_loop(5);
+        make_last(slot, 60 * MS);
+        uint64_t begin_ns = MARK_NS(mark_of(slot));
+        uint64_t next_ns = pass();
+        cr_expect(eq(uint, count_of(SAMPLE), 1));
+        cr_expect(not(latest(SAMPLE)->may_signal));
+        cr_expect(eq(u64, next_ns, begin_ns + THRESHOLD_NS), "and again at the threshold");
+        pass();
+        cr_expect(eq(uint, count_of(SAMPLE), 1));
+        wait_on(5);
+        pass();
+        cr_assert(eq(uint, count_of(ENDED), 1));
+        cr_expect(eq(int, latest(ENDED)->stall.end, STALL_LEFT));
+        cr_expect(zero(u64, latest(ENDED)->stall.id));
+        cr_expect(zero(u64, watch_totals()->stalls));
+}
+
+Test(pass, detects_a_stall_announces_it_once_and_samples_on)
+{
+        struct slot *slot = make_loop(5);
+        pass();
+        make_last(slot, 103 * MS);
+        pass();
+        cr_expect(eq(uint, count_of(SAMPLE), 1));
+        cr_expect(latest(SAMPLE)->may_signal);
+        cr_assert(eq(uint, count_of(DETECTED), 1));
+        struct stall stall = latest(DETECTED)->stall;
+        cr_expect(eq(u64, stall.id, 1));
+        cr_expect(eq(u64, stall.begin_ns, MARK_NS(mark_of(slot))));
+        cr_expect(ge(u64, stall.late_ns, 3 * MS));
+        cr_expect(ge(u64, watch_totals()->latest_ns, 3 * MS));
+        cr_expect(lt(uint, stall.place, LIMIT_STALLS));
+        watched[slot_index(slot)].stall.next_sample_ns = 0;
+        pass();
+        cr_expect(eq(uint, count_of(SAMPLE), 2));
+        cr_expect(eq(uint, count_of(DETECTED), 1));
+        cr_expect(eq(uint, count_of(GOES_ON), 1));
+}
+
+Test(pass, ends_a_stall_by_its_next_wait)
+{
+        struct slot *slot = make_stall();
+        uint64_t begin_ns = watched[slot_index(slot)].stall.begin_ns;
+        wait_on(5);
+        uint64_t end_ns = MARK_NS(mark_of(slot));
+        pass();
+        cr_assert(eq(uint, count_of(ENDED), 1));
+        const struct stall *stall = &latest(ENDED)->stall;
+        cr_expect(eq(int, stall->end, STALL_WAITED));
+        cr_expect(eq(u64, stall->id, 1));
+        cr_expect(eq(u64, stall->begin_ns, begin_ns));
+        cr_expect(le(u64, stall->end_ns, end_ns));
+        cr_expect(lt(u64, end_ns - stall->end_ns, MS));
+        cr_expect(eq(u64, watch_totals()->stalls, 1));
+        pass();
+        cr_expect(eq(uint, count_of(ENDED), 1));
+}
+
+Test(pass, asks_to_come_back_when_the_next_sample_is_due_and_not_before)
+{
+        struct slot *slot = make_loop(5);
+        make_last(slot, 150 * MS);
+        uint64_t next_ns = pass();
+        cr_expect(eq(u64, next_ns, watched[slot_index(slot)].stall.next_sample_ns), "woken twice for each sample");
+        watched[slot_index(slot)].stall.next_sample_ns = 0;
+        next_ns = pass();
+        cr_expect(eq(u64, next_ns, watched[slot_index(slot)].stall.next_sample_ns));
+}
+
+Test(pass, records_a_stall_that_ended_before_it_came_by)
+{
+        struct slot *slot = make_loop(5);
+        pass();
+        make_last(slot, 250 * MS);
+        uint64_t begin_ns = MARK_NS(mark_of(slot));
+        wait_on(5);
+        pass();
+        cr_expect(eq(uint, count_of(SAMPLE), 0));
+        cr_assert(eq(uint, count_of(ENDED), 1));
+        const struct stall *stall = &latest(ENDED)->stall;
+        cr_expect(eq(int, stall->end, STALL_WAITED));
+        cr_expect(eq(u64, stall->begin_ns, begin_ns));
+        cr_expect(ge(u64, stall->end_ns - begin_ns, 250 * MS));
+        cr_expect(zero(uint, stall->samples));
+        cr_expect(eq(u64, stall->id, 1));
+}
+
+Test(pass, records_a_stall_that_was_looked_at_and_ended_just_after_the_threshold)
+{
+        struct slot *slot = make_loop(5);
+        make_last(slot, 60 * MS);
+        pass();
+        struct watched *w = &watched[slot_index(slot)];
+        make_last(slot, 101 * MS); /* the same iteration, later */
+        w->stall.mark = mark_of(slot);
+        w->stall.begin_ns = MARK_NS(mark_of(slot));
+        wait_on(5);
+        pass();
+        cr_assert(eq(uint, count_of(ENDED), 1));
+        cr_expect(eq(int, latest(ENDED)->stall.end, STALL_WAITED));
+        cr_expect(eq(uint, latest(ENDED)->stall.samples, 1), "with the evidence that was taken in time");
+}
+
+Test(pass, records_all_that_the_ring_holds_and_counts_the_rest)
+{
+        struct slot *slot = make_loop(5);
+        for (int i = 0; i < LIMIT_RING + 3; i++) {
+                make_last(slot, 200 * MS);
+                wait_on(5);
+        }
+        pass();
+        cr_expect(eq(uint, count_of(ENDED), LIMIT_RING));
+        cr_expect(eq(u64, latest(ENDED)->stall.id, LIMIT_RING));
+        atomic_store(&slot->state, SLOT_RELEASED);
+        pass();
+        cr_expect(eq(u64, watch_totals()->iterations_lost, 3));
+}
+
+/* ---- what happens in the middle of a pass ---- */
+
+Test(pass, records_once_what_ends_between_its_looks_at_mark_and_ring)
+{
+        struct slot *slot = make_loop(5);
+        pass();
+        make_last(slot, 300 * MS);
+        before_ring = end_iteration;
+        for (int i = 0; i < 3; i++)
+                pass();
+        cr_expect(eq(u64, watch_totals()->stalls, 1));
+        cr_expect(eq(uint, count_of(DETECTED), 0), "a begin without an end");
+        cr_expect(eq(u64, watched[slot_index(slot)].stall.id, 1));
+}
+
+Test(pass, records_once_a_followed_stall_that_ends_between_its_looks)
+{
+        make_stall();
+        before_ring = end_iteration;
+        for (int i = 0; i < 3; i++)
+                pass();
+        cr_expect(eq(u64, watch_totals()->stalls, 1));
+        cr_expect(eq(uint, count_of(DETECTED), 1));
+}
+
+Test(pass, records_a_candidates_stall_that_is_confirmed_in_the_middle_of_it)
+{
+        struct slot *slot = wait_on(5);
+        pass();
+        make_last(slot, 300 * MS);
+        before_ring = end_iteration; /* the second wait at the same place */
+        pass();
+        pass();
+        cr_expect(eq(u64, watch_totals()->stalls, 1));
+        cr_expect(eq(uint, count_of(LOOP_CONFIRMED), 1));
+}
+
+Test(pass, records_no_stall_that_ended_below_the_threshold_while_it_was_being_detected)
+{
+        struct slot *slot = make_loop(5);
+        pass();
+        make_last(slot, THRESHOLD_NS + MS);
+        atomic_store(&while_sampling, go_idle);
+        loop_threshold_ns = UINT64_MAX; /* the thread itself saw it end in time: nothing goes into the ring */
+        pass();
+        atomic_store(&while_sampling, NULL);
+        pass();
+        cr_expect(zero(u64, watch_totals()->stalls));
+        cr_expect(eq(uint, count_of(DETECTED), 0));
+}
+
+Test(pass, looks_again_at_once_when_an_iteration_ended_under_its_hands)
+{
+        struct slot *slot = make_loop(5);
+        pass();
+        make_last(slot, 300 * MS);
+        atomic_store(&while_sampling, end_iteration);
+        uint64_t next_ns = pass();
+        cr_expect(le(u64, next_ns, clock_now_ns()));
+        atomic_store(&while_sampling, NULL);
+        pass();
+        cr_assert(eq(u64, watch_totals()->stalls, 1));
+        cr_expect(ge(u64, latest(ENDED)->stall.end_ns - latest(ENDED)->stall.begin_ns, 300 * MS));
+}
+
+/* ---- candidates ---- */
+
+Test(pass, holds_a_candidates_stall_back_until_it_waits_there_again)
+{
+        struct slot *slot = wait_on(5);
+        pass();
+        make_last(slot, 300 * MS);
+        pass();
+        cr_expect(eq(uint, count_of(SAMPLE), 1), "timed and sampled");
+        cr_expect(eq(uint, count_of(DETECTED), 0), "but not announced");
+        wait_on(5);
+        pass();
+        cr_assert(eq(uint, count_of(ENDED), 1));
+        cr_expect(eq(int, latest(ENDED)->stall.end, STALL_WAITED));
+        cr_expect(eq(u64, latest(ENDED)->stall.id, 1));
+        cr_expect(eq(uint, latest(ENDED)->stall.samples, 1));
+}
+
+Test(pass, drops_a_candidates_stall_when_it_waits_elsewhere)
+{
+        struct slot *slot = wait_on(5);
+        make_last(slot, 300 * MS);
+        pass();
+        wait_on(6);
+        wait_on(6);
+        pass();
+        cr_expect(zero(u64, watch_totals()->stalls));
+        cr_assert(eq(uint, count_of(ENDED), 1));
+        cr_expect(eq(int, latest(ENDED)->stall.end, STALL_LEFT));
+        cr_expect(zero(u64, latest(ENDED)->stall.id), "numbers are given to stalls only");
+}
+
+Test(pass, drops_a_candidates_stall_when_its_thread_ends)
+{
+        struct slot *slot = wait_on(5);
+        make_last(slot, 300 * MS);
+        pass();
+        atomic_store(&slot->state, SLOT_RELEASED);
+        pass();
+        cr_expect(zero(u64, watch_totals()->stalls));
+        cr_expect(eq(int, latest(ENDED)->stall.end, STALL_LEFT));
+}
+
+/* ---- serial servers, start-up ---- */
+
+Test(pass, does_not_report_serial_servers)
+{
+        struct slot *slot = make_loop(5);
+        atomic_store(&slot->serial, true);
+        make_last(slot, 300 * MS);
+        pass();
+        cr_expect(eq(uint, count_of(DETECTED), 0));
+        atomic_store(&slot->state, SLOT_RELEASED);
+        pass();
+        cr_expect(zero(u64, watch_totals()->stalls));
+}
+
+Test(pass, marks_stalls_of_the_start_up)
+{
+        struct wait look = on_epoll(5);
+        look.sleeps = false;
+        go_through(look, 0);
+        struct slot *slot = go_through(look, 0);
+        make_last(slot, 300 * MS);
+        pass();
+        cr_expect(latest(DETECTED)->stall.startup);
+        go_through(look, 0);
+        pass();
+        cr_expect(latest(ENDED)->stall.startup);
+        make_last(slot, 300 * MS);
+        go_through(look, 0); /* unseen */
+        pass();
+        cr_expect(latest(ENDED)->stall.startup);
+        cr_expect(eq(u64, watch_totals()->stalls, 2));
+        cr_expect(eq(u64, watch_totals()->stalls_startup, 2));
+        wait_on(5);
+        make_last(slot, 300 * MS);
+        pass();
+        cr_expect(not(latest(DETECTED)->stall.startup));
+}
+
+Test(pass, takes_what_begins_within_the_grace_for_start_up)
+{
+        struct slot *slot = make_loop(5);
+        dog.grace_ns = 10000 * MS;
+        pass();
+        make_last(slot, 300 * MS);
+        pass();
+        cr_expect(latest(DETECTED)->stall.startup);
+        wait_on(5);
+        pass();
+        dog.first_wait_ns -= 20000 * MS;
+        make_last(slot, 300 * MS);
+        pass();
+        cr_expect(not(latest(DETECTED)->stall.startup));
+        wait_on(5);
+        pass();
+        cr_expect(eq(u64, watch_totals()->stalls_startup, 1));
+}
+
+/* ---- many at once ---- */
+
+Test(pass, records_stalls_beyond_the_limit_without_a_place)
+{
+        struct slot *slots[LIMIT_STALLS + 3];
+        bool taken[LIMIT_STALLS] = { false };
+        unsigned without = 0;
+        for (int i = 0; i < LIMIT_STALLS + 3; i++) {
+                slots[i] = make_other_loop(10 + i);
+                make_last(slots[i], 300 * MS);
+        }
+        pass();
+        cr_assert(eq(uint, count_of(DETECTED), LIMIT_STALLS + 3));
+        for (unsigned i = 0; i < atomic_load(&events_count); i++) {
+                uint32_t place = events[i].stall.place;
+                if (events[i].what != DETECTED)
+                        continue;
+                without += place == UINT32_MAX;
+                cr_assert(place == UINT32_MAX || (place < LIMIT_STALLS && !taken[place]));
+                if (place != UINT32_MAX)
+                        taken[place] = true;
+        }
+        cr_expect(eq(uint, without, 3));
+        for (int i = 0; i < LIMIT_STALLS + 3; i++)
+                atomic_store(&slots[i]->state, SLOT_RELEASED);
+        pass();
+        cr_expect(eq(u64, watch_totals()->stalls, LIMIT_STALLS + 3));
+        cr_expect(eq(u64, watch_totals()->stalls_crowded, 3));
+        struct slot *slot = make_other_loop(5);
+        make_last(slot, 300 * MS);
+        pass();
+        cr_expect(lt(uint, latest(DETECTED)->stall.place, LIMIT_STALLS), "places are given back");
+}
+
+Test(pass, does_not_count_as_crowded_what_was_no_stall)
+{
+        struct slot *slots[LIMIT_STALLS + 3];
+        for (int i = 0; i < LIMIT_STALLS + 3; i++) {
+                slots[i] = make_other_loop(10 + i);
+                make_last(slots[i], 60 * MS); /* looked at only */
+        }
+        pass();
+        for (int i = 0; i < LIMIT_STALLS + 3; i++)
+                atomic_store(&slots[i]->state, SLOT_RELEASED);
+        pass();
+        cr_expect(zero(u64, watch_totals()->stalls_crowded));
+}
+
+/* ---- the loop was left ---- */
+
+Test(left, ends_the_matter_for_this_iteration)
+{
+        struct slot *slot = make_loop(5);
+        make_last(slot, 60 * MS);
+        atomic_store(&finding, WATCH_LEFT);
+        pass();
+        cr_expect(eq(int, latest(ENDED)->stall.end, STALL_LEFT));
+        cr_expect(eq(u64, atomic_load(&slot->left_mark), mark_of(slot)));
+        forget_events();
+        uint64_t next_ns = pass();
+        cr_expect(eq(uint, count_of(SAMPLE), 0), "it is not looked at again");
+        cr_expect(gt(u64, next_ns, clock_now_ns() + THRESHOLD_NS / 4));
+        atomic_store(&finding, WATCH_GOES_ON);
+        wait_on(5);
+        make_last(slot, 300 * MS);
+        pass();
+        cr_expect(eq(uint, count_of(DETECTED), 1), "the next iteration is");
+}
+
+Test(left, ends_an_announced_stall_so_that_its_end_can_be_written)
+{
+        struct slot *slot = make_stall();
+        atomic_store(&finding, WATCH_LEFT);
+        watched[slot_index(slot)].stall.next_sample_ns = 0;
+        pass();
+        cr_assert(eq(uint, count_of(ENDED), 1));
+        cr_expect(eq(int, latest(ENDED)->stall.end, STALL_LEFT));
+        cr_expect(latest(ENDED)->stall.announced);
+        cr_expect(zero(u64, watch_totals()->stalls));
+        wait_on(5);
+        pass();
+        cr_expect(eq(uint, count_of(ENDED), 1));
+}
+
+Test(left, is_what_closing_the_instance_means)
+{
+        struct slot *slot = make_loop(5);
+        make_last(slot, 30 * MS);
+        loop_note_close(5, 5);
+        atomic_store(&slot->left_mark, mark_of(slot));
+        make_last(slot, 300 * MS); /* it computes on, without a loop */
+        atomic_store(&slot->left_mark, mark_of(slot));
+        pass();
+        cr_expect(eq(uint, count_of(SAMPLE), 0));
+        cr_expect(eq(uint, count_of(DETECTED), 0));
+}
+
+Test(left, ends_a_stall_in_progress_when_its_instance_is_closed)
+{
+        make_stall();
+        loop_note_close(5, 5);
+        forget_events();
+        pass();
+        pass();
+        cr_expect(eq(uint, count_of(ENDED), 1));
+        cr_expect(eq(uint, count_of(SAMPLE), 0));
+}
+
+Test(left, by_a_thread_that_is_gone_ends_its_loop)
+{
+        struct slot *slot = make_loop(5);
+        pass();
+        make_last(slot, 300 * MS);
+        atomic_store(&finding, WATCH_GONE);
+        pass();
+        cr_assert(eq(uint, count_of(ENDED), 1));
+        cr_expect(eq(int, latest(ENDED)->stall.end, STALL_THREAD));
+        pass();
+        cr_expect(eq(uint, count_of(LOOP_ENDS), 1));
+        cr_expect(eq(uint, atomic_load(&slot->state), SLOT_FREE));
+}
+
+Test(left, for_another_clock_all_that_is_under_way_is_forgotten)
+{
+        struct slot *slot = make_stall();
+        struct slot *other = make_other_loop(6);
+        make_last(other, 60 * MS);
+        pass();
+        forget_events();
+        forget_iterations();
+        cr_expect(eq(uint, count_of(ENDED), 2));
+        pass();
+        cr_expect(eq(uint, count_of(SAMPLE), 0));
+        cr_expect(eq(uint, count_of(ENDED), 2));
+        make_last(slot, 300 * MS);
+        pass();
+        cr_expect(eq(uint, count_of(DETECTED), 1), "the next iterations are watched");
+        cr_expect(lt(u64, clock_now_ns() - dog.active_ns, IDLE_NS), "no sleep without end because of an old reading");
+}
+
+/* ---- yields ---- */
+
+static void yield_to(uint64_t cfa)
+{
+        struct wait within = on_epoll(5);
+        within.sleeps = false;
+        within.cfa = cfa;
+        go_through(within, 0);
+}
+
+static void confirm(void)
+{
+        loop_confirm_reentrant(loop_slot_here);
+}
+
+Test(yields, within_a_callback_do_not_end_the_stall)
+{
+        struct slot *slot = make_loop(5);
+        make_last(slot, 300 * MS);
+        for (int i = 0; i < 5; i++)
+                yield_to(DEEPER);
+        atomic_store(&while_sampling, confirm);
+        pass();
+        pass();
+        cr_assert(eq(uint, count_of(DETECTED), 1));
+        cr_expect(eq(u64, latest(DETECTED)->stall.begin_ns, MARK_NS(mark_of(slot))));
+        wait_on(5);
+        pass();
+        cr_expect(eq(uint, latest(ENDED)->stall.yields, 5));
+        cr_expect(ge(u64, latest(ENDED)->stall.end_ns - latest(ENDED)->stall.begin_ns, 300 * MS));
+}
+
+Test(yields, that_nothing_is_known_of_are_taken_for_the_begin_of_an_iteration)
+{
+        struct slot *slot = make_loop(5);
+        make_last(slot, 300 * MS);
+        yield_to(DEEPER);
+        pass();
+        pass();
+        cr_expect(eq(uint, count_of(DETECTED), 0), "the last yield was just now");
+        wait_on(5);
+        pass();
+        cr_expect(zero(u64, watch_totals()->stalls));
+        make_last(slot, 300 * MS);
+        yield_to(DEEPER);
+        atomic_store(&slot->yield_ns, clock_now_ns() - 200 * MS);
+        pass();
+        pass();
+        cr_assert(eq(uint, count_of(DETECTED), 1));
+        cr_expect(eq(u64, latest(DETECTED)->stall.begin_ns, atomic_load(&slot->yield_ns)));
+}
+
+/* ---- executors ---- */
+
+static struct slot *make_executor(void)
+{
+        struct slot *slot = make_loop(5);
+        atomic_store(&slot->executor, true);
+        pass();
+        return slot;
+}
+
+Test(executor, rests_and_is_asked_again_and_again)
+{
+        struct slot *slot = make_executor();
+        make_last(slot, 300 * MS);
+        atomic_store(&finding, WATCH_LEFT);
+        pass();
+        cr_expect(eq(int, latest(ENDED)->stall.end, STALL_LEFT));
+        cr_expect(zero(u64, watch_totals()->stalls));
+        forget_events();
+        watched[slot_index(slot)].rest_ns -= 60 * MS;
+        pass();
+        cr_expect(eq(uint, count_of(SAMPLE), 1), "half a threshold later, for it may work by now");
+        cr_expect(not(latest(SAMPLE)->may_signal));
+}
+
+Test(executor, has_stalls_that_begin_after_its_rest)
+{
+        struct slot *slot = make_executor();
+        make_last(slot, 900 * MS);
+        atomic_store(&finding, WATCH_LEFT);
+        pass();
+        atomic_store(&finding, WATCH_GOES_ON);
+        watched[slot_index(slot)].rest_ns -= 150 * MS;
+        pass();
+        cr_assert(eq(uint, count_of(DETECTED), 1));
+        struct stall stall = latest(DETECTED)->stall;
+        cr_expect(eq(u64, stall.begin_ns, watched[slot_index(slot)].rest_ns));
+        wait_on(5);
+        pass();
+        cr_assert(eq(u64, watch_totals()->stalls, 1));
+        uint64_t duration_ns = latest(ENDED)->stall.end_ns - latest(ENDED)->stall.begin_ns;
+        cr_expect(ge(u64, duration_ns, 150 * MS));
+        cr_expect(lt(u64, duration_ns, 600 * MS), "the rest counted as a stall");
+}
+
+Test(executor, ends_its_stall_when_it_comes_to_rest)
+{
+        struct slot *slot = make_executor();
+        make_last(slot, 300 * MS);
+        pass();
+        cr_assert(eq(uint, count_of(DETECTED), 1));
+        atomic_store(&finding, WATCH_LEFT);
+        watched[slot_index(slot)].stall.next_sample_ns = 0;
+        pass();
+        cr_assert(eq(u64, watch_totals()->stalls, 1));
+        cr_expect(eq(int, latest(ENDED)->stall.end, STALL_WAITED));
+        wait_on(5);
+        pass();
+        cr_expect(eq(u64, watch_totals()->stalls, 1), "recorded twice");
+}
+
+Test(executor, is_not_blamed_for_a_time_that_nobody_looked_at)
+{
+        struct slot *slot = make_executor();
+        make_last(slot, 900 * MS);
+        wait_on(5);
+        pass();
+        cr_expect(zero(u64, watch_totals()->stalls), "it may have rested all the time");
+}
+
+/* ---- the end of the process ---- */
+
+Test(pass, closes_all_that_is_open_at_the_end)
+{
+        make_stall();
+        struct slot *other = make_other_loop(6);
+        make_last(other, 300 * MS);
+        wait_on(6);
+        loop_slot_here = NULL;
+        wait_on(7); /* a candidate, never seen */
+        forget_events();
+        close_all();
+        cr_expect(eq(uint, count_of(ENDED), 2));
+        cr_expect(eq(uint, count_of(LOOP_ENDS), 3));
+        cr_expect(eq(u64, watch_totals()->stalls, 2));
+        unsigned exits = 0, waited = 0;
+        for (unsigned i = 0; i < atomic_load(&events_count); i++) {
+                exits += events[i].what == ENDED && events[i].stall.end == STALL_EXIT;
+                waited += events[i].what == ENDED && events[i].stall.end == STALL_WAITED;
+        }
+        cr_expect(eq(uint, exits, 1));
+        cr_expect(eq(uint, waited, 1));
+}
+
+Test(pass, counts_lost_iterations_once_even_where_an_exec_fails)
+{
+        struct slot *slot = make_loop(5);
+        for (int i = 0; i < LIMIT_RING + 4; i++) {
+                make_last(slot, 200 * MS);
+                wait_on(5);
+        }
+        close_all();
+        cr_expect(eq(u64, watch_totals()->iterations_lost, 4));
+        pass(); /* exec has failed: the watch goes on */
+        close_all();
+        cr_expect(eq(u64, watch_totals()->iterations_lost, 4));
+}
+
+/* ---- fork ---- */
+
+Test(pass, knows_nothing_in_a_child)
+{
+        make_stall();
+        watchdog_after_fork();
+        loop_after_fork();
+        forget_events();
+        pass();
+        cr_expect(zero(u64, watch_totals()->stalls));
+        cr_expect(eq(uint, count_of(LOOP_BEGINS), 0));
+        struct slot *slot = make_loop(5);
+        make_last(slot, 300 * MS);
+        pass();
+        cr_expect(eq(uint, count_of(LOOP_BEGINS), 1));
+        cr_expect(eq(u64, latest(DETECTED)->stall.id, 1));
+        cr_expect(zero(uint, latest(DETECTED)->stall.place));
+}
