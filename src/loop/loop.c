@@ -520,7 +520,11 @@ bool loop_take_ended(struct slot *slot, struct slot_ended *ended)
 void loop_label(const struct slot *slot, char *bytes, size_t capacity)
 {
         static const char *const names[] = { "none", "epoll", "poll", "select" };
-        uint64_t key = atomic_load(&slot->last_key);
+        uint64_t key = atomic_load(&slot->key);
+        if (key == 0)
+                key = atomic_load(&slot->candidate_key);
+        if (key == 0) /* its instance was closed: what it was */
+                key = atomic_load(&slot->last_key);
         struct text text = { .bytes = bytes, .capacity = capacity };
         text_string(&text, names[WAIT_KEY_KIND(key)]);
         if (WAIT_KEY_KIND(key) == WAIT_EPOLL)

@@ -24,7 +24,7 @@ Test(detector, knows_nothing_before_it_was_set_up)
 
 Test(detector, finds_nothing_while_it_is_off)
 {
-        loop_setup(&calls, 0, true);
+        loop_setup(&test_calls, 0, true);
         cr_expect(zero(ptr, wait_on(5)));
         cr_expect(zero(ptr, wait_on(5)));
         cr_expect(eq(uint, slots_used(), 0));

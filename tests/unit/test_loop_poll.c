@@ -287,7 +287,7 @@ Test(poll, is_no_serial_server_once_it_has_clients)
 
 Test(detector, finds_no_serial_server_where_all_loops_are_wanted)
 {
-        loop_setup(&calls, THRESHOLD_NS, true);
+        loop_setup(&test_calls, THRESHOLD_NS, true);
         int listener = listening_socket();
         cr_expect(not(atomic_load(&make_poll_loop(1, &listener)->serial)));
 }

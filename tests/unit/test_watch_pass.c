@@ -495,7 +495,7 @@ Test(left, ends_the_matter_for_this_iteration)
 {
         struct slot *slot = make_loop(5);
         make_last(slot, 60 * MS);
-        atomic_store(&finding, WATCH_LEFT);
+        atomic_store(&sample_finds, WATCH_LEFT);
         pass();
         cr_expect(eq(int, latest(ENDED)->stall.end, STALL_LEFT));
         cr_expect(eq(u64, atomic_load(&slot->left_mark), mark_of(slot)));
@@ -503,7 +503,7 @@ Test(left, ends_the_matter_for_this_iteration)
         uint64_t next_ns = pass();
         cr_expect(eq(uint, count_of(SAMPLE), 0), "it is not looked at again");
         cr_expect(gt(u64, next_ns, clock_now_ns() + THRESHOLD_NS / 4));
-        atomic_store(&finding, WATCH_GOES_ON);
+        atomic_store(&sample_finds, WATCH_GOES_ON);
         wait_on(5);
         make_last(slot, 300 * MS);
         pass();
@@ -513,7 +513,7 @@ Test(left, ends_the_matter_for_this_iteration)
 Test(left, ends_an_announced_stall_so_that_its_end_can_be_written)
 {
         struct slot *slot = make_stall();
-        atomic_store(&finding, WATCH_LEFT);
+        atomic_store(&sample_finds, WATCH_LEFT);
         watched[slot_index(slot)].stall.next_sample_ns = 0;
         pass();
         cr_assert(eq(uint, count_of(ENDED), 1));
@@ -554,7 +554,7 @@ Test(left, by_a_thread_that_is_gone_ends_its_loop)
         struct slot *slot = make_loop(5);
         pass();
         make_last(slot, 300 * MS);
-        atomic_store(&finding, WATCH_GONE);
+        atomic_store(&sample_finds, WATCH_GONE);
         pass();
         cr_assert(eq(uint, count_of(ENDED), 1));
         cr_expect(eq(int, latest(ENDED)->stall.end, STALL_THREAD));
@@ -647,7 +647,7 @@ Test(executor, rests_and_is_asked_again_and_again)
 {
         struct slot *slot = make_executor();
         make_last(slot, 300 * MS);
-        atomic_store(&finding, WATCH_LEFT);
+        atomic_store(&sample_finds, WATCH_LEFT);
         pass();
         cr_expect(eq(int, latest(ENDED)->stall.end, STALL_LEFT));
         cr_expect(zero(u64, watch_totals()->stalls));
@@ -662,9 +662,9 @@ Test(executor, has_stalls_that_begin_after_its_rest)
 {
         struct slot *slot = make_executor();
         make_last(slot, 900 * MS);
-        atomic_store(&finding, WATCH_LEFT);
+        atomic_store(&sample_finds, WATCH_LEFT);
         pass();
-        atomic_store(&finding, WATCH_GOES_ON);
+        atomic_store(&sample_finds, WATCH_GOES_ON);
         watched[slot_index(slot)].rest_ns -= 150 * MS;
         pass();
         cr_assert(eq(uint, count_of(DETECTED), 1));
@@ -684,7 +684,7 @@ Test(executor, ends_its_stall_when_it_comes_to_rest)
         make_last(slot, 300 * MS);
         pass();
         cr_assert(eq(uint, count_of(DETECTED), 1));
-        atomic_store(&finding, WATCH_LEFT);
+        atomic_store(&sample_finds, WATCH_LEFT);
         watched[slot_index(slot)].stall.next_sample_ns = 0;
         pass();
         cr_assert(eq(u64, watch_totals()->stalls, 1));

@@ -43,12 +43,12 @@ static inline void wake(void)
         errno = EPERM;
 }
 
-static const struct loop_calls calls __attribute__((unused)) = { .start = start, .wake = wake };
+static const struct loop_calls test_calls __attribute__((unused)) = { .start = start, .wake = wake };
 
 /* What most tests begin with. */
 static inline void set_up_loops(void)
 {
-        loop_setup(&calls, THRESHOLD_NS, false);
+        loop_setup(&test_calls, THRESHOLD_NS, false);
 }
 
 static inline struct wait on_epoll(int fd)

@@ -38,10 +38,10 @@ struct event {
 
 #define EVENTS 4096
 static struct event events[EVENTS];
-static _Atomic unsigned events_count, counts[HAPPENINGS], ticks;
+static _Atomic unsigned events_count, happened[HAPPENINGS], ticks;
 
 /* What the next samples find, and what happens while one is taken. */
-static _Atomic int finding;
+static _Atomic int sample_finds;
 static void (*_Atomic while_sampling)(void);
 
 static inline void note(struct event event)
@@ -51,7 +51,7 @@ static inline void note(struct event event)
         if (index < EVENTS)
                 events[index] = event;
         atomic_store(&events_count, index + 1);
-        atomic_fetch_add(&counts[event.what], 1);
+        atomic_fetch_add(&happened[event.what], 1);
 }
 
 static inline void note_begin(void)
@@ -83,7 +83,7 @@ static inline enum watch_finding note_sample(struct stall *stall, bool may_signa
         /* As a capture does: the iteration is looked at again afterwards. */
         if (atomic_load(&stall->slot->mark) != stall->mark)
                 return WATCH_ENDED;
-        return (enum watch_finding)atomic_load(&finding);
+        return (enum watch_finding)atomic_load(&sample_finds);
 }
 
 static inline void note_detected(struct stall *stall)
@@ -126,7 +126,7 @@ static const struct watch_calls log_calls = {
 
 static inline unsigned count_of(enum happening what)
 {
-        return atomic_load(&counts[what]);
+        return atomic_load(&happened[what]);
 }
 
 /* The latest event of a kind. */
@@ -135,7 +135,7 @@ static inline const struct event *latest(enum happening what)
         for (unsigned i = atomic_load(&events_count); i-- > 0;)
                 if (events[i].what == what)
                         return &events[i];
-        cr_assert_fail("no event %d", what);
+        cr_assert(false, "no event of kind %d", (int)what);
         return NULL;
 }
 
@@ -143,7 +143,7 @@ static inline void forget_events(void)
 {
         atomic_store(&events_count, 0);
         for (int i = 0; i < HAPPENINGS; i++)
-                atomic_store(&counts[i], 0);
+                atomic_store(&happened[i], 0);
 }
 
 #endif
