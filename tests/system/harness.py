@@ -14,6 +14,7 @@ Context: tests; Python's standard library only
 
 import argparse
 import atexit
+import atexit
 import ctypes
 import fnmatch
 import json
@@ -188,6 +189,17 @@ class Program:
         self.note_delays()
         self.process.send_signal(with_signal)
         return self.wait(seconds, code)
+
+
+def readable_copy(library):
+    """The library where a server that has changed its user can read it too: the clone may lie in root's own folder."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="watched-library-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder.chmod(0o755)
+    copy = folder / "libloopdog.so"
+    shutil.copyfile(library, copy)
+    copy.chmod(0o755)
+    return str(copy)
 
 
 class Place:
@@ -403,7 +415,7 @@ class Suite:
         if not options.plain and not os.path.exists(options.library):
             print(f"Bail out! no library at {options.library}: build it, or give --library")
             return 1
-        options.library = str(pathlib.Path(options.library).resolve())
+        options.library = readable_copy(pathlib.Path(options.library).resolve())
         _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         atexit.register(end_descendants)
         signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(f"{self.name}: ended by SIGTERM"))

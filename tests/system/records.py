@@ -272,7 +272,12 @@ def _compare(truth, stall):
         wrong.append(f"the begin differs by {(begin_of(stall) - truth.begin) * 1000:+.1f} ms")
     if truth.cause and stall["cause"] not in truth.cause.split("|"):
         text = f"cause {stall['cause']} instead of {truth.cause}"
-        wrong.append(Noise(text) if truth.cause == "cpu" and _starved(truth, stall) else text)
+        if truth.cause != "cpu" or not _called_starved(stall):
+            wrong.append(text)
+        elif truth.cpu_share < 0:
+            wrong.append(Noise(text))
+        elif truth.cpu_share >= STARVED_SHARE:
+            wrong.append(text + ", though it had the CPU")
     culprit = (stall.get("culprit") or {}).get("function")
     if truth.culprit and culprit != truth.culprit:
         wrong.append(f"culprit {culprit} instead of {truth.culprit}")
@@ -285,7 +290,8 @@ def _compare(truth, stall):
     return [type(text)(f"{text}: {truth}; {describe(stall)}") for text in wrong]
 
 
-def _starved(truth, stall):
-    """A stall that was to compute, but did not get the CPU to do it: by the victim's clock, else by the record's."""
-    share = truth.cpu_share if truth.cpu_share >= 0 else stall.get("detail", {}).get("cpu_percent", 100) / 100
-    return share < STARVED_SHARE
+def _called_starved(stall):
+    """Does the record say that it would have computed, but did not get the CPU? That is right where the victim's own clock
+    says so too, and can't be told where there is no such clock."""
+    return (stall["cause"] == "starved"
+            or stall["cause"] == "unknown" and "little of the CPU" in stall.get("detail", {}).get("reason", ""))

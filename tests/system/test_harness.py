@@ -67,6 +67,7 @@ def stack(**changes):
     return stall(stacks=[{**STALL["stacks"][0], **changes}])
 
 
+STARVED = stall(cause="unknown", detail={"reason": "it could run but got little of the CPU: other work took it"})
 CASES = [
     ("right records", [PROCESS, STALL, EXIT], (TRUTH,), ""),
     ("a stall that was not planted", [PROCESS, STALL, EXIT], (), "not planted"),
@@ -76,6 +77,10 @@ CASES = [
     ("a duration off by 30 ms", [PROCESS, stall(duration_ns=330000000), EXIT], (TRUTH,), "duration differs by +30"),
     ("a begin off by 30 ms", [PROCESS, stall(begin="2026-11-22T20:15:04.030000Z"), EXIT], (TRUTH,), "begin differs"),
     ("another cause", [PROCESS, stall(cause="cpu"), EXIT], (TRUTH,), "cause cpu instead"),
+    ("starved, as the victim's clock says", [PROCESS, STARVED, EXIT], (Planted(BEGIN, BEGIN + 0.3, "cpu", cpu_share=0.4),),
+     ""),
+    ("starved, but the victim had the CPU", [PROCESS, STARVED, EXIT], (Planted(BEGIN, BEGIN + 0.3, "cpu", cpu_share=0.9),),
+     "though it had the CPU"),
     ("another culprit", [PROCESS, stall(culprit=FRAMES[1]), EXIT], (TRUTH,), "culprit on_timer"),
     ("a named frame is missing", [PROCESS, stack(frames=FRAMES[:1]), EXIT], (TRUTH,), "no frame on_timer"),
     ("an incomplete stack", [PROCESS, stack(complete=False), EXIT], (TRUTH,), "no complete stack"),
