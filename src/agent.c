@@ -363,6 +363,7 @@ static void rights_end(void)
         if (config.threshold_ns != 0) {
                 rights_given_up = true;
                 proc_keep();
+                clock_tsc_usable();
                 capture_keep();
                 unwind_load(&why); /* said by the watchdog if it fails */
                 journal_keep();

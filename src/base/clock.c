@@ -73,7 +73,7 @@ static bool kernel_trusts_tsc(void)
         return n >= 3 && memcmp(name, "tsc", 3) == 0;
 }
 
-bool clock_tsc_usable(void)
+static bool find_out(void)
 {
 #if defined(__x86_64__)
         unsigned a, b, c, d;
@@ -86,6 +86,14 @@ bool clock_tsc_usable(void)
 #else
         return false;
 #endif
+}
+
+bool clock_tsc_usable(void)
+{
+        static _Atomic int known; /* 1 no, 2 yes */
+        if (atomic_load(&known) == 0)
+                atomic_store(&known, find_out() ? 2 : 1);
+        return atomic_load(&known) == 2;
 }
 
 /* Both clocks as nearly at once as can be: the reading with the shortest way between two TSC readings of four. */

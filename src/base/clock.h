@@ -49,7 +49,8 @@ static inline uint64_t clock_now_ns(void)
         return (uint64_t)((unsigned __int128)clock_ticks() * rate->scale_q64 >> 64) + rate->offset_ns;
 }
 
-/* May the TSC be used here (cpuid, clocksource, PR_GET_TSC)? Watchdog only: reads /sys. */
+/* May the TSC be used here (cpuid, clocksource, PR_GET_TSC)? Found out once, from /sys; so asked in time before a
+ * chroot. */
 bool clock_tsc_usable(void);
 
 /* Called by the watchdog when it wakes: calibrates once 100 ms have passed since the first call, and goes back to

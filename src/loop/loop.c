@@ -443,8 +443,10 @@ static void lose_instance(struct slot *slot, uint64_t key)
         /* Exchanged, because another thread's slot may serve another loop by now. */
         bool lost = atomic_compare_exchange_strong(&slot->key, &own, 0);
         bool dropped = !lost && atomic_compare_exchange_strong(&slot->candidate_key, &candidate, 0);
-        if ((lost || dropped) && MARK_BUSY(mark))
+        if ((lost || dropped) && MARK_BUSY(mark)) {
+                atomic_store(&slot->left_ns, clock_now_ns());
                 atomic_store(&slot->left_mark, mark);
+        }
         if (dropped)
                 atomic_fetch_add(&stage.candidates_dropped, 1);
 }

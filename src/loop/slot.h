@@ -75,7 +75,8 @@ struct slot {
         /* Second line: seldom written. */
         _Alignas(64) _Atomic uint64_t yield_ns;  /* when the last re-entrant wait was */
         _Atomic uint64_t yield_cfa;
-        _Atomic uint64_t left_mark; /* set by the watchdog: this iteration is time outside of the loop */
+        _Atomic uint64_t left_mark; /* this iteration is time outside of the loop: the watchdog says so, or a close() */
+        _Atomic uint64_t left_ns;   /* since the close() */
         _Atomic bool reentrant;     /* set by the watchdog: the yields are really within a callback */
         _Atomic bool serial;        /* poll, select: only listening sockets in the own set: serves one at a time */
         _Atomic bool confirmed;     /* it has waited twice at the same place: a loop, no mere candidate */

@@ -43,7 +43,12 @@ struct watched {
         struct stall stall;
 };
 
-enum thread_state { THREAD_NONE, THREAD_STARTING, THREAD_RUNS };
+enum thread_state {
+        THREAD_NONE,
+        THREAD_STARTING, /* or being stopped */
+        THREAD_RUNS,
+        THREAD_LATE,     /* was told to stop and did not in time: nobody waits for it any more */
+};
 
 static struct {
         const struct watch_calls *calls;
@@ -81,7 +86,6 @@ static uint32_t take_place(void)
                 dog.places[i] = true;
                 return i;
         }
-        dog.totals.stalls_crowded++;
         return UINT32_MAX;
 }
 
@@ -114,6 +118,7 @@ static void finish(struct watched *w, enum stall_end end, uint64_t end_ns)
                         stall->id = ++dog.next_id;
                 dog.totals.stalls++;
                 dog.totals.stalls_startup += stall->startup;
+                dog.totals.stalls_crowded += stall->place == UINT32_MAX;
         }
         dog.calls->stall_ended(stall);
         if (stall->place != UINT32_MAX)
@@ -166,17 +171,46 @@ static void take_one_ended(struct watched *w, struct slot *slot, const struct sl
                 record_unseen(w, slot, ended, begin_ns);
 }
 
+static void meet(struct watched *w, struct slot *slot)
+{
+        uint32_t generation = atomic_load(&slot->generation);
+        if (!w->known || w->generation != generation) {
+                memset(w, 0, sizeof *w);
+                w->known = true;
+                w->generation = generation;
+                if (dog.first_wait_ns == 0)
+                        dog.first_wait_ns = slot->first_ns;
+                if (atomic_load(&slot->state) != SLOT_RELEASED) /* else there is no thread to look at any more */
+                        dog.calls->loop_begins(slot);
+        }
+        bool confirmed = atomic_load(&slot->confirmed);
+        if (confirmed && !w->confirmed)
+                dog.calls->loop_confirmed(slot);
+        w->confirmed = confirmed;
+}
+
 static void take_ended(struct watched *w, struct slot *slot)
 {
         struct slot_ended ended;
-        while (loop_take_ended(slot, &ended))
+        while (loop_take_ended(slot, &ended)) {
+                meet(w, slot); /* it may just have been the wait that confirmed a candidate */
                 take_one_ended(w, slot, &ended);
+        }
 }
 
 /* The stall that is followed is not the present iteration any more, and the ring did not hold its end. */
 static void lose_sight(struct watched *w, struct slot *slot, uint64_t mark)
 {
         uint64_t end_ns = MARK_BUSY(mark) ? clock_now_ns() : MARK_NS(mark);
+        finish(w, w->stall.detected ? STALL_WAITED : STALL_LEFT, end_ns);
+}
+
+/* The program closed the loop's instance in the followed iteration: until then it was one like any other. */
+static void end_at_close(struct watched *w, const struct slot *slot)
+{
+        uint64_t end_ns = atomic_load(&slot->left_ns);
+        if (end_ns >= w->stall.begin_ns + dog.limits.threshold_ns)
+                w->stall.detected = true;
         finish(w, w->stall.detected ? STALL_WAITED : STALL_LEFT, end_ns);
 }
 
@@ -214,9 +248,11 @@ static void detect(struct watched *w, const struct policy_answer *answer)
                 dog.totals.latest_ns = answer->late_ns;
 }
 
-static void act(struct watched *w, struct slot *slot, const struct policy_answer *answer, uint64_t now_ns)
+/* Do what the policy answered; returns when to look again. */
+static uint64_t act(struct watched *w, struct slot *slot, const struct policy_answer *answer, uint64_t now_ns)
 {
         struct stall *stall = &w->stall;
+        uint64_t next_ns = answer->next_ns;
         if (answer->action == POLICY_DETECT)
                 detect(w, answer);
         enum watch_finding finding = dog.calls->sample(stall, answer->action != POLICY_LOOK);
@@ -226,6 +262,7 @@ static void act(struct watched *w, struct slot *slot, const struct policy_answer
         } else {
                 stall->samples_detected++;
                 stall->next_sample_ns = clock_now_ns() + policy_pause_ns(&dog.limits, stall->samples_detected);
+                next_ns = stall->next_sample_ns;
         }
         stall->seen += finding == WATCH_GOES_ON;
         if (finding != WATCH_GOES_ON) {
@@ -233,7 +270,7 @@ static void act(struct watched *w, struct slot *slot, const struct policy_answer
                 if (finding == WATCH_ENDED && answer->action == POLICY_DETECT)
                         stall->detected = false;
                 handle_finding(w, slot, finding, now_ns);
-                return;
+                return finding == WATCH_ENDED ? now_ns : next_ns; /* at once: its end stands in the ring */
         }
         if (stall->detected && w->confirmed && !stall->announced && !atomic_load(&slot->serial)) {
                 if (stall->id == 0)
@@ -243,6 +280,7 @@ static void act(struct watched *w, struct slot *slot, const struct policy_answer
         } else if (stall->announced) {
                 dog.calls->stall_goes_on(stall);
         }
+        return next_ns;
 }
 
 /* Is this iteration known to be none: judged so before, or its instance was closed by the program itself? */
@@ -278,7 +316,7 @@ static uint64_t watch_iteration(struct watched *w, struct slot *slot, uint64_t m
         uint64_t now_ns = clock_now_ns();
         bool settled = is_settled(w, slot, mark);
         if (w->following && settled)
-                finish(w, STALL_LEFT, now_ns);
+                end_at_close(w, slot);
         uint64_t yield_ns = atomic_load(&slot->yields) ? atomic_load(&slot->yield_ns) : 0;
         if (yield_ns != 0 && MARK_BUSY(mark) && !settled && judge_yields(w, slot, mark, now_ns))
                 return now_ns + dog.limits.threshold_ns / 2;
@@ -299,26 +337,7 @@ static uint64_t watch_iteration(struct watched *w, struct slot *slot, uint64_t m
                 return answer.next_ns;
         if (!w->following)
                 follow(w, slot, mark, begin_ns);
-        act(w, slot, &answer, now_ns);
-        return answer.next_ns;
-}
-
-static void meet(struct watched *w, struct slot *slot)
-{
-        uint32_t generation = atomic_load(&slot->generation);
-        if (!w->known || w->generation != generation) {
-                memset(w, 0, sizeof *w);
-                w->known = true;
-                w->generation = generation;
-                if (dog.first_wait_ns == 0)
-                        dog.first_wait_ns = slot->first_ns;
-                if (atomic_load(&slot->state) != SLOT_RELEASED) /* else there is no thread to look at any more */
-                        dog.calls->loop_begins(slot);
-        }
-        bool confirmed = atomic_load(&slot->confirmed);
-        if (confirmed && !w->confirmed)
-                dog.calls->loop_confirmed(slot);
-        w->confirmed = confirmed;
+        return act(w, slot, &answer, now_ns);
 }
 
 static void part(struct watched *w, struct slot *slot)
@@ -326,7 +345,7 @@ static void part(struct watched *w, struct slot *slot)
         take_ended(w, slot);
         if (w->following)
                 finish(w, STALL_THREAD, clock_now_ns());
-        dog.totals.iterations_lost += atomic_load(&slot->ring_lost);
+        dog.totals.iterations_lost += atomic_exchange(&slot->ring_lost, 0);
         dog.calls->loop_ends(slot);
         w->known = false;
         slot_free(slot);
@@ -339,9 +358,11 @@ static uint64_t visit(struct slot *slot, uint64_t now_ns)
         uint32_t state = atomic_load_explicit(&slot->state, memory_order_acquire);
         if (state == SLOT_FREE)
                 return UINT64_MAX;
-        meet(w, slot);
         /* The mark before the ring: an iteration's end is in the ring before its mark changes. */
         uint64_t mark = atomic_load_explicit(&slot->mark, memory_order_acquire);
+        if (mark == 0) /* its thread is just claiming it and has not filled it in */
+                return now_ns + dog.limits.threshold_ns / 2;
+        meet(w, slot);
         take_ended(w, slot);
         if (state == SLOT_RELEASED) {
                 part(w, slot);
@@ -374,6 +395,7 @@ static uint64_t pass(void)
 static void forget_iterations(void)
 {
         uint32_t count = slots_used();
+        dog.active_ns = clock_now_ns();
         for (uint32_t i = 0; i < count; i++) {
                 struct watched *w = &watched[i];
                 if (w->following)
@@ -449,13 +471,13 @@ static void close_all(void)
         for (uint32_t i = 0; i < count; i++) {
                 struct slot *slot = slot_at(i);
                 struct watched *w = &watched[i];
-                if (atomic_load(&slot->state) == SLOT_FREE)
+                if (atomic_load(&slot->state) == SLOT_FREE || atomic_load(&slot->mark) == 0)
                         continue;
                 meet(w, slot); /* it may have begun and ended since the last pass */
                 take_ended(w, slot);
                 if (w->following)
                         finish(w, STALL_EXIT, clock_now_ns());
-                dog.totals.iterations_lost += atomic_load(&slot->ring_lost);
+                dog.totals.iterations_lost += atomic_exchange(&slot->ring_lost, 0);
                 dog.calls->loop_ends(slot);
                 w->known = false;
         }
@@ -483,6 +505,17 @@ static void become_modest(void)
         }
 }
 
+/* Nobody waited for this thread's end: make room for the next one. */
+static void end_late(bool for_good)
+{
+        int expected = THREAD_LATE;
+        if (!atomic_compare_exchange_strong(&dog.state, &expected, THREAD_NONE))
+                return;
+        pthread_detach(pthread_self());
+        if (!for_good)
+                atomic_store(&loop_attention, LOOP_STOPPED);
+}
+
 static void *run(void *unused)
 {
         atomic_store(&dog.tid, (int)raw_syscall_sigsafe(SYS_gettid, 0, 0, 0, 0, 0, 0));
@@ -501,6 +534,7 @@ static void *run(void *unused)
         atomic_store(&dog.tid, 0);
         atomic_store(&dog.ended, 1);
         futex(&dog.ended, FUTEX_WAKE_PRIVATE, 1, NULL);
+        end_late(for_good);
         return NULL;
 }
 
@@ -573,6 +607,12 @@ int watchdog_stop(bool for_good, uint64_t patience_ns)
         atomic_store(&dog.stop, for_good ? 2 : 1);
         watchdog_wake();
         bool ended = wait_for_end(patience_ns);
+        if (!ended) {
+                atomic_store(&dog.state, THREAD_LATE);
+                expected = THREAD_LATE; /* it may have ended just now, and then waits for nobody */
+                ended = atomic_load(&dog.ended) &&
+                        atomic_compare_exchange_strong(&dog.state, &expected, THREAD_STARTING);
+        }
         if (ended) {
                 pthread_join(dog.thread, NULL);
                 atomic_store(&dog.state, THREAD_NONE);

@@ -14,7 +14,6 @@ Context: tests; Python's standard library only
 
 import argparse
 import atexit
-import atexit
 import ctypes
 import fnmatch
 import json

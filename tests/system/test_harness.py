@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """test_harness.py - does the harness notice what it is there to notice?
 
-A system test that can't fail proves nothing. Here records are invented, right ones and wrong ones, and each mistake must
-be complained about.
+A system test that can't fail proves nothing. Here records are invented, right ones and wrong ones, and each mistake
+must be complained about.
 
 Context: system test without a server
 """
@@ -67,6 +67,7 @@ def stack(**changes):
     return stall(stacks=[{**STALL["stacks"][0], **changes}])
 
 
+EMPTY_STACK = {"count": 1, "first_ns": 1, "last_ns": 2}
 STARVED = stall(cause="unknown", detail={"reason": "it could run but got little of the CPU: other work took it"})
 CASES = [
     ("right records", [PROCESS, STALL, EXIT], (TRUTH,), ""),
@@ -77,10 +78,10 @@ CASES = [
     ("a duration off by 30 ms", [PROCESS, stall(duration_ns=330000000), EXIT], (TRUTH,), "duration differs by +30"),
     ("a begin off by 30 ms", [PROCESS, stall(begin="2026-11-22T20:15:04.030000Z"), EXIT], (TRUTH,), "begin differs"),
     ("another cause", [PROCESS, stall(cause="cpu"), EXIT], (TRUTH,), "cause cpu instead"),
-    ("starved, as the victim's clock says", [PROCESS, STARVED, EXIT], (Planted(BEGIN, BEGIN + 0.3, "cpu", cpu_share=0.4),),
-     ""),
-    ("starved, but the victim had the CPU", [PROCESS, STARVED, EXIT], (Planted(BEGIN, BEGIN + 0.3, "cpu", cpu_share=0.9),),
-     "though it had the CPU"),
+    ("starved, as the victim's clock says", [PROCESS, STARVED, EXIT],
+     (Planted(BEGIN, BEGIN + 0.3, "cpu", cpu_share=0.4),), ""),
+    ("starved, but the victim had the CPU", [PROCESS, STARVED, EXIT],
+     (Planted(BEGIN, BEGIN + 0.3, "cpu", cpu_share=0.9),), "though it had the CPU"),
     ("another culprit", [PROCESS, stall(culprit=FRAMES[1]), EXIT], (TRUTH,), "culprit on_timer"),
     ("a named frame is missing", [PROCESS, stack(frames=FRAMES[:1]), EXIT], (TRUTH,), "no frame on_timer"),
     ("an incomplete stack", [PROCESS, stack(complete=False), EXIT], (TRUTH,), "no complete stack"),
@@ -103,8 +104,8 @@ CASES = [
     ("a time without its zone", [PROCESS, stall(begin="2026-11-22T20:15:04.000000"), EXIT], (), "does not match"),
     ("a number that is no integer", [PROCESS, stall(cpu_ns=1.5), EXIT], (), "is no integer"),
     ("a number above 2^53", [PROCESS, stall(cpu_ns=2 ** 60), EXIT], (), "the number"),
-    ("a stack with neither frames nor reason", [PROCESS, stall(stacks=[{"count": 1, "first_ns": 1, "last_ns": 2}]), EXIT],
-     (), "either frames or the reason"),
+    ("a stack with neither frames nor reason", [PROCESS, stall(stacks=[EMPTY_STACK]), EXIT], (),
+     "either frames or the reason"),
     ("a sample after the end", [PROCESS, stack(last_ns=400000000), EXIT], (), "into a stall of"),
     ("a start-up stall is not among the others", [PROCESS, stall(phase="startup"), EXIT], (TRUTH,),
      "0 reports instead of 1"),

@@ -19,6 +19,7 @@ import servers
 suite = harness.Suite("nginx")
 FRAMES = ("/ngx_http_perl_module.so", "ngx_process_events_and_timers", "main")
 
+
 def plant(place, path, **claims):
     server, port = servers.nginx(place)
     clients.http_get(port, "/")

@@ -16,14 +16,15 @@ import servers
 
 suite = harness.Suite("node")
 
-def plant(place, path, *, frames=(), **claims):
+
+def plant(place, path, **claims):
     server, port = servers.node(place)
     clients.http_get(port, "/")
     clients.http_get(port, "/await")
     time.sleep(0.5)
     for _ in range(2):
         time.sleep(0.2)
-        place.planted.append(clients.http_stall(port, path, 500, frames=("uv_run", "__libc_start_main", *frames), **claims))
+        place.planted.append(clients.http_stall(port, path, 500, frames=("uv_run", "__libc_start_main"), **claims))
         clients.http_get(port, "/")
     server.stop()
     return place.expect(files=None if place.plain else 1)

@@ -16,6 +16,8 @@ import harness
 import servers
 
 suite = harness.Suite("uvicorn")
+
+
 def plant(place, loop):
     server, port = servers.uvicorn(place, loop)
     clients.http_get(port, "/")
