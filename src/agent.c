@@ -377,6 +377,9 @@ static void threads_end(void)
         int saved_errno = errno;
         if (config.threshold_ns != 0)
                 start(); /* it sleeps until there is a loop */
+        /* haproxy's threads all come here at once: none may go on to forbid what another is just doing. */
+        for (int i = 0; watchdog_is_changing() && i < 1000; i++)
+                raw_syscall_sigsafe(SYS_nanosleep, (uintptr_t)&(struct timespec){ .tv_nsec = 1000000 }, 0, 0, 0, 0, 0);
         errno = saved_errno;
 }
 

@@ -45,7 +45,7 @@ struct watched {
 
 enum thread_state {
         THREAD_NONE,
-        THREAD_STARTING, /* or being stopped */
+        THREAD_CHANGES, /* or being stopped */
         THREAD_RUNS,
         THREAD_LATE,     /* was told to stop and did not in time: nobody waits for it any more */
 };
@@ -556,7 +556,7 @@ static int create_thread(void)
 int watchdog_start(const struct watch_calls *calls, const struct policy_limits *limits, uint64_t grace_ns)
 {
         int expected = THREAD_NONE;
-        if (!atomic_compare_exchange_strong(&dog.state, &expected, THREAD_STARTING))
+        if (!atomic_compare_exchange_strong(&dog.state, &expected, THREAD_CHANGES))
                 return -EALREADY;
         dog.calls = calls;
         dog.limits = *limits;
@@ -573,6 +573,11 @@ int watchdog_start(const struct watch_calls *calls, const struct policy_limits *
         if (++dog.failed_starts < START_ATTEMPTS)
                 atomic_store(&loop_attention, LOOP_STOPPED); /* the next wait tries again */
         return error;
+}
+
+bool watchdog_is_changing(void)
+{
+        return atomic_load(&dog.state) == THREAD_CHANGES;
 }
 
 void watchdog_wake(void)
@@ -601,7 +606,7 @@ int watchdog_stop(bool for_good, uint64_t patience_ns)
         int saved_errno = errno;
         int expected = THREAD_RUNS;
         int cancel_state;
-        if (!atomic_compare_exchange_strong(&dog.state, &expected, THREAD_STARTING))
+        if (!atomic_compare_exchange_strong(&dog.state, &expected, THREAD_CHANGES))
                 return -ESRCH;
         pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
         atomic_store(&dog.stop, for_good ? 2 : 1);
@@ -611,7 +616,7 @@ int watchdog_stop(bool for_good, uint64_t patience_ns)
                 atomic_store(&dog.state, THREAD_LATE);
                 expected = THREAD_LATE; /* it may have ended just now, and then waits for nobody */
                 ended = atomic_load(&dog.ended) &&
-                        atomic_compare_exchange_strong(&dog.state, &expected, THREAD_STARTING);
+                        atomic_compare_exchange_strong(&dog.state, &expected, THREAD_CHANGES);
         }
         if (ended) {
                 pthread_join(dog.thread, NULL);

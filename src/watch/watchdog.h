@@ -55,6 +55,9 @@ int watchdog_start(const struct watch_calls *calls, const struct policy_limits *
  * app thread; keeps errno. */
 int watchdog_stop(bool for_good, uint64_t patience_ns);
 
+/* Another thread is in the middle of starting or stopping it. Any thread. */
+bool watchdog_is_changing(void);
+
 void watchdog_wake(void);
 
 const struct watch_totals *watch_totals(void);

@@ -142,8 +142,8 @@ def run_pause(options):
             f"p99 {percentile(captured, 0.99):.1f}, max {max(captured):.1f} us")
     return [Figure(f"pause of a running thread, {STACK_KB} KB of stack", text, f"median at most {PAUSE_LIMIT_US} us",
                    verdict,
-                   [f"{len(captured)} captures; a signal whose handler does nothing: {spread(empty, 'us', 1)}; other gaps "
-                    f"without the agent: {len(plain) / plain_s:.0f} a second, {spread(plain or [0], 'us', 1)}, "
+                   [f"{len(captured)} captures; a signal whose handler does nothing: {spread(empty, 'us', 1)}; other "
+                    f"gaps without the agent: {len(plain) / plain_s:.0f} a second, {spread(plain or [0], 'us', 1)}, "
                     f"{lost * 100:.1f} % of the time"],
                    {"captured_us": summary(captured), "empty_us": summary(empty), "other_us": summary(others),
                     "plain_us": summary(plain)})]

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * test_capture.c - one sample of one thread, with and without a signal
+ *
+ * Context: unit tests; each runs in a process of its own
  */
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -22,8 +24,6 @@
 #include "capture/signal.h"
 #include "victim.h"
 
-#define PATTERN 0x10adc0de5a5a0000ull
-
 static void begin(void)
 {
         const char *why = NULL;
@@ -34,15 +34,6 @@ static void take(struct victim *victim, bool may_signal, struct sample *sample)
 {
         static _Atomic uint64_t mark = 7;
         capture_take(&victim->task, may_signal, &mark, 7, sample);
-}
-
-/* Where `pattern` lies in the copy, as the address in the thread; 0: nowhere. */
-static uint64_t find_pattern(const struct sample *sample, uint64_t pattern)
-{
-        for (size_t at = 0; at + 8 <= sample->stack_length; at += 8)
-                if (memcmp(sample->stack + at, &pattern, 8) == 0)
-                        return sample->stack_address + at;
-        return 0;
 }
 
 /* ---- a thread that sleeps ---- */
@@ -248,30 +239,6 @@ Test(capture, accepted_samples_of_a_thread_that_repeats_one_read_are_whole, .ini
 
 /* ---- a thread that runs ---- */
 
-struct busy {
-        _Atomic uint64_t rounds;
-        uint64_t top;
-        size_t depth_bytes;
-};
-
-static __attribute__((noinline)) void busy_function(struct victim *victim, struct busy *busy)
-{
-        volatile uint64_t pattern = PATTERN;
-        while (!atomic_load(&victim->stop) && pattern == PATTERN)
-                atomic_fetch_add(&busy->rounds, 1);
-}
-
-/* Enough of these lie between busy_function() and what follows it in the text. */
-static __attribute__((noinline)) void *be_busy(struct victim *victim)
-{
-        struct busy *busy = victim->argument;
-        busy->top = (uintptr_t)__builtin_frame_address(0);
-        volatile uint8_t deep[64];
-        deep[0] = 1;
-        busy_function(victim, busy);
-        return (void *)(uintptr_t)deep[0];
-}
-
 static void check_busy(struct victim *victim, const struct sample *sample)
 {
         struct busy *busy = victim->argument;
@@ -295,8 +262,7 @@ Test(capture, a_running_thread_is_captured_by_a_signal, .init = begin)
         struct victim victim;
         struct sample sample;
         victim_start(&victim, be_busy, &busy);
-        while (atomic_load(&busy.rounds) == 0)
-                sched_yield();
+        wait_until_busy(&busy);
         for (int i = 0; i < 200; i++) {
                 take(&victim, true, &sample);
                 check_busy(&victim, &sample);
@@ -315,8 +281,7 @@ Test(capture, before_the_threshold_a_running_thread_gets_no_signal, .init = begi
         struct victim victim;
         struct sample sample;
         victim_start(&victim, be_busy, &busy);
-        while (atomic_load(&busy.rounds) == 0)
-                sched_yield();
+        wait_until_busy(&busy);
         take(&victim, false, &sample);
         cr_assert_eq(sample.loss, CAPTURE_RUNNING);
         cr_assert_eq(sample.state, 'R');
@@ -402,8 +367,7 @@ Test(capture, a_thread_on_an_alternate_stack_is_captured, .init = begin)
         struct victim victim;
         struct sample sample;
         victim_start(&victim, be_busy_on_an_alternate_stack, &busy);
-        while (atomic_load(&busy.rounds) == 0)
-                sched_yield();
+        wait_until_busy(&busy);
         for (int i = 0; i < 20; i++) {
                 take(&victim, true, &sample);
                 check_busy(&victim, &sample);
@@ -430,8 +394,7 @@ Test(capture, a_thread_with_an_alternate_stack_of_8_kb_is_captured, .init = begi
         struct victim victim;
         struct sample sample;
         victim_start(&victim, be_busy_with_an_alternate_stack, &busy);
-        while (atomic_load(&busy.rounds) == 0)
-                sched_yield();
+        wait_until_busy(&busy);
         for (int i = 0; i < 20; i++) {
                 take(&victim, true, &sample);
                 check_busy(&victim, &sample);
@@ -448,8 +411,7 @@ Test(capture, a_thread_with_a_tiny_stack_is_captured, .init = begin)
         pthread_attr_init(&attributes);
         cr_assert_eq(pthread_attr_setstacksize(&attributes, 16384), 0);
         victim_start_with(&victim, &attributes, be_busy, &busy);
-        while (atomic_load(&busy.rounds) == 0)
-                sched_yield();
+        wait_until_busy(&busy);
         for (int i = 0; i < 20; i++) {
                 take(&victim, true, &sample);
                 check_busy(&victim, &sample);
@@ -483,8 +445,7 @@ Test(capture, a_stack_larger_than_a_copy_is_truncated, .init = begin)
         struct sample sample;
         victim_start(&runs, be_busy_deeply, &busy);
         victim_start(&sleeps, sleep_deeply, NULL);
-        while (atomic_load(&busy.rounds) == 0)
-                sched_yield();
+        wait_until_busy(&busy);
         for (int i = 0; i < 3; i++) { /* at first the mapping of its stack is not known, then it is */
                 take(&runs, true, &sample);
                 cr_assert_eq(sample.loss, CAPTURE_OK);
@@ -499,160 +460,6 @@ Test(capture, a_stack_larger_than_a_copy_is_truncated, .init = begin)
         cr_assert_eq(sample.stack_length, LIMIT_STACK_BYTES);
         victim_join(&runs);
         victim_join(&sleeps);
-}
-
-/* ---- where there is no stack ---- */
-
-static void *be_busy_with_all_blocked(struct victim *victim)
-{
-        sigset_t set;
-        sigfillset(&set);
-        pthread_sigmask(SIG_SETMASK, &set, NULL);
-        return be_busy(victim);
-}
-
-static void check_loss(void *(*body)(struct victim *), enum capture_loss loss, char state)
-{
-        struct busy busy = { .rounds = 0 };
-        struct victim victim;
-        struct sample sample;
-        victim_start(&victim, body, &busy);
-        while (atomic_load(&busy.rounds) == 0)
-                sched_yield();
-        take(&victim, true, &sample);
-        cr_assert_eq(sample.loss, loss, "%s", capture_loss_text(sample.loss));
-        cr_assert_eq(sample.state, state);
-        cr_assert_gt(sample.cpu_ns, 0);
-        cr_assert_eq(capture_totals()->losses[loss], 1);
-        victim_join(&victim);
-}
-
-Test(capture, a_thread_that_blocks_the_signal_is_said_so, .init = begin)
-{
-        check_loss(be_busy_with_all_blocked, CAPTURE_SIGNAL_BLOCKED, 'R');
-        cr_assert_eq(atomic_load(&handler.arrived), 0);
-}
-
-Test(capture, an_action_that_the_program_resets_does_not_kill_it, .init = begin)
-{
-        signal(atomic_load(&handler.number), SIG_DFL);
-        check_loss(be_busy, CAPTURE_SIGNAL_TAKEN, 'R');
-}
-
-Test(capture, an_action_that_the_program_takes_is_left_to_it, .init = begin)
-{
-        struct sigaction action;
-        signal(atomic_load(&handler.number), SIG_IGN);
-        check_loss(be_busy, CAPTURE_SIGNAL_TAKEN, 'R');
-        capture_stop();
-        sigaction(atomic_load(&handler.number), NULL, &action);
-        cr_assert_eq(action.sa_handler, SIG_IGN);
-}
-
-Test(capture, a_thread_that_has_ended_is_gone, .init = begin)
-{
-        struct busy busy = { .rounds = 0 };
-        struct victim victim;
-        struct sample sample;
-        victim_start(&victim, be_busy, &busy);
-        atomic_store(&victim.stop, true);
-        pthread_join(victim.thread, NULL);
-        while (syscall(SYS_tgkill, getpid(), victim.task.tid, 0) == 0)
-                sched_yield();
-        take(&victim, true, &sample);
-        cr_assert_eq(sample.loss, CAPTURE_GONE);
-        capture_task_close(&victim.task);
-}
-
-/* SIGSTOP would stop the watchdog as well, so another process stands for a thread that a debugger holds. */
-Test(capture, a_stopped_thread_is_said_to_be_stopped, .init = begin)
-{
-        struct capture_task task;
-        struct sample sample;
-        char bytes[64];
-        pid_t child = fork();
-        if (child == 0) {
-                for (;;)
-                        pause();
-        }
-        memset(&task, 0, sizeof(task));
-        kill(child, SIGSTOP);
-        cr_assert_eq(waitpid(child, NULL, WUNTRACED), child);
-        task.tid = child;
-        snprintf(bytes, sizeof(bytes), "/proc/%d/syscall", child);
-        task.syscall_fd = open(bytes, O_RDONLY);
-        snprintf(bytes, sizeof(bytes), "/proc/%d/status", child);
-        task.status_fd = open(bytes, O_RDONLY);
-        snprintf(bytes, sizeof(bytes), "/proc/%d/stat", child);
-        task.stat_fd = open(bytes, O_RDONLY);
-        capture_take(&task, true, NULL, 0, &sample);
-        cr_assert_eq(sample.loss, CAPTURE_STOPPED, "%s", capture_loss_text(sample.loss));
-        cr_assert_eq(sample.state, 'T');
-        close(task.syscall_fd); /* the same where only the state is known */
-        task.syscall_fd = -1;
-        capture_take(&task, true, NULL, 0, &sample);
-        cr_assert_eq(sample.loss, CAPTURE_STOPPED);
-        kill(child, SIGKILL);
-        waitpid(child, NULL, 0);
-}
-
-Test(capture, without_proc_it_is_said_so, .init = begin)
-{
-        struct capture_task task = { .tid = getpid(), .syscall_fd = -1, .status_fd = -1, .stat_fd = -1,
-                                     .open_error = -ENOENT };
-        struct sample sample;
-        capture_take(&task, true, NULL, 0, &sample);
-        cr_assert_eq(sample.loss, CAPTURE_NO_PROC);
-        cr_assert_not(capture_task_gone(&task));
-        task.tid = 4194304; /* above any thread's */
-        capture_take(&task, true, NULL, 0, &sample);
-        cr_assert_eq(sample.loss, CAPTURE_GONE);
-}
-
-/* After setuid the files of /proc belong to root. */
-static int check_after_setuid(void)
-{
-        struct busy busy = { .rounds = 0 };
-        struct blocked blocked = { .number = SYS_read };
-        struct victim runs, sleeps, early;
-        struct sample sample;
-        if (pipe(blocked.fds) != 0)
-                return 1;
-        victim_start(&early, read_pipe, &blocked);
-        if (setuid(65534) != 0)
-                return 2;
-        victim_start(&runs, be_busy, &busy);
-        victim_start(&sleeps, read_pipe, &blocked);
-        while (atomic_load(&busy.rounds) == 0 || !victim_sleeps(&early, SYS_read))
-                sched_yield();
-        sleep_us(20000);
-        if (runs.task.open_error != -EACCES || early.task.open_error != 0)
-                return 3;
-        take(&sleeps, true, &sample);
-        if (sample.loss != CAPTURE_NOT_DUMPABLE || sample.state != 'S')
-                return 4;
-        take(&runs, true, &sample);
-        if (sample.loss != CAPTURE_OK || !sample.by_signal || find_pattern(&sample, PATTERN) == 0)
-                return 5;
-        take(&early, true, &sample); /* its files were opened in time */
-        if (sample.loss != CAPTURE_OK || sample.by_signal || find_pattern(&sample, PATTERN) == 0)
-                return 6;
-        return 0;
-}
-
-Test(capture, after_setuid_running_threads_have_stacks_and_sleeping_ones_a_reason)
-{
-        int status;
-        if (geteuid() != 0)
-                cr_skip_test("needs root");
-        pid_t child = fork();
-        if (child == 0) {
-                begin();
-                _exit(check_after_setuid());
-        }
-        cr_assert_eq(waitpid(child, &status, 0), child);
-        cr_assert(WIFEXITED(status), "status %x", status);
-        cr_assert_eq(WEXITSTATUS(status), 0, "step %d", WEXITSTATUS(status));
 }
 
 /* ---- what a capture costs the thread ---- */
@@ -718,8 +525,8 @@ Test(capture, the_pause_of_a_running_thread_is_measured, .init = begin)
                 gaps[i] = atomic_load(&pauses.longest);
         }
         qsort(gaps, PAUSES, sizeof(gaps[0]), compare_ticks);
-        printf("pause of a running thread with %zu KB of stack: median %.1f us, p90 %.1f us, p99 %.1f us\n", bytes / 1024,
-               (double)gaps[PAUSES / 2] / rate, (double)gaps[PAUSES * 9 / 10] / rate,
+        printf("pause of a running thread with %zu KB of stack: median %.1f us, p90 %.1f us, p99 %.1f us\n",
+               bytes / 1024, (double)gaps[PAUSES / 2] / rate, (double)gaps[PAUSES * 9 / 10] / rate,
                (double)gaps[PAUSES * 99 / 100] / rate);
         cr_assert_geq(bytes, 32768);
         victim_join(&victim);
@@ -742,17 +549,4 @@ Test(capture, the_cost_of_a_sleeping_threads_capture_is_measured, .init = begin)
                sample.stack_length / 1024, (double)(now_ns() - begin_ns) / 1e6);
         cr_assert_eq(write(blocked.fds[1], "x", 1), 1);
         victim_join(&victim);
-}
-
-/* ---- words ---- */
-
-Test(capture, every_loss_has_words)
-{
-        for (int loss = 0; loss < CAPTURE_LOSSES; loss++) {
-                cr_assert_not_null(capture_loss_text((enum capture_loss)loss), "%d", loss);
-                for (int other = 0; other < loss; other++)
-                        cr_assert_str_neq(capture_loss_text((enum capture_loss)loss),
-                                          capture_loss_text((enum capture_loss)other));
-        }
-        cr_assert_str_eq(capture_loss_text(CAPTURE_LOSSES), "unknown");
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * test_mend.c - what a thread is like whose interrupted call goes on
+ *
+ * Context: unit tests; each runs in a process of its own
  */
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -450,118 +452,7 @@ Test(mend, all_registers_are_as_the_kernel_would_leave_them, .init = begin)
         cr_assert_eq(scene.result, 0);
 }
 
-/* ---- the program's own signals at the same time ---- */
-
-struct duel {
-        struct victim victim;
-        _Atomic unsigned round;
-        _Atomic unsigned answered;
-        _Atomic unsigned hidden;
-        bool with_mask;
-};
-
-static _Atomic unsigned duel_handled;
-
-static void count_duel(int number)
-{
-        duel_handled++;
-}
-
-/* Each round's wait must be ended by the program's own signal. 50 ms are for the rounds in which it was not. */
-static void *wait_for_own_signals(struct victim *victim)
-{
-        struct duel *duel = victim->argument;
-        struct timespec limit = { 0, 50000000 };
-        sigset_t set, open;
-        sigemptyset(&open);
-        sigemptyset(&set);
-        sigaddset(&set, SIGUSR1);
-        pthread_sigmask(duel->with_mask ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
-        while (!atomic_load(&victim->stop)) {
-                atomic_fetch_add(&duel->round, 1);
-                int result = duel->with_mask ? ppoll(NULL, 0, &limit, &open) : poll(NULL, 0, 50);
-                if (result == 0)
-                        duel->hidden++;
-                duel->answered++;
-        }
-        return NULL;
-}
-
-/* The next round's wait has begun (its caller is not only about to wait). */
-static bool next_wait(struct duel *duel, unsigned *round)
-{
-        struct task_call call;
-        if (atomic_load(&duel->round) == *round)
-                return false;
-        if (task_read_call(&duel->victim.task, &call) != 0 || !call.asleep)
-                return false;
-        *round = atomic_load(&duel->round);
-        return true;
-}
-
-static void spin_ns(uint64_t ns)
-{
-        for (uint64_t end_ns = now_ns() + ns; now_ns() < end_ns;)
-                ;
-}
-
-/* The program's signal comes from a thread of its own, from 60 us before to 60 us after ours. */
-static void *send_own_signals(struct victim *victim)
-{
-        struct duel *duel = victim->argument;
-        unsigned round = 0;
-        while (!atomic_load(&victim->stop)) {
-                if (!next_wait(duel, &round)) {
-                        sched_yield();
-                        continue;
-                }
-                spin_ns(round * 7919 % 120000);
-                pthread_kill(duel->victim.thread, SIGUSR1);
-                while (atomic_load(&duel->answered) < round && !atomic_load(&victim->stop))
-                        sched_yield();
-        }
-        return NULL;
-}
-
-static void fight(bool with_mask)
-{
-        struct duel duel = { .with_mask = with_mask };
-        struct victim sender;
-        struct sample sample;
-        unsigned round = 0;
-        uint64_t mended = atomic_load(&handler.mended);
-        handle(SIGUSR1, 0, count_duel);
-        duel_handled = 0;
-        victim_start(&duel.victim, wait_for_own_signals, &duel);
-        victim_start(&sender, send_own_signals, &duel);
-        for (uint64_t end_ns = now_ns() + 2000000000; now_ns() < end_ns;) {
-                if (!next_wait(&duel, &round))
-                        continue;
-                spin_ns(60000);
-                memset(&sample, 0, sizeof(sample));
-                signal_ask(&duel.victim.task, now_ns(), &sample);
-        }
-        atomic_store(&duel.victim.stop, true);
-        sleep_us(100000);
-        victim_join(&duel.victim);
-        victim_join(&sender);
-        mended = atomic_load(&handler.mended) - mended;
-        unsigned rounds = atomic_load(&duel.answered), hidden = atomic_load(&duel.hidden);
-        printf("own signal within 60 us of ours, %s: %u rounds, %lu calls mended, %u EINTRs hidden\n",
-               with_mask ? "ppoll" : "poll", rounds, (unsigned long)mended, hidden);
-        cr_assert_gt(rounds, 100);
-        cr_assert_leq(hidden, 1 + rounds / 100, "the last round may have none");
-}
-
-Test(mend, an_own_signal_close_to_ours_ends_the_call, .init = begin)
-{
-        fight(false);
-}
-
-Test(mend, an_own_signal_close_to_ours_ends_a_call_with_a_mask, .init = begin)
-{
-        fight(true);
-}
+/* ---- ignored signals ---- */
 
 static void *ignore_child_and_poll(struct victim *victim)
 {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * test_rest.c - calls that our signal cuts short move everything that was asked for, and others are left alone
+ *
+ * Context: unit tests; each runs in a process of its own
  */
 #include <criterion/criterion.h>
 #include <errno.h>

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * test_signal.c - the signal: which one, what if it is somebody else's or late, fork and exec
+ *
+ * Context: unit tests; each runs in a process of its own
  */
 #include <criterion/criterion.h>
 #include <errno.h>

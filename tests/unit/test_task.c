@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * test_task.c - what /proc says about a thread
+ *
+ * Context: unit tests; each runs in a process of its own
  */
 #include <criterion/criterion.h>
 #include <errno.h>

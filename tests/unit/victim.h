@@ -85,4 +85,43 @@ static inline bool victim_sleeps(struct victim *victim, int number)
         return false;
 }
 
+/* ---- a victim that runs ---- */
+
+#define PATTERN 0x10adc0de5a5a0000ull
+
+struct busy {
+        _Atomic uint64_t rounds;
+        uint64_t top; /* an address above its frames */
+};
+
+static inline __attribute__((noinline)) void busy_function(struct victim *victim, struct busy *busy)
+{
+        volatile uint64_t pattern = PATTERN;
+        while (!atomic_load(&victim->stop) && pattern == PATTERN)
+                atomic_fetch_add(&busy->rounds, 1);
+}
+
+static inline __attribute__((noinline)) void *be_busy(struct victim *victim)
+{
+        struct busy *busy = victim->argument;
+        busy->top = (uintptr_t)__builtin_frame_address(0);
+        busy_function(victim, busy);
+        return NULL;
+}
+
+static inline void wait_until_busy(struct busy *busy)
+{
+        while (atomic_load(&busy->rounds) == 0)
+                sched_yield();
+}
+
+/* Where `pattern` lies in the copy, as the address in the thread; 0: nowhere. */
+static inline uint64_t find_pattern(const struct sample *sample, uint64_t pattern)
+{
+        for (size_t at = 0; at + 8 <= sample->stack_length; at += 8)
+                if (memcmp(sample->stack + at, &pattern, 8) == 0)
+                        return sample->stack_address + at;
+        return 0;
+}
+
 #endif
