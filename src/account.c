@@ -67,8 +67,9 @@ static uint64_t idle_ns(const struct slot *slot)
 {
         uint64_t mark = atomic_load(&slot->mark);
         uint64_t now_ns = MARK_BUSY(mark) ? MARK_NS(mark) : clock_now_ns();
-        uint64_t life_ns = now_ns > slot->first_ns ? now_ns - slot->first_ns : 0;
-        uint64_t spent_ns = slot->busy_ns + slot->outside_ns;
+        uint64_t first_ns = atomic_load(&slot->first_ns);
+        uint64_t life_ns = now_ns > first_ns ? now_ns - first_ns : 0;
+        uint64_t spent_ns = atomic_load(&slot->busy_ns) + atomic_load(&slot->outside_ns);
         return life_ns > spent_ns ? life_ns - spent_ns : 0;
 }
 
@@ -85,9 +86,9 @@ void account_loop(const struct slot *slot)
                         .tid = atomic_load(&slot->tid),
                         .loop = label,
                         .iterations = iterations,
-                        .busy_ns = slot->busy_ns,
+                        .busy_ns = atomic_load(&slot->busy_ns),
                         .idle_ns = idle_ns(slot),
-                        .outside_ns = slot->outside_ns,
+                        .outside_ns = atomic_load(&slot->outside_ns),
                         .stalls = loop->stalls,
                         .stall_ns = loop->stall_ns,
                         .longest_ns = loop->longest_ns,

@@ -102,6 +102,8 @@ static enum watch_finding take_sample(struct stall *stall, bool may_signal)
         if (modules_changed())
                 unwind_flush();
         capture_take(&tasks[slot_index(slot)], may_signal, &slot->mark, stall->mark, &sample);
+        if (sample.loss == CAPTURE_ENDED && profile != NULL)
+                profile_add_ended(profile);
         if (sample.loss == CAPTURE_ENDED)
                 return WATCH_ENDED;
         if (sample.loss == CAPTURE_GONE)
@@ -122,9 +124,10 @@ static const char *end_name(enum stall_end end)
                 return "thread";
         case STALL_EXIT:
                 return "exit";
+        case STALL_LEFT:
+                return "left";
         case STALL_OPEN:
         case STALL_WAITED:
-        case STALL_LEFT:
                 break;
         }
         return NULL;
@@ -201,9 +204,11 @@ static void stall_goes_on(struct stall *stall)
 
 static void stall_ended(struct stall *stall)
 {
-        if (stall->end == STALL_LEFT)
+        if (stall->end != STALL_LEFT)
+                account_stall(stall->slot, stall->end_ns - stall->begin_ns);
+        /* It turned out to be none: only what was told must be told to be over. */
+        else if (!stall->announced || !(journal_takes_records() || stall->reminded))
                 return;
-        account_stall(stall->slot, stall->end_ns - stall->begin_ns);
         explain_and_report(stall, JOURNAL_ENDED);
 }
 

@@ -102,6 +102,7 @@ enum capture_loss blocked_take(struct capture_task *task, const struct task_call
                 return CAPTURE_UNREADABLE;
         sample->time_ns = clock_now_ns();
         enum capture_loss loss = copy_stack(task, call.stack_pointer, buffer, sample);
+        sample->mark = task->mark != NULL ? atomic_load(task->mark) : 0; /* it has not run since, as will be seen */
         if (!has_not_run(task, before, &status))
                 return CAPTURE_MOVED;
         sample->registers[SAMPLE_SP] = call.stack_pointer;

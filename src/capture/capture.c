@@ -17,6 +17,7 @@
 #include "base/limits.h"
 #include "base/proc.h"
 #include "capture/blocked.h"
+#include "capture/handler.h"
 #include "capture/mend.h"
 #include "capture/signal.h"
 #include "capture/task.h"
@@ -81,6 +82,8 @@ void capture_after_fork(void)
 
 const struct capture_totals *capture_totals(void)
 {
+        totals.mended = atomic_load(&handler.mended);
+        totals.unmended = atomic_load(&handler.unmended);
         return &totals;
 }
 
@@ -191,6 +194,7 @@ void capture_take(struct capture_task *task, bool may_signal, const _Atomic uint
         sample->syscall = -1;
         sample->time_ns = clock_now_ns();
         sample->cpu_ns = task_cpu_ns(task->tid);
+        task->mark = mark;
         if (buffers == NULL) {
                 sample->loss = CAPTURE_UNREADABLE;
                 count(sample);
@@ -199,7 +203,7 @@ void capture_take(struct capture_task *task, bool may_signal, const _Atomic uint
         do {
                 sample->loss = has_ended(mark, expected) ? CAPTURE_ENDED : take_once(&attempt);
         } while (try_again(&attempt, sample->loss, end_ns));
-        if (sample->loss == CAPTURE_OK && has_ended(mark, expected))
+        if (sample->loss == CAPTURE_OK && mark != NULL && sample->mark != expected)
                 sample->loss = CAPTURE_ENDED;
         if (sample->loss == CAPTURE_RUNNING &&
             may_signal) /* it never ran twice in a row, and never slept long enough */

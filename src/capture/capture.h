@@ -25,6 +25,7 @@ struct capture_task {
         int open_error;       /* why syscall_fd could not be opened: -EACCES is CAPTURE_NOT_DUMPABLE */
         uint64_t stack_low;   /* the mapping that holds its stack, from maps; 0: not known yet */
         uint64_t stack_high;
+        const _Atomic uint64_t *mark; /* of its loop; read together with the stack. NULL: none */
         uint64_t stack_hint;  /* an address on its stack, given by the loop stage */
         uint64_t stack_bound; /* its thread pointer, above which there is no stack of it; 0: not known. libc puts a
                                  thread's data above its stack, other memory may follow without a gap. Learned from
@@ -63,6 +64,8 @@ void capture_take(struct capture_task *task, bool may_signal, const _Atomic uint
 struct capture_totals {
         uint64_t captures;
         uint64_t by_signal;
+        uint64_t mended;   /* system calls that a signal of ours interrupted and that went on as if nothing had happened */
+        uint64_t unmended; /* that failed with EINTR instead */
         uint64_t losses[CAPTURE_LOSSES];
 };
 const struct capture_totals *capture_totals(void);

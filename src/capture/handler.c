@@ -26,6 +26,7 @@
 #include "base/raw.h"
 #include "capture/mend.h"
 
+#define ROOM_BYTES 1536 /* of stack for this file and the mending, which use some 700 (more in a debug build) */
 #define RED_ZONE 128 /* bytes below the stack pointer that a function may use (x86-64) */
 
 struct handler handler;
@@ -87,6 +88,8 @@ static void answer_sigsafe(const ucontext_t *context, uint32_t generation)
         uint64_t asked = REQUEST_WORD(generation, REQUEST_ASKED);
         if (!atomic_compare_exchange_strong(&request->word, &asked, REQUEST_WORD(generation, REQUEST_COPYING)))
                 return; /* taken back: we are late */
+        /* Here and not in the watchdog, which may run again only when the callback is long over. */
+        request->mark_seen = request->mark != NULL ? atomic_load(request->mark) : 0;
         mend_registers_sigsafe(context, request->registers);
         request->bound = (uintptr_t)__builtin_thread_pointer();
         copy_stack_sigsafe(request, request->registers[SAMPLE_SP], &context->uc_stack);
@@ -102,6 +105,24 @@ static void times_of_sigsafe(uint32_t generation, struct mend_frame *frame)
                 frame->running_ns = frame->sent_ns = 0;
 }
 
+/* An alternate stack may be just large enough for the kernel's frame; what is below it is not ours. */
+static bool has_room_sigsafe(const ucontext_t *context)
+{
+        uint64_t here = (uintptr_t)__builtin_frame_address(0), low = (uintptr_t)context->uc_stack.ss_sp;
+        bool here_is_alternate = (context->uc_stack.ss_flags & SS_DISABLE) == 0 && here - low < context->uc_stack.ss_size;
+        return !here_is_alternate || here - low >= ROOM_BYTES;
+}
+
+static void serve_sigsafe(ucontext_t *context, uint32_t generation, struct mend_frame *frame)
+{
+        answer_sigsafe(context, generation);
+        times_of_sigsafe(generation, frame);
+        if (mend_sigsafe(context, frame))
+                atomic_fetch_add(&handler.mended, 1);
+        else if (mend_failed_sigsafe(context))
+                atomic_fetch_add(&handler.unmended, 1);
+}
+
 void handler_sigsafe(int number, siginfo_t *info, void *opaque)
 {
         ucontext_t *context = opaque;
@@ -110,11 +131,8 @@ void handler_sigsafe(int number, siginfo_t *info, void *opaque)
                 pass_on_sigsafe(number, info);
                 return;
         }
-        uint32_t generation = (uint32_t)(uintptr_t)info->si_value.sival_ptr;
-        answer_sigsafe(context, generation);
-        times_of_sigsafe(generation, &frame);
-        if (mend_sigsafe(context, &frame))
-                atomic_fetch_add(&handler.mended, 1);
+        if (has_room_sigsafe(context))
+                serve_sigsafe(context, (uint32_t)(uintptr_t)info->si_value.sival_ptr, &frame);
         atomic_fetch_add(&handler.arrived, 1);
         __asm__ volatile("" : : "r"(&frame) : "memory"); /* what is in it stays in memory */
 }

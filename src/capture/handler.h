@@ -35,11 +35,13 @@ struct request {
         uint64_t stack_low; /* the mapping that holds the stack, as far as is known */
         uint64_t stack_high;
         uint8_t *buffer;    /* LIMIT_STACK_BYTES, touched */
+        const _Atomic uint64_t *mark; /* the loop's, or NULL */
         /* answered */
         uint64_t registers[SAMPLE_REGISTERS];
         uint64_t bound;        /* the thread pointer */
         uint64_t stack_address;
         uint64_t stack_length; /* 0: not readable */
+        uint64_t mark_seen;
         bool truncated;
 };
 
@@ -58,6 +60,7 @@ struct handler {
         _Atomic uint32_t cookie;   /* upper half of si_value; the lower half is the generation */
         _Atomic uint64_t arrived;  /* signals of ours that were delivered or drained */
         _Atomic uint64_t mended;   /* calls that were made to go on */
+        _Atomic uint64_t unmended; /* calls whose EINTR the program saw */
         struct request request;
         struct sending sendings[SENDINGS];
 };

@@ -70,6 +70,9 @@ void mend_start(void);
  * function of the handler. */
 bool mend_sigsafe(ucontext_t *context, struct mend_frame *frame);
 
+/* Is it EINTR that the program will see, because of us? For the account: after mend_sigsafe() has said no. */
+bool mend_failed_sigsafe(const ucontext_t *context);
+
 /* DWARF's registers of an interrupted thread. */
 void mend_registers_sigsafe(const ucontext_t *context, uint64_t registers[SAMPLE_REGISTERS]);
 

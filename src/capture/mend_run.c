@@ -44,16 +44,16 @@
         (uint64_t)(IORING_ENTER_GETEVENTS | IORING_ENTER_SQ_WAKEUP | IORING_ENTER_SQ_WAIT | IORING_ENTER_EXT_ARG |     \
                    IORING_ENTER_REGISTERED_RING)
 
-enum limit {
-        LIMIT_NONE,      /* no time limit, an absolute one, or one that the kernel keeps for the socket (SO_RCVTIMEO) */
-        LIMIT_MS,        /* int, negative: none */
-        LIMIT_SPEC,      /* const struct timespec *, never written by the kernel */
-        LIMIT_SPEC_LEFT, /* struct timespec * that the kernel has replaced by what is left */
-        LIMIT_VAL_LEFT,  /* struct timeval *, the same */
-        LIMIT_SLEEP,     /* const struct timespec *req, struct timespec *rem: what is left is in `rem` */
-        LIMIT_SLEEP_UNTIL, /* clockid_t, int flags, req, rem */
-        LIMIT_FUTEX,       /* relative or absolute: depends on the operation */
-        LIMIT_RING,        /* inside of io_uring_enter's argument */
+enum time {
+        TIME_NONE,      /* no time limit, an absolute one, or one that the kernel keeps for the socket (SO_RCVTIMEO) */
+        TIME_MS,        /* int, negative: none */
+        TIME_SPEC,      /* const struct timespec *, never written by the kernel */
+        TIME_SPEC_LEFT, /* struct timespec * that the kernel has replaced by what is left */
+        TIME_VAL_LEFT,  /* struct timeval *, the same */
+        TIME_SLEEP,     /* const struct timespec *req, struct timespec *rem: what is left is in `rem` */
+        TIME_SLEEP_UNTIL, /* clockid_t, int flags, req, rem */
+        TIME_FUTEX,      /* relative or absolute: depends on the operation */
+        TIME_RING,       /* inside of io_uring_enter's argument */
 };
 
 enum mask {
@@ -65,53 +65,53 @@ enum mask {
 
 struct row {
         uint16_t number;
-        uint8_t limit;
-        uint8_t limit_at; /* index of the argument */
+        uint8_t time;
+        uint8_t time_at; /* index of the argument */
         uint8_t mask;
         uint8_t mask_at;
 };
 
 static const struct row rows[] = {
         /* Never started again by the kernel, as a second call would wait for the whole time again. */
-        { SYS_poll, LIMIT_MS, 2, MASK_NONE, 0 },
-        { SYS_ppoll, LIMIT_SPEC_LEFT, 2, MASK_PLAIN, 3 },
-        { SYS_select, LIMIT_VAL_LEFT, 4, MASK_NONE, 0 }, /* the sets are written on success only */
-        { SYS_pselect6, LIMIT_SPEC_LEFT, 4, MASK_PAIR, 5 },
-        { SYS_epoll_wait, LIMIT_MS, 3, MASK_NONE, 0 },
-        { SYS_epoll_pwait, LIMIT_MS, 3, MASK_PLAIN, 4 },
-        { SYS_epoll_pwait2, LIMIT_SPEC, 3, MASK_PLAIN, 4 },
-        { SYS_nanosleep, LIMIT_SLEEP, 0, MASK_NONE, 0 },
-        { SYS_clock_nanosleep, LIMIT_SLEEP_UNTIL, 2, MASK_NONE, 0 },
-        { SYS_futex, LIMIT_FUTEX, 3, MASK_NONE, 0 }, /* waits with a time limit; one that was woken gives EAGAIN */
-        { SYS_rt_sigtimedwait, LIMIT_SPEC, 2, MASK_NONE, 0 }, /* waits for its set, fails for any other signal */
-        { SYS_semtimedop, LIMIT_SPEC, 3, MASK_NONE, 0 },      /* EINTR: no operation was done */
-        { SYS_io_getevents, LIMIT_SPEC, 4, MASK_NONE, 0 },    /* EINTR: no event was taken */
-        { SYS_io_pgetevents, LIMIT_SPEC, 4, MASK_PAIR, 5 },
-        { SYS_io_uring_enter, LIMIT_RING, 4, MASK_RING, 4 }, /* EINTR: nothing was submitted */
+        { SYS_poll, TIME_MS, 2, MASK_NONE, 0 },
+        { SYS_ppoll, TIME_SPEC_LEFT, 2, MASK_PLAIN, 3 },
+        { SYS_select, TIME_VAL_LEFT, 4, MASK_NONE, 0 }, /* the sets are written on success only */
+        { SYS_pselect6, TIME_SPEC_LEFT, 4, MASK_PAIR, 5 },
+        { SYS_epoll_wait, TIME_MS, 3, MASK_NONE, 0 },
+        { SYS_epoll_pwait, TIME_MS, 3, MASK_PLAIN, 4 },
+        { SYS_epoll_pwait2, TIME_SPEC, 3, MASK_PLAIN, 4 },
+        { SYS_nanosleep, TIME_SLEEP, 0, MASK_NONE, 0 },
+        { SYS_clock_nanosleep, TIME_SLEEP_UNTIL, 2, MASK_NONE, 0 },
+        { SYS_futex, TIME_FUTEX, 3, MASK_NONE, 0 }, /* waits with a time limit; one that was woken gives EAGAIN */
+        { SYS_rt_sigtimedwait, TIME_SPEC, 2, MASK_NONE, 0 }, /* waits for its set, fails for any other signal */
+        { SYS_semtimedop, TIME_SPEC, 3, MASK_NONE, 0 },      /* EINTR: no operation was done */
+        { SYS_io_getevents, TIME_SPEC, 4, MASK_NONE, 0 },    /* EINTR: no event was taken */
+        { SYS_io_pgetevents, TIME_SPEC, 4, MASK_PAIR, 5 },
+        { SYS_io_uring_enter, TIME_RING, 4, MASK_RING, 4 }, /* EINTR: nothing was submitted */
         /* Without a time limit, and still never started again. */
-        { SYS_semop, LIMIT_NONE, 0, MASK_NONE, 0 },
-        { SYS_msgrcv, LIMIT_NONE, 0, MASK_NONE, 0 }, /* EINTR: no message was taken */
-        { SYS_msgsnd, LIMIT_NONE, 0, MASK_NONE, 0 },
-        { SYS_pause, LIMIT_NONE, 0, MASK_NONE, 0 }, /* ends with a handler of the program's only */
-        { SYS_rt_sigsuspend, LIMIT_NONE, 0, MASK_PLAIN, 0 },
+        { SYS_semop, TIME_NONE, 0, MASK_NONE, 0 },
+        { SYS_msgrcv, TIME_NONE, 0, MASK_NONE, 0 }, /* EINTR: no message was taken */
+        { SYS_msgsnd, TIME_NONE, 0, MASK_NONE, 0 },
+        { SYS_pause, TIME_NONE, 0, MASK_NONE, 0 }, /* ends with a handler of the program's only */
+        { SYS_rt_sigsuspend, TIME_NONE, 0, MASK_PLAIN, 0 },
         /* Started again by the kernel unless the socket has SO_RCVTIMEO or SO_SNDTIMEO. EINTR: nothing was moved. The
          * time limit belongs to the socket and begins anew. */
-        { SYS_read, LIMIT_NONE, 0, MASK_NONE, 0 },
-        { SYS_readv, LIMIT_NONE, 0, MASK_NONE, 0 },
-        { SYS_recvfrom, LIMIT_NONE, 0, MASK_NONE, 0 },
-        { SYS_recvmsg, LIMIT_NONE, 0, MASK_NONE, 0 },
-        { SYS_recvmmsg, LIMIT_NONE, 0, MASK_NONE, 0 },
-        { SYS_write, LIMIT_NONE, 0, MASK_NONE, 0 },
-        { SYS_writev, LIMIT_NONE, 0, MASK_NONE, 0 },
-        { SYS_sendto, LIMIT_NONE, 0, MASK_NONE, 0 },
-        { SYS_sendmsg, LIMIT_NONE, 0, MASK_NONE, 0 },
-        { SYS_sendmmsg, LIMIT_NONE, 0, MASK_NONE, 0 },
-        { SYS_sendfile, LIMIT_NONE, 0, MASK_NONE, 0 },
-        { SYS_accept, LIMIT_NONE, 0, MASK_NONE, 0 },
-        { SYS_accept4, LIMIT_NONE, 0, MASK_NONE, 0 },
-        { SYS_connect, LIMIT_NONE, 0, MASK_NONE, 0 }, /* goes on with the connection that was begun: see finish() */
+        { SYS_read, TIME_NONE, 0, MASK_NONE, 0 },
+        { SYS_readv, TIME_NONE, 0, MASK_NONE, 0 },
+        { SYS_recvfrom, TIME_NONE, 0, MASK_NONE, 0 },
+        { SYS_recvmsg, TIME_NONE, 0, MASK_NONE, 0 },
+        { SYS_recvmmsg, TIME_NONE, 0, MASK_NONE, 0 },
+        { SYS_write, TIME_NONE, 0, MASK_NONE, 0 },
+        { SYS_writev, TIME_NONE, 0, MASK_NONE, 0 },
+        { SYS_sendto, TIME_NONE, 0, MASK_NONE, 0 },
+        { SYS_sendmsg, TIME_NONE, 0, MASK_NONE, 0 },
+        { SYS_sendmmsg, TIME_NONE, 0, MASK_NONE, 0 },
+        { SYS_sendfile, TIME_NONE, 0, MASK_NONE, 0 },
+        { SYS_accept, TIME_NONE, 0, MASK_NONE, 0 },
+        { SYS_accept4, TIME_NONE, 0, MASK_NONE, 0 },
+        { SYS_connect, TIME_NONE, 0, MASK_NONE, 0 }, /* goes on with the connection that was begun: see finish() */
         /* tmpfs undoes what it has allocated. */
-        { SYS_fallocate, LIMIT_NONE, 0, MASK_NONE, 0 },
+        { SYS_fallocate, TIME_NONE, 0, MASK_NONE, 0 },
 };
 
 /* The call as it is made again, with the memory that its changed arguments point to. */
@@ -300,12 +300,12 @@ static bool is_writable_sigsafe(uint64_t address, const void *bytes, size_t leng
         return !call_allowed_sigsafe(SYS_process_vm_writev) || mend_write_sigsafe(address, bytes, length);
 }
 
-static void limit_spec_sigsafe(struct again *again, const struct mend_frame *frame, unsigned at)
+static void time_spec_sigsafe(struct again *again, const struct mend_frame *frame, unsigned at)
 {
         uint64_t address = again->call.arguments[at], limit_ns;
         if (address == 0 || !mend_read_sigsafe(address, &again->spec, sizeof(again->spec)))
                 return;
-        if (again->row->limit == LIMIT_SPEC_LEFT && is_writable_sigsafe(address, &again->spec, sizeof(again->spec)))
+        if (again->row->time == TIME_SPEC_LEFT && is_writable_sigsafe(address, &again->spec, sizeof(again->spec)))
                 return;
         if (!spec_ns_sigsafe(&again->spec, &limit_ns))
                 return;
@@ -313,7 +313,7 @@ static void limit_spec_sigsafe(struct again *again, const struct mend_frame *fra
         again->call.arguments[at] = (uintptr_t)&again->spec;
 }
 
-static void limit_val_sigsafe(struct again *again, const struct mend_frame *frame, unsigned at)
+static void time_val_sigsafe(struct again *again, const struct mend_frame *frame, unsigned at)
 {
         uint64_t address = again->call.arguments[at];
         if (address == 0 || !mend_read_sigsafe(address, &again->val, sizeof(again->val)))
@@ -352,7 +352,7 @@ static uint64_t without_slack_sigsafe(uint64_t left_ns)
         return slack_ns > 0 && (uint64_t)slack_ns < left_ns ? left_ns - (uint64_t)slack_ns : left_ns;
 }
 
-static void limit_sleep_sigsafe(struct again *again, const struct mend_frame *frame, unsigned at)
+static void time_sleep_sigsafe(struct again *again, const struct mend_frame *frame, unsigned at)
 {
         uint64_t request = again->call.arguments[at], left = again->call.arguments[at + 1], limit_ns;
         if (!mend_read_sigsafe(left != 0 ? left : request, &again->spec, sizeof(again->spec)) ||
@@ -374,23 +374,23 @@ static void limit_sleep_sigsafe(struct again *again, const struct mend_frame *fr
         }
 }
 
-static void limit_sleep_until_sigsafe(struct again *again, const struct mend_frame *frame)
+static void time_sleep_until_sigsafe(struct again *again, const struct mend_frame *frame)
 {
         uint64_t clock = again->call.arguments[0];
         if ((again->call.arguments[1] & TIMER_ABSTIME) != 0)
                 return;
-        limit_sleep_sigsafe(again, frame, 2);
+        time_sleep_sigsafe(again, frame, 2);
         if ((int32_t)clock < 0 || clock == CLOCK_PROCESS_CPUTIME_ID || clock == CLOCK_THREAD_CPUTIME_ID)
                 again->deadline_ns = 0; /* CPU time: what the kernel has left is as it should be */
 }
 
-static void limit_futex_sigsafe(struct again *again, const struct mend_frame *frame)
+static void time_futex_sigsafe(struct again *again, const struct mend_frame *frame)
 {
         if ((again->call.arguments[1] & FUTEX_CMD_MASK) == FUTEX_WAIT)
-                limit_spec_sigsafe(again, frame, 3);
+                time_spec_sigsafe(again, frame, 3);
 }
 
-static void limit_ring_sigsafe(struct again *again, const struct mend_frame *frame)
+static void time_ring_sigsafe(struct again *again, const struct mend_frame *frame)
 {
         uint64_t flags = again->call.arguments[3], address = again->call.arguments[4], limit_ns;
         if ((flags & IORING_ENTER_EXT_ARG) == 0 || (flags & ~RING_FLAGS) != 0)
@@ -405,34 +405,34 @@ static void limit_ring_sigsafe(struct again *again, const struct mend_frame *fra
         again->call.arguments[4] = (uintptr_t)&again->ring;
 }
 
-static void limit_sigsafe(struct again *again, const struct mend_frame *frame)
+static void time_sigsafe(struct again *again, const struct mend_frame *frame)
 {
-        unsigned at = again->row->limit_at;
+        unsigned at = again->row->time_at;
         int32_t limit_ms;
-        switch (again->row->limit) {
-        case LIMIT_MS:
+        switch (again->row->time) {
+        case TIME_MS:
                 limit_ms = (int32_t)again->call.arguments[at];
                 if (limit_ms >= 0)
                         again->deadline_ns = deadline_ns_sigsafe(frame, (uint64_t)limit_ms * NS_PER_MS);
                 break;
-        case LIMIT_SPEC:
-        case LIMIT_SPEC_LEFT:
-                limit_spec_sigsafe(again, frame, at);
+        case TIME_SPEC:
+        case TIME_SPEC_LEFT:
+                time_spec_sigsafe(again, frame, at);
                 break;
-        case LIMIT_VAL_LEFT:
-                limit_val_sigsafe(again, frame, at);
+        case TIME_VAL_LEFT:
+                time_val_sigsafe(again, frame, at);
                 break;
-        case LIMIT_SLEEP:
-                limit_sleep_sigsafe(again, frame, at);
+        case TIME_SLEEP:
+                time_sleep_sigsafe(again, frame, at);
                 break;
-        case LIMIT_SLEEP_UNTIL:
-                limit_sleep_until_sigsafe(again, frame);
+        case TIME_SLEEP_UNTIL:
+                time_sleep_until_sigsafe(again, frame);
                 break;
-        case LIMIT_FUTEX:
-                limit_futex_sigsafe(again, frame);
+        case TIME_FUTEX:
+                time_futex_sigsafe(again, frame);
                 break;
-        case LIMIT_RING:
-                limit_ring_sigsafe(again, frame);
+        case TIME_RING:
+                time_ring_sigsafe(again, frame);
                 break;
         default:
                 break;
@@ -448,8 +448,8 @@ static void shorten_sigsafe(struct again *again)
         again->spec.tv_nsec = (long)(left_ns % NS_PER_S);
         again->val.tv_sec = again->spec.tv_sec;
         again->val.tv_usec = again->spec.tv_nsec / 1000;
-        if (again->row->limit == LIMIT_MS)
-                again->call.arguments[again->row->limit_at] = (left_ns + NS_PER_MS - 1) / NS_PER_MS;
+        if (again->row->time == TIME_MS)
+                again->call.arguments[again->row->time_at] = (left_ns + NS_PER_MS - 1) / NS_PER_MS;
 }
 
 /* ---- */
@@ -462,7 +462,7 @@ static void begin_sigsafe(struct again *again, const struct mend_frame *frame, c
         again->call.number = frame->number;
         for (int i = 0; i < 6; i++)
                 again->call.arguments[i] = frame->arguments[i];
-        limit_sigsafe(again, frame);
+        time_sigsafe(again, frame);
 }
 
 /* A connection that was begun answers EALREADY where the first call would have said EINPROGRESS. */

@@ -359,6 +359,11 @@ bool mend_sigsafe(ucontext_t *context, struct mend_frame *frame)
         return true;
 }
 
+bool mend_failed_sigsafe(const ucontext_t *context)
+{
+        return in_call_sigsafe(context) && context->uc_mcontext.gregs[REG_RAX] == -EINTR;
+}
+
 /* ---- on the watchdog ---- */
 
 bool mend_see_through(uint64_t program_counter, uint64_t stack_pointer, struct mend_frame *frame)

@@ -54,6 +54,7 @@ struct sample {
         bool by_signal;       /* taken by the handler: all registers are valid */
         uint64_t arguments[6];
 
+        uint64_t mark;        /* the loop's mark word at the moment of the copy */
         enum capture_loss loss; /* CAPTURE_OK: the fields below are valid */
         uint64_t registers[SAMPLE_REGISTERS];
         bool registers_complete;     /* false: only SAMPLE_SP and SAMPLE_PC are valid */

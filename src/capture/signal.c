@@ -219,6 +219,8 @@ void signal_after_fork(void)
         handler.request.buffer = NULL;
         asking.sent = 0;
         atomic_store(&handler.arrived, 0);
+        atomic_store(&handler.mended, 0);
+        atomic_store(&handler.unmended, 0);
         atomic_store(&asking.forbidden, 0);
         atomic_store(&asking.sending, false);
 }
@@ -240,6 +242,7 @@ static void prepare(const struct capture_task *task, uint64_t running_ns)
         atomic_store(&sending->generation, asking.generation);
         request->stack_low = task->stack_low;
         request->stack_high = task->stack_high;
+        request->mark = task->mark;
         atomic_store(&request->word, REQUEST_WORD(asking.generation, REQUEST_ASKED));
 }
 
@@ -354,6 +357,7 @@ static enum capture_loss take_answer(struct capture_task *task, struct sample *s
         sample->stack_address = request->stack_address;
         sample->stack_length = request->stack_length;
         sample->truncated = request->truncated;
+        sample->mark = request->mark_seen;
         uint64_t stack_pointer = sample->registers[SAMPLE_SP];
         bool learned = task->stack_bound != request->bound;
         task->stack_bound = request->bound;

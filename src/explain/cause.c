@@ -57,10 +57,12 @@ struct cause_verdict cause_decide(const struct cause_evidence *evidence)
         if (evidence->samples == 0)
                 return unknown(verdict, "it was over before the watchdog could look at it");
         if (!evidence->cpu_known) {
+                if (percent(evidence->running, evidence->samples) < MOSTLY)
+                        return by_samples(evidence, verdict);
+                if (evidence->running < 2) /* a single moment is no evidence for the rest */
+                        return unknown(verdict, "it was seen only once, running");
                 verdict.cause = CAUSE_CPU;
-                if (percent(evidence->running, evidence->samples) >= MOSTLY)
-                        return verdict;
-                return by_samples(evidence, verdict);
+                return verdict;
         }
         verdict.cpu_percent = percent(evidence->cpu_ns, evidence->duration_ns);
         /* Never seen asleep, and its computing alone would have made a stall: that other work took the CPU from it in

@@ -85,15 +85,15 @@ static void count_state(struct profile *profile, const struct sample *sample)
 
 void profile_add(struct profile *profile, const struct sample *sample, const struct stack *stack)
 {
-        if (profile->samples++ == 0) {
+        profile->samples++;
+        if (profile->first_ns == 0) {
                 profile->first_ns = sample->time_ns;
                 profile->first_cpu_ns = sample->cpu_ns;
         }
         profile->last_ns = sample->time_ns;
         profile->last_cpu_ns = sample->cpu_ns;
         count_state(profile, sample);
-        /* A look before the threshold sends no signal: that a running thread gave no stack then is no loss. */
-        if (sample->loss != CAPTURE_OK && sample->loss != CAPTURE_RUNNING)
+        if (sample->loss != CAPTURE_OK)
                 profile->losses[sample->loss]++;
         if (stack == NULL || stack->count == 0)
                 return;
@@ -106,6 +106,12 @@ void profile_add(struct profile *profile, const struct sample *sample, const str
                 known->first_ns = sample->time_ns;
         known->last_ns = sample->time_ns;
         known->state = sample->state;
+}
+
+void profile_add_ended(struct profile *profile)
+{
+        profile->samples++;
+        profile->losses[CAPTURE_ENDED]++;
 }
 
 int profile_main_stack(const struct profile *profile)

@@ -48,6 +48,9 @@ void profile_clear(struct profile *profile);
 /* Count a sample. `stack` is NULL where it has none. */
 void profile_add(struct profile *profile, const struct sample *sample, const struct stack *stack);
 
+/* Count a sample that came too late: the iteration had ended. It tells nothing but that. */
+void profile_add_ended(struct profile *profile);
+
 /* Index of the stack with most samples, or -1. */
 int profile_main_stack(const struct profile *profile);
 

@@ -120,6 +120,42 @@ static uint32_t remember_set(const struct wait *wait, int *set)
         return count;
 }
 
+/* The first 64 descriptors of a select set. */
+static uint64_t first_word(const struct wait *wait)
+{
+        uint64_t word = 0;
+        for (int i = 0; i < 2; i++)
+                if (wait->selected[i] != NULL)
+                        word |= (uint64_t)wait->selected[i]->fds_bits[0];
+        return wait->selected_count < 64 ? word & ((1ull << wait->selected_count) - 1) : word;
+}
+
+/* Would remember_set() find what it found at the last own wait? Then nothing has to be searched. */
+static bool is_same_set(const struct slot *slot, const struct wait *wait)
+{
+        uint32_t remembered = atomic_load_explicit(&slot->own_set_count, memory_order_relaxed);
+        if (remembered == 0)
+                return false;
+        if (WAIT_KEY_KIND(wait->key) == WAIT_SELECT) {
+                bool whole = wait->selected_count <= 64 || __builtin_popcountll(slot->own_word) >= LIMIT_OWN_SET;
+                return whole && wait->selected_count > 0 && (uint32_t)wait->selected_count == slot->own_size &&
+                       first_word(wait) == slot->own_word;
+        }
+        if (wait->polled == NULL || wait->polled_count != slot->own_size || wait->polled_count < remembered)
+                return false;
+        for (uint32_t i = 0; i < remembered; i++)
+                if (wait->polled[i].fd != slot->own_set[i])
+                        return false;
+        return true;
+}
+
+static void keep_glance(struct slot *slot, const struct wait *wait)
+{
+        bool polls = WAIT_KEY_KIND(wait->key) == WAIT_POLL;
+        slot->own_size = polls ? (uint32_t)wait->polled_count : (uint32_t)wait->selected_count;
+        slot->own_word = polls || wait->selected_count <= 0 ? 0 : first_word(wait);
+}
+
 static bool shares_descriptor(const struct wait *wait, const int *set, uint32_t count)
 {
         unsigned cursor = 0;
@@ -133,8 +169,17 @@ static bool shares_descriptor(const struct wait *wait, const int *set, uint32_t 
 
 struct sockets {
         unsigned listening;
+        unsigned pairs; /* ends of a socketpair(): how a thread wakes itself, in libcurl and asyncio */
         unsigned other;
 };
+
+static bool is_pair(int fd)
+{
+        struct sockaddr_storage name;
+        socklen_t length = sizeof name;
+        return getsockname(fd, (struct sockaddr *)&name, &length) == 0 && name.ss_family == AF_UNIX &&
+               length == sizeof name.ss_family; /* it has no name, and was not accepted from one */
+}
 
 static void count_socket(struct sockets *sockets, int fd)
 {
@@ -144,6 +189,8 @@ static void count_socket(struct sockets *sockets, int fd)
                 return;
         if (listening)
                 sockets->listening++;
+        else if (is_pair(fd))
+                sockets->pairs++;
         else
                 sockets->other++;
 }
@@ -169,7 +216,7 @@ static bool is_serial(const struct slot *slot)
                 return false;
         for (uint32_t i = 0; i < count; i++)
                 count_socket(&sockets, slot->own_set[i]);
-        return sockets.listening != 0 && sockets.other == 0;
+        return sockets.listening != 0 && sockets.other == 0 && sockets.pairs == 0;
 }
 
 /* ---- becoming a loop ---- */
@@ -203,6 +250,8 @@ static void set_own(struct slot *slot, const struct wait *wait)
 {
         bool set_kind = WAIT_KEY_KIND(wait->key) != WAIT_EPOLL;
         atomic_store(&slot->own_set_count, set_kind ? remember_set(wait, slot->own_set) : 0);
+        if (set_kind)
+                keep_glance(slot, wait);
         atomic_store(&slot->serial, is_serial(slot));
         atomic_store(&slot->site, wait->site);
 }
@@ -238,7 +287,7 @@ static struct slot *claim(const struct wait *wait, bool listed)
         /* May be a child since loop_setup(). */
         atomic_store(&stage.pid, (pid_t)raw_syscall_sigsafe(SYS_getpid, 0, 0, 0, 0, 0, 0));
         atomic_store(&slot->mark, 0);
-        slot->first_ns = clock_now_ns();
+        atomic_store(&slot->first_ns, clock_now_ns());
         make_candidate(slot, wait, listed);
         loop_end_iteration(slot, wait->cfa, wait->sleeps);
         loop_slot_here = slot;
@@ -361,14 +410,17 @@ static bool waits_for_own_set(const struct slot *slot, const struct wait *wait)
 static struct slot *own_wait(struct slot *slot, const struct wait *wait)
 {
         bool set_kind = WAIT_KEY_KIND(wait->key) != WAIT_EPOLL;
-        if (set_kind && !waits_for_own_set(slot, wait))
+        bool same = set_kind && is_same_set(slot, wait);
+        if (set_kind && !same && !waits_for_own_set(slot, wait))
                 return NULL;
         if (!wait->sleeps && wait->cfa < atomic_load_explicit(&slot->own_cfa, memory_order_relaxed)) {
                 atomic_store_explicit(&slot->yield_cfa, wait->cfa, memory_order_relaxed);
                 return count_yield(slot);
         }
-        if (set_kind)
+        if (set_kind && !same) {
                 atomic_store_explicit(&slot->own_set_count, remember_set(wait, slot->own_set), memory_order_relaxed);
+                keep_glance(slot, wait);
+        }
         loop_end_iteration(slot, wait->cfa, wait->sleeps);
         return slot;
 }
@@ -410,10 +462,10 @@ void loop_end_long(struct slot *slot, uint64_t mark, uint64_t now_ns)
                 return;
         bool left = atomic_load(&slot->left_mark) == mark;
         if (left) {
-                slot->outside_ns += now_ns - MARK_NS(mark);
+                slot_add(&slot->outside_ns, now_ns - MARK_NS(mark));
         } else {
                 histogram_count(slot, now_ns - MARK_NS(mark));
-                slot->busy_ns += now_ns - MARK_NS(mark);
+                slot_add(&slot->busy_ns, now_ns - MARK_NS(mark));
         }
         atomic_store(&slot->serial, is_serial(slot)); /* clients may have come since it was last judged */
         uint32_t head = atomic_load_explicit(&slot->ring_head, memory_order_relaxed);
@@ -426,7 +478,7 @@ void loop_end_long(struct slot *slot, uint64_t mark, uint64_t now_ns)
                 .end_ns = now_ns,
                 .yield_ns = atomic_load(&slot->yields) ? atomic_load(&slot->yield_ns) : 0,
                 .yields = atomic_load(&slot->yields),
-                .startup = !slot->slept,
+                .startup = !atomic_load(&slot->slept),
                 .serial = atomic_load(&slot->serial),
                 .left = left,
         };

@@ -74,11 +74,12 @@ __attribute__((always_inline)) static inline void loop_end_iteration(struct slot
                         loop_end_long(slot, mark, now_ns);
                 } else if (busy_ns >> HISTOGRAM_SHIFT || slot->last_slept || slot->last_result != 0) {
                         histogram_count(slot, busy_ns);
-                        slot->busy_ns += busy_ns;
+                        slot_add(&slot->busy_ns, busy_ns);
                 } /* else: an empty look without sleep, then the real wait (libuv with idle metrics): no iteration */
         }
         atomic_store_explicit(&slot->own_cfa, cfa, memory_order_relaxed);
-        slot->slept |= sleeps;
+        atomic_store_explicit(&slot->slept, atomic_load_explicit(&slot->slept, memory_order_relaxed) | sleeps,
+                              memory_order_relaxed);
         slot->last_slept = sleeps;
         atomic_store_explicit(&slot->mark, MARK(now_ns, 0), memory_order_release);
 }

@@ -65,10 +65,10 @@ struct slot {
         _Alignas(64) _Atomic uint64_t mark;
         _Atomic uint64_t key;      /* of the own wait; 0: a candidate, or none. The watchdog may set it (take-over) */
         _Atomic uint64_t own_cfa;  /* stack pointer of the own wait's caller */
-        uint64_t busy_ns;
+        _Atomic uint64_t busy_ns;
         _Atomic uint32_t yields;   /* re-entrant waits in this iteration */
         int32_t last_result;       /* of the own wait */
-        bool slept;                /* an own wait could sleep: start-up is over */
+        _Atomic bool slept;        /* an own wait could sleep: start-up is over */
         bool last_slept;           /* the last own wait could */
         bool listed;               /* poll, select: in a known loop library, so never a serial server */
 
@@ -88,11 +88,13 @@ struct slot {
         _Atomic uint64_t site;      /* return address of the own wait */
         _Atomic int32_t tid;
         _Atomic uint32_t generation;
-        uint64_t outside_ns;
-        uint64_t first_ns;          /* its first own wait; what is neither busy nor outside since then was idle */
+        _Atomic uint64_t outside_ns;
+        _Atomic uint64_t first_ns;          /* its first own wait; what is neither busy nor outside since then was idle */
 
         int own_set[LIMIT_OWN_SET]; /* poll, select: descriptors of the last own set */
         _Atomic uint32_t own_set_count;
+        uint32_t own_size;          /* the count argument of that wait, */
+        uint64_t own_word;          /* and of select the first descriptors as bits: to see at a glance that it is the same */
 
         _Atomic uint32_t ring_head;  /* written by the thread */
         _Atomic uint32_t ring_tail;  /* written by the watchdog */
@@ -129,7 +131,13 @@ static inline unsigned histogram_bucket(uint64_t busy_ns)
         return bucket < HISTOGRAM_BUCKETS ? bucket : HISTOGRAM_BUCKETS - 1;
 }
 
-/* Only one thread counts, so a plain load and store do, without a locked instruction. */
+/* Add to a total of a slot. Only one thread writes it, so a plain load and store do, without a locked instruction. */
+static inline void slot_add(_Atomic uint64_t *total, uint64_t part)
+{
+        atomic_store_explicit(total, atomic_load_explicit(total, memory_order_relaxed) + part, memory_order_relaxed);
+}
+
+/* The same for one bucket. */
 static inline void histogram_count(struct slot *slot, uint64_t busy_ns)
 {
         _Atomic uint32_t *count = &slot->histogram[histogram_bucket(busy_ns)];

@@ -200,7 +200,10 @@ static void fill_stack(struct record_stack *filled, const struct explained *expl
 static void fill_losses(struct record_stall *stall, const struct profile *profile)
 {
         for (int loss = CAPTURE_OK + 1; loss < CAPTURE_LOSSES; loss++) {
-                if (profile->losses[loss] == 0)
+                /* A look before the threshold sends no signal: that a running thread gave no stack then is no loss, unless
+                 * it is all there is to say. */
+                bool no_loss = loss == CAPTURE_RUNNING && profile->stacks_count != 0;
+                if (profile->losses[loss] == 0 || no_loss)
                         continue;
                 made.losses[stall->losses_count].reason = capture_loss_text((enum capture_loss)loss);
                 made.losses[stall->losses_count++].count = profile->losses[loss];

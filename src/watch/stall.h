@@ -15,7 +15,7 @@ struct slot;
 enum stall_end {
         STALL_OPEN,
         STALL_WAITED,  /* by the next own wait */
-        STALL_LEFT,    /* it was no stall: the thread had left the loop */
+        STALL_LEFT,    /* it was no stall: the thread had left the loop, or it was too short after all */
         STALL_THREAD,  /* the thread ended */
         STALL_EXIT,    /* the process ended, or became another program */
 };

@@ -91,7 +91,7 @@ static uint32_t take_place(void)
 
 static bool is_startup(const struct slot *slot, uint64_t begin_ns)
 {
-        return !slot->slept || begin_ns < dog.first_wait_ns + dog.grace_ns;
+        return !atomic_load(&slot->slept) || begin_ns < dog.first_wait_ns + dog.grace_ns;
 }
 
 static struct stall *follow(struct watched *w, struct slot *slot, uint64_t mark, uint64_t begin_ns)
@@ -133,6 +133,7 @@ static void record_unseen(struct watched *w, struct slot *slot, const struct slo
         stall->detected = true;
         stall->startup = ended->startup || begin_ns < dog.first_wait_ns + dog.grace_ns;
         stall->yields = ended->yields;
+        stall->late_ns = clock_now_ns() - begin_ns - dog.limits.threshold_ns;
         finish(w, STALL_WAITED, ended->end_ns);
 }
 
@@ -179,7 +180,7 @@ static void meet(struct watched *w, struct slot *slot)
                 w->known = true;
                 w->generation = generation;
                 if (dog.first_wait_ns == 0)
-                        dog.first_wait_ns = slot->first_ns;
+                        dog.first_wait_ns = atomic_load(&slot->first_ns);
                 if (atomic_load(&slot->state) != SLOT_RELEASED) /* else there is no thread to look at any more */
                         dog.calls->loop_begins(slot);
         }

@@ -25,10 +25,11 @@ class Timed:
     def __exit__(self, *_):
         self.seconds = time.monotonic() - self.began
 
-    def planted(self, nominal_ms, slack_ms=300, **claims):
+    def planted(self, nominal_ms, early_ms=20, late_ms=300, **claims):
         """What the server stalled. The nominal length is checked too: a server that did not stall proves nothing."""
         took_ms = self.seconds * 1000
-        check(nominal_ms * 0.8 <= took_ms < nominal_ms + slack_ms, f"took {took_ms:.0f} ms instead of about {nominal_ms}")
+        check(nominal_ms - early_ms <= took_ms < nominal_ms + late_ms,
+              f"took {took_ms:.0f} ms instead of about {nominal_ms}")
         return Planted(self.begin, self.begin + self.seconds, **claims)
 
 

@@ -94,7 +94,7 @@ frontend main
     http-request return status 200 content-type text/plain string "hello"
 """
 
-# os.clock() is CPU time: while the thread has a CPU, that is what the client measures.
+# os.clock() is the CPU time of the process: while the thread has a CPU, nearly what the client measures.
 HAPROXY_LUA = """
 local function busy(seconds)
     local begin, x = os.clock(), 0

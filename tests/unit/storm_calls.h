@@ -28,6 +28,7 @@ struct scene {
 
 enum how {
         MENDED,    /* by us */
+        CHECKED,   /* by us, and the call checks more than its result */
         ANEW,      /* by us, but the socket's time limit begins again with each capture */
         RESTARTED, /* by the kernel */
 };
@@ -41,7 +42,6 @@ struct row {
         int error;
         int number; /* of the system call */
         enum how how;
-        bool checks; /* the call checks more by itself, so that a plain handler's EINTR is not for it */
 };
 
 extern const struct row rows[];

@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -399,6 +400,33 @@ Test(capture, a_thread_with_an_alternate_stack_of_8_kb_is_captured, .init = begi
                 take(&victim, true, &sample);
                 check_busy(&victim, &sample);
         }
+        victim_join(&victim);
+}
+
+/* As small as the kernel takes it: its frame fits, and little more. What lies below may belong to anybody. */
+static void *be_busy_with_a_minimal_alternate_stack(struct victim *victim)
+{
+        size_t least = getauxval(AT_MINSIGSTKSZ) + 600, page = 4096;
+        uint8_t *area = mmap(NULL, 8 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        mprotect(area + page, 6 * page, PROT_READ | PROT_WRITE);
+        stack_t stack = { .ss_sp = area + page, .ss_size = least };
+        cr_assert_eq(sigaltstack(&stack, NULL), 0);
+        be_busy(victim);
+        stack.ss_flags = SS_DISABLE;
+        sigaltstack(&stack, NULL);
+        return NULL;
+}
+
+Test(capture, an_alternate_stack_without_room_is_not_overrun, .init = begin)
+{
+        struct busy busy = { .rounds = 0 };
+        struct victim victim;
+        struct sample sample;
+        victim_start(&victim, be_busy_with_a_minimal_alternate_stack, &busy);
+        wait_until_busy(&busy);
+        take(&victim, true, &sample);
+        cr_assert_eq(sample.loss, CAPTURE_SIGNAL_LATE, "%s", capture_loss_text(sample.loss));
+        cr_assert_geq(atomic_load(&handler.arrived), 1);
         victim_join(&victim);
 }
 

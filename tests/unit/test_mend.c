@@ -54,15 +54,16 @@ Test(mend, the_number_is_read_from_the_instruction_before)
 Test(mend, the_number_is_read_across_instructions_that_load_arguments)
 {
         /* epoll_pwait of glibc 2.36 in a program with threads */
-        cr_assert_eq(decode(CODE(0x8b, 0x54, 0x24, 0x10, 0x48, 0x8b, 0x74, 0x24, 8, 0xb8, 0x19, 1, 0, 0, 0x8b, 0x7c, 0x24, 4)),
-                     281);
+        cr_assert_eq(decode(CODE(0x8b, 0x54, 0x24, 0x10, 0x48, 0x8b, 0x74, 0x24, 8, 0xb8, 0x19, 1, 0, 0, 0x8b, 0x7c,
+                                 0x24, 4)), 281);
         /* recvfrom */
-        cr_assert_eq(decode(CODE(0x8b, 0x3c, 0x24, 0xb8, 0x2d, 0, 0, 0, 0x48, 0x8b, 0x54, 0x24, 0x10, 0x48, 0x8b, 0x74, 0x24,
-                                 8)), 45);
+        cr_assert_eq(decode(CODE(0x8b, 0x3c, 0x24, 0xb8, 0x2d, 0, 0, 0, 0x48, 0x8b, 0x54, 0x24, 0x10, 0x48, 0x8b, 0x74,
+                                 0x24, 8)), 45);
         /* a futex wait: xor $0x80, %sil */
         cr_assert_eq(decode(CODE(0x45, 0x31, 0xd2, 0xb8, 0xca, 0, 0, 0, 0x40, 0x80, 0xf6, 0x80)), 202);
         /* xor %r8d, %r8d and mov $-1, %r9d between */
-        cr_assert_eq(decode(CODE(0x90, 0xb8, 0xca, 0, 0, 0, 0x45, 0x31, 0xc0, 0x41, 0xb9, 0xff, 0xff, 0xff, 0xff)), 202);
+        cr_assert_eq(decode(CODE(0x90, 0xb8, 0xca, 0, 0, 0, 0x45, 0x31, 0xc0, 0x41, 0xb9, 0xff, 0xff, 0xff,
+                                 0xff)), 202);
 }
 
 Test(mend, the_number_is_read_from_a_register_that_survives_the_call)
@@ -89,7 +90,8 @@ Test(mend, what_may_be_read_in_two_ways_is_not_believed)
         cr_assert_eq(decode(CODE(0x45, 0x31, 0xc0)), -1, "xor %%r8d, %%r8d");
         cr_assert_eq(decode(CODE(0x90, 0xb8, 0xe8, 0, 0, 0, 0xb8, 7, 0, 0, 0)), 7, "the last one counts");
         cr_assert_eq(decode(CODE(0x90, 0xb8, 0xe8, 0, 0, 0, 0x89, 0xe8)), -1, "then rax comes from ebp");
-        cr_assert_eq(decode(CODE(0x90, 0xb8, 7, 1, 0, 0, 0x41, 0x8b, 0xb8, 0xe8, 0, 0, 0)), 263, "mov 232(%%r8), %%edi");
+        cr_assert_eq(decode(CODE(0x90, 0xb8, 7, 1, 0, 0, 0x41, 0x8b, 0xb8, 0xe8, 0, 0, 0)), 263,
+                     "mov 232(%%r8), %%edi");
         cr_assert_eq(decode(CODE(0x90, 0xb8, 0xe8, 0, 0, 0, 0xe8, 1, 2, 3, 4)), -1, "a call between");
         cr_assert_eq(decode(CODE(0x90, 0xb8, 0xe8, 0, 0, 0, 0x8b, 0x00)), -1, "rax is loaded between");
         cr_assert_eq(decode(CODE(0x48, 0x89, 0xf8, 0x48, 0x89, 0xf7)), -1, "syscall() of libc");
@@ -404,13 +406,15 @@ static __attribute__((noinline, target("avx"))) long call_with_full_registers(in
                 "popq %%rcx\n\t"
                 "vmovdqu %%ymm1, (%%rcx)\n\tvmovdqu %%ymm2, 32(%%rcx)\n\tvmovdqu %%ymm14, 64(%%rcx)\n\t"
                 "vmovdqu %%xmm0, 96(%%rcx)\n\tvmovdqu %%xmm15, 128(%%rcx)\n\t"
-                "movq %%rbx, 160(%%rcx)\n\tmovq %%r12, 168(%%rcx)\n\tmovq %%r13, 176(%%rcx)\n\tmovq %%r14, 184(%%rcx)\n\t"
-                "movq %%r8, 192(%%rcx)\n\tmovq %%r10, 200(%%rcx)\n\tmovq %%rdi, 208(%%rcx)\n\tmovq %%rsi, 216(%%rcx)\n\t"
+                "movq %%rbx, 160(%%rcx)\n\tmovq %%r12, 168(%%rcx)\n\t"
+                "movq %%r13, 176(%%rcx)\n\tmovq %%r14, 184(%%rcx)\n\t"
+                "movq %%r8, 192(%%rcx)\n\tmovq %%r10, 200(%%rcx)\n\t"
+                "movq %%rdi, 208(%%rcx)\n\tmovq %%rsi, 216(%%rcx)\n\t"
                 "movq %%rdx, 224(%%rcx)\n\t"
                 : "=a"(result)
                 : "D"(&poll_fd), "S"(1l), "d"(100l), [vectors] "r"(out)
-                : "rbx", "rcx", "r8", "r10", "r11", "r12", "r13", "r14", "xmm0", "xmm1", "xmm2", "xmm14", "xmm15", "memory",
-                  "cc");
+                : "rbx", "rcx", "r8", "r10", "r11", "r12", "r13", "r14", "xmm0", "xmm1", "xmm2", "xmm14", "xmm15",
+                  "memory", "cc");
         memcpy(general, (uint8_t *)out + 208, 24);
         cr_assert_eq(general[0], (uintptr_t)&poll_fd);
         cr_assert_eq(general[1], 1);
@@ -450,6 +454,31 @@ Test(mend, all_registers_are_as_the_kernel_would_leave_them, .init = begin)
         }
         victim_join(&scene.victim);
         cr_assert_eq(scene.result, 0);
+}
+
+/* ---- what can't be mended ---- */
+
+static void *poll_by_the_general_function(struct victim *victim)
+{
+        struct scene *scene = victim->argument;
+        scene->result = syscall(SYS_poll, NULL, 0, 1000);
+        scene->error = errno;
+        return NULL;
+}
+
+/* Its number is in no register any more. */
+Test(mend, a_call_by_the_general_function_is_counted, .init = begin)
+{
+        struct scene scene;
+        struct sample sample;
+        start_scene(&scene, poll_by_the_general_function);
+        cr_assert(victim_sleeps(&scene.victim, SYS_poll));
+        memset(&sample, 0, sizeof(sample));
+        cr_assert_eq(signal_ask(&scene.victim.task, now_ns(), &sample), CAPTURE_OK);
+        victim_join(&scene.victim);
+        cr_assert_eq(scene.error, EINTR);
+        cr_assert_eq(capture_totals()->unmended, 1);
+        cr_assert_eq(capture_totals()->mended, 0);
 }
 
 /* ---- ignored signals ---- */

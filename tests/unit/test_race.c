@@ -95,8 +95,8 @@ Test(race, calls_that_a_running_thread_enters_meanwhile_are_mended, .init = begi
                 victim_join(&victim);
                 mended = atomic_load(&handler.mended) - mended;
                 arrived = atomic_load(&handler.arrived) - arrived;
-                printf("%s: %lu signals to the running thread, %lu calls mended, longest of 1 ms: %.2f ms\n", names[which],
-                       (unsigned long)arrived, (unsigned long)mended, (double)race.longest_ns / 1e6);
+                printf("%s: %lu signals to the running thread, %lu calls mended, longest of 1 ms: %.2f ms\n",
+                       names[which], (unsigned long)arrived, (unsigned long)mended, (double)race.longest_ns / 1e6);
                 cr_assert_eq(race.wrong, 0, "%s: %lu failed", names[which], (unsigned long)race.wrong);
                 cr_assert_eq(race.early, 0, "%s: %lu ended early", names[which], (unsigned long)race.early);
                 all += mended;

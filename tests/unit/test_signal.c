@@ -26,23 +26,23 @@ static void take(struct victim *victim, struct sample *sample)
 }
 
 /* A thread that runs, after a while: told by `step`. */
-struct busy {
+struct steps {
         _Atomic int step;
         const char *program; /* for exec */
 };
 
-static void *be_busy(struct victim *victim)
+static void *run_on(struct victim *victim)
 {
-        struct busy *busy = victim->argument;
-        atomic_store(&busy->step, 100);
+        struct steps *steps = victim->argument;
+        atomic_store(&steps->step, 100);
         while (!atomic_load(&victim->stop))
                 ;
         return NULL;
 }
 
-static void wait_for_step(struct busy *busy, int step)
+static void wait_for_step(struct steps *steps, int step)
 {
-        while (atomic_load(&busy->step) < step)
+        while (atomic_load(&steps->step) < step)
                 sched_yield();
 }
 
@@ -96,7 +96,7 @@ Test(signal, a_thread_that_blocks_every_signal_does_not_forbid_them_all)
 
 Test(signal, where_no_signal_is_free_only_sleeping_threads_are_captured)
 {
-        struct busy busy = { .step = 0 };
+        struct steps steps = { .step = 0 };
         const char *why = NULL;
         struct victim runs, sleeps;
         struct sample sample;
@@ -104,10 +104,10 @@ Test(signal, where_no_signal_is_free_only_sleeping_threads_are_captured)
                 signal(number, SIG_IGN);
         cr_assert_eq(capture_start(0, &why), -EBUSY);
         cr_assert_not_null(why);
-        victim_start(&runs, be_busy, &busy);
+        victim_start(&runs, run_on, &steps);
         victim_start(&sleeps, sleep_long, NULL);
         cr_assert(victim_sleeps(&sleeps, SYS_clock_nanosleep));
-        wait_for_step(&busy, 1);
+        wait_for_step(&steps, 1);
         take(&runs, &sample);
         cr_assert_eq(sample.loss, CAPTURE_NO_SIGNAL);
         take(&sleeps, &sample);
@@ -166,25 +166,25 @@ Test(signal, a_foreign_signal_of_our_number_does_what_it_did_before)
 static void *block_for_a_while(struct victim *victim)
 {
         sigset_t set, before;
-        struct busy *busy = victim->argument;
+        struct steps *steps = victim->argument;
         sigfillset(&set);
         pthread_sigmask(SIG_SETMASK, &set, &before);
-        atomic_store(&busy->step, 1);
-        while (atomic_load(&busy->step) == 1)
+        atomic_store(&steps->step, 1);
+        while (atomic_load(&steps->step) == 1)
                 ;
         pthread_sigmask(SIG_SETMASK, &before, NULL);
-        return be_busy(victim);
+        return run_on(victim);
 }
 
 Test(signal, a_handler_that_runs_late_finds_its_request_withdrawn, .init = begin)
 {
-        struct busy busy = { .step = 0 };
+        struct steps steps = { .step = 0 };
         struct victim victim;
         struct sample sample;
         struct sigaction action;
         memset(&sample, 0, sizeof(sample));
-        victim_start(&victim, block_for_a_while, &busy);
-        wait_for_step(&busy, 1);
+        victim_start(&victim, block_for_a_while, &steps);
+        wait_for_step(&steps, 1);
         uint64_t begin_ns = now_ns();
         cr_assert_eq(signal_ask(&victim.task, now_ns(), &sample), CAPTURE_SIGNAL_LATE);
         uint64_t waited_ns = now_ns() - begin_ns;
@@ -195,7 +195,7 @@ Test(signal, a_handler_that_runs_late_finds_its_request_withdrawn, .init = begin
         cr_assert_neq(action.sa_handler, SIG_DFL, "it would die of the signal on its way");
         cr_assert_eq(atomic_load(&handler.arrived), 0);
         uint64_t word = atomic_load(&handler.request.word);
-        atomic_store(&busy.step, 2);
+        atomic_store(&steps.step, 2);
         while (atomic_load(&handler.arrived) == 0)
                 sched_yield();
         cr_assert_eq(atomic_load(&handler.request.word), word, "it answers nothing");
@@ -209,11 +209,11 @@ Test(signal, a_handler_that_runs_late_finds_its_request_withdrawn, .init = begin
 
 Test(signal, a_refused_system_call_is_not_made, .init = begin)
 {
-        struct busy busy = { .step = 0 };
+        struct steps steps = { .step = 0 };
         struct victim victim;
         struct sample sample;
-        victim_start(&victim, be_busy, &busy);
-        wait_for_step(&busy, 1);
+        victim_start(&victim, run_on, &steps);
+        wait_for_step(&steps, 1);
         capture_refuse(SYS_rt_tgsigqueueinfo);
         take(&victim, &sample);
         cr_assert_eq(sample.loss, CAPTURE_NO_SIGNAL);
@@ -227,7 +227,7 @@ Test(signal, a_child_of_fork_starts_afresh, .init = begin)
         int status;
         pid_t child = fork();
         if (child == 0) {
-                struct busy busy = { .step = 0 };
+                struct steps steps = { .step = 0 };
                 struct sigaction action;
                 struct victim victim;
                 struct sample sample;
@@ -237,8 +237,8 @@ Test(signal, a_child_of_fork_starts_afresh, .init = begin)
                 if (action.sa_handler != SIG_DFL)
                         _exit(1);
                 begin();
-                victim_start(&victim, be_busy, &busy);
-                wait_for_step(&busy, 1);
+                victim_start(&victim, run_on, &steps);
+                wait_for_step(&steps, 1);
                 take(&victim, &sample);
                 if (sample.loss != CAPTURE_OK || capture_totals()->captures != 1)
                         _exit(2);
@@ -251,12 +251,12 @@ Test(signal, a_child_of_fork_starts_afresh, .init = begin)
 /* Asked for while it blocks the signal, as a thread between fork and exec may: it must not take ours along. */
 static void *block_and_drain(struct victim *victim)
 {
-        struct busy *busy = victim->argument;
+        struct steps *steps = victim->argument;
         sigset_t set, pending, before, after;
         sigfillset(&set);
         pthread_sigmask(SIG_SETMASK, &set, NULL);
-        atomic_store(&busy->step, 1);
-        wait_for_step(busy, 2);
+        atomic_store(&steps->step, 1);
+        wait_for_step(steps, 2);
         sigpending(&pending);
         cr_assert(sigismember(&pending, atomic_load(&handler.number)));
         pthread_sigmask(SIG_BLOCK, NULL, &before);
@@ -265,22 +265,22 @@ static void *block_and_drain(struct victim *victim)
         sigpending(&pending);
         capture_allow();
         cr_assert_arr_eq(&before, &after, sizeof(uint64_t));
-        busy->step = sigismember(&pending, atomic_load(&handler.number)) ? 4 : 3;
+        steps->step = sigismember(&pending, atomic_load(&handler.number)) ? 4 : 3;
         return NULL;
 }
 
 Test(signal, what_is_pending_is_drained_before_exec, .init = begin)
 {
-        struct busy busy = { .step = 0 };
+        struct steps steps = { .step = 0 };
         struct victim victim;
         struct sample sample;
         memset(&sample, 0, sizeof(sample));
-        victim_start(&victim, block_and_drain, &busy);
-        wait_for_step(&busy, 1);
+        victim_start(&victim, block_and_drain, &steps);
+        wait_for_step(&steps, 1);
         cr_assert_eq(signal_ask(&victim.task, now_ns(), &sample), CAPTURE_SIGNAL_LATE);
-        atomic_store(&busy.step, 2);
-        wait_for_step(&busy, 3);
-        cr_assert_eq(atomic_load(&busy.step), 3, "it is still pending");
+        atomic_store(&steps.step, 2);
+        wait_for_step(&steps, 3);
+        cr_assert_eq(atomic_load(&steps.step), 3, "it is still pending");
         cr_assert_eq(atomic_load(&handler.arrived), 1, "and known not to be on its way any more");
         victim_join(&victim);
 }
@@ -300,26 +300,26 @@ Test(signal, what_somebody_else_has_sent_stays_pending, .init = begin)
 
 static void *exec_soon(struct victim *victim)
 {
-        struct busy *busy = victim->argument;
+        struct steps *steps = victim->argument;
         uint64_t end_ns = now_ns() + 2000000 + (uint64_t)(getpid() % 10) * 100000;
         char *const argv[] = { (char *)(uintptr_t)"true", NULL };
-        atomic_store(&busy->step, 1);
+        atomic_store(&steps->step, 1);
         while (now_ns() < end_ns)
                 ;
         capture_forbid_and_drain();
-        execv(busy->program, argv);
+        execv(steps->program, argv);
         capture_allow();
-        return be_busy(victim);
+        return run_on(victim);
 }
 
 static _Noreturn void exec_in_a_storm(void)
 {
-        struct busy busy = { .program = "/bin/true" };
+        struct steps steps = { .program = "/bin/true" };
         struct victim victim;
         struct sample sample;
         begin();
-        victim_start(&victim, exec_soon, &busy);
-        wait_for_step(&busy, 1);
+        victim_start(&victim, exec_soon, &steps);
+        wait_for_step(&steps, 1);
         for (;;) /* without looking first: the worst case */
                 signal_ask(&victim.task, now_ns(), &sample);
 }
@@ -340,11 +340,11 @@ Test(signal, no_program_dies_of_a_signal_of_ours_after_exec)
 
 Test(signal, after_a_failed_exec_threads_are_captured_again, .init = begin)
 {
-        struct busy busy = { .program = "/nonexistent" };
+        struct steps steps = { .program = "/nonexistent" };
         struct victim victim;
         struct sample sample;
-        victim_start(&victim, exec_soon, &busy);
-        while (atomic_load(&busy.step) < 100)
+        victim_start(&victim, exec_soon, &steps);
+        while (atomic_load(&steps.step) < 100)
                 take(&victim, &sample);
         sleep_us(1000);
         take(&victim, &sample);
@@ -360,7 +360,7 @@ Test(signal, after_a_failed_exec_threads_are_captured_again, .init = begin)
 
 Test(signal, a_vforked_childs_exec_does_not_end_captures_in_the_parent, .init = begin)
 {
-        struct busy busy = { .step = 0 };
+        struct steps steps = { .step = 0 };
         struct victim victim;
         struct sample sample;
         pid_t child = vfork();
@@ -370,8 +370,8 @@ Test(signal, a_vforked_childs_exec_does_not_end_captures_in_the_parent, .init = 
                 _exit(1);
         }
         waitpid(child, NULL, 0);
-        victim_start(&victim, be_busy, &busy);
-        wait_for_step(&busy, 1);
+        victim_start(&victim, run_on, &steps);
+        wait_for_step(&steps, 1);
         take(&victim, &sample);
         cr_assert_eq(sample.loss, CAPTURE_OK);
         victim_join(&victim);

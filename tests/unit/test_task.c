@@ -22,8 +22,8 @@
 Test(task, reads_a_call_with_its_arguments)
 {
         struct task_call call;
-        cr_assert_eq(task_parse_call("230 0x1 0x0 0x7ffc34aec328 0xffffffffffffffff 0x5 0x6 0x7ffc34aec300 0x7f0a5152a2ad\n",
-                                     &call), 0);
+        cr_assert_eq(task_parse_call("230 0x1 0x0 0x7ffc34aec328 0xffffffffffffffff 0x5 0x6 0x7ffc34aec300 "
+                                     "0x7f0a5152a2ad\n", &call), 0);
         cr_assert(call.asleep);
         cr_assert_eq(call.number, 230);
         cr_assert_eq(call.arguments[0], 1);
@@ -61,7 +61,8 @@ Test(task, refuses_what_is_no_call)
 
 Test(task, finds_the_state_behind_any_name)
 {
-        static const char *const texts[] = { "1 (cat) S 1", "1 (a b) S 1", "1 (:)) S 1", "1 () R 2 () S 1", "1 (x\n) R\n) S 1" };
+        static const char *const texts[] = { "1 (cat) S 1", "1 (a b) S 1", "1 (:)) S 1", "1 () R 2 () S 1",
+                                             "1 (x\n) R\n) S 1" };
         char state = 0;
         for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
                 cr_assert_eq(task_parse_state(texts[i], &state), 0);

@@ -94,14 +94,14 @@ struct busy {
         uint64_t top; /* an address above its frames */
 };
 
-static inline __attribute__((noinline)) void busy_function(struct victim *victim, struct busy *busy)
+static __attribute__((noinline, unused)) void busy_function(struct victim *victim, struct busy *busy)
 {
         volatile uint64_t pattern = PATTERN;
         while (!atomic_load(&victim->stop) && pattern == PATTERN)
                 atomic_fetch_add(&busy->rounds, 1);
 }
 
-static inline __attribute__((noinline)) void *be_busy(struct victim *victim)
+static __attribute__((noinline, unused)) void *be_busy(struct victim *victim)
 {
         struct busy *busy = victim->argument;
         busy->top = (uintptr_t)__builtin_frame_address(0);
