@@ -103,7 +103,7 @@ static enum watch_finding take_sample(struct stall *stall, bool may_signal)
                 unwind_flush();
         capture_take(&tasks[slot_index(slot)], may_signal, &slot->mark, stall->mark, &sample);
         if (sample.loss == CAPTURE_ENDED && profile != NULL)
-                profile_add_ended(profile);
+                profile_add_ended(profile, &sample);
         if (sample.loss == CAPTURE_ENDED)
                 return WATCH_ENDED;
         if (sample.loss == CAPTURE_GONE)

@@ -108,10 +108,14 @@ void profile_add(struct profile *profile, const struct sample *sample, const str
         known->state = sample->state;
 }
 
-void profile_add_ended(struct profile *profile)
+void profile_add_ended(struct profile *profile, const struct sample *sample)
 {
         profile->samples++;
         profile->losses[CAPTURE_ENDED]++;
+        if (profile->first_ns == 0 || sample->cpu_ns == 0)
+                return;
+        profile->last_ns = sample->time_ns;
+        profile->last_cpu_ns = sample->cpu_ns;
 }
 
 int profile_main_stack(const struct profile *profile)

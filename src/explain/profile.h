@@ -48,8 +48,8 @@ void profile_clear(struct profile *profile);
 /* Count a sample. `stack` is NULL where it has none. */
 void profile_add(struct profile *profile, const struct sample *sample, const struct stack *stack);
 
-/* Count a sample that came too late: the iteration had ended. It tells nothing but that. */
-void profile_add_ended(struct profile *profile);
+/* Count a sample that came too late: the iteration had just ended. Only its CPU time is worth keeping. */
+void profile_add_ended(struct profile *profile, const struct sample *sample);
 
 /* Index of the stack with most samples, or -1. */
 int profile_main_stack(const struct profile *profile);

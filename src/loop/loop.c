@@ -62,6 +62,12 @@ static void thread_ends(void *slot)
 {
         struct slot *mine = slot;
         loop_slot_here = NULL;
+        uint32_t unmet = SLOT_UNMET;
+        bool has_news = atomic_load(&mine->ring_head) != 0 || atomic_load(&mine->ring_lost) != 0;
+        if (!has_news && atomic_compare_exchange_strong(&mine->met, &unmet, SLOT_GIVEN_BACK)) {
+                slot_free(mine);
+                return;
+        }
         atomic_store_explicit(&mine->state, SLOT_RELEASED, memory_order_release);
 }
 

@@ -49,6 +49,14 @@ enum slot_state {
         SLOT_RELEASED,  /* its thread has ended: the watchdog takes what is left and frees it */
 };
 
+/* A thread whose loop the watchdog has never seen gives its slot back itself: so thousands of short threads in the time of
+ * one pass do not use up the table. Whoever changes SLOT_UNMET first has it. */
+enum slot_met {
+        SLOT_UNMET,
+        SLOT_MET,   /* the watchdog knows it, and frees it */
+        SLOT_GIVEN_BACK,
+};
+
 /* An iteration that ended above the threshold; `begin` is the iteration's name for the watchdog. */
 struct slot_ended {
         uint64_t begin_ns;
@@ -82,6 +90,7 @@ struct slot {
         _Atomic bool confirmed;     /* it has waited twice at the same place: a loop, no mere candidate */
         _Atomic bool executor;      /* another thread has waited on the same instance */
         _Atomic uint32_t state;     /* enum slot_state */
+        _Atomic uint32_t met;       /* enum slot_met */
         _Atomic uint64_t candidate_key;
         _Atomic uint64_t last_key;  /* of the last own wait, also when its instance was closed */
         _Atomic uint64_t rival_key; /* waited on once while the candidate was not confirmed */
@@ -112,7 +121,7 @@ uint32_t slots_used(void);
 /* Claim a free slot for the calling thread; NULL where there is none. */
 struct slot *slot_claim(void);
 
-/* Empty a released slot and make it free again: watchdog only. */
+/* Empty a slot and make it free again: the watchdog, or the thread itself where it was never met. */
 void slot_free(struct slot *slot);
 
 /* In the child after fork: no loop is known. */

@@ -173,6 +173,14 @@ static bool is_agent(const struct record_frame *frame)
         return record_frame_owner(frame, NULL) == RECORD_WATCHER;
 }
 
+/* When a sample was taken, from the stall's begin. The handler may have taken it at the very end, and the watchdog noted
+ * the time after that. */
+static uint64_t since_begin(const struct explained *explained, uint64_t time_ns)
+{
+        uint64_t since_ns = time_ns - explained->begin_ns;
+        return since_ns < explained->duration_ns ? since_ns : explained->duration_ns;
+}
+
 static void fill_stack(struct record_stack *filled, const struct explained *explained, uint32_t index)
 {
         const struct profile *profile = explained->profile;
@@ -187,8 +195,8 @@ static void fill_stack(struct record_stack *filled, const struct explained *expl
         }
         *filled = (struct record_stack){
                 .count = from->count,
-                .first_ns = from->first_ns - explained->begin_ns,
-                .last_ns = from->last_ns - explained->begin_ns,
+                .first_ns = since_begin(explained, from->first_ns),
+                .last_ns = since_begin(explained, from->last_ns),
                 .state = from->state,
                 .complete = from->complete,
                 .truncated = from->truncated,

@@ -172,6 +172,13 @@ static void take_one_ended(struct watched *w, struct slot *slot, const struct sl
                 record_unseen(w, slot, ended, begin_ns);
 }
 
+/* False where its thread is giving it back at this moment. */
+static bool claim_meeting(struct slot *slot)
+{
+        uint32_t met = SLOT_UNMET;
+        return atomic_compare_exchange_strong(&slot->met, &met, SLOT_MET) || met == SLOT_MET;
+}
+
 static void meet(struct watched *w, struct slot *slot)
 {
         uint32_t generation = atomic_load(&slot->generation);
@@ -363,6 +370,8 @@ static uint64_t visit(struct slot *slot, uint64_t now_ns)
         uint64_t mark = atomic_load_explicit(&slot->mark, memory_order_acquire);
         if (mark == 0) /* its thread is just claiming it and has not filled it in */
                 return now_ns + dog.limits.threshold_ns / 2;
+        if (!claim_meeting(slot))
+                return UINT64_MAX;
         meet(w, slot);
         take_ended(w, slot);
         if (state == SLOT_RELEASED) {
@@ -472,7 +481,7 @@ static void close_all(void)
         for (uint32_t i = 0; i < count; i++) {
                 struct slot *slot = slot_at(i);
                 struct watched *w = &watched[i];
-                if (atomic_load(&slot->state) == SLOT_FREE || atomic_load(&slot->mark) == 0)
+                if (atomic_load(&slot->state) == SLOT_FREE || atomic_load(&slot->mark) == 0 || !claim_meeting(slot))
                         continue;
                 meet(w, slot); /* it may have begun and ended since the last pass */
                 take_ended(w, slot);

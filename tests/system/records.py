@@ -244,8 +244,11 @@ class Book:
         return sorted((s for s in self.all("stall") if (s.get("phase") == "startup") == startup), key=begin_of)
 
 
-def join(stalls, planted, exactly=True):
-    """Match stalls and planted ones that overlap. Returns the pairs (planted, stall or None) and the complaints."""
+def join(stalls, planted, exactly=True, noise_thresholds=0):
+    """Match stalls and planted ones that overlap. Returns the pairs (planted, stall or None) and the complaints.
+
+    noise_thresholds: what nobody planted is Noise if it is no longer than so many thresholds: a starved machine can make
+    it. What is longer is a false report, however often a later attempt is clean."""
     complaints, pairs, left = [], [], list(stalls)
     for truth in planted:
         mine = [s for s in left if begin_of(s) < truth.end and end_of(s) > truth.begin
@@ -259,7 +262,9 @@ def join(stalls, planted, exactly=True):
         if len(mine) == 1:
             complaints += _compare(truth, mine[0])
     if exactly:
-        complaints += [f"reported but not planted: {describe(stall)}" for stall in left]
+        complaints += [
+            (Noise if stall["duration_ns"] <= noise_thresholds * stall["threshold_ns"] else str)(
+                f"reported but not planted: {describe(stall)}") for stall in left]
     return pairs, complaints
 
 

@@ -37,7 +37,13 @@ def judge(place, arguments):
     complaints += book.complaints + [c for c in unexplained if "not planted" in c]
     place.note(f"{len(place.planted)} planted, {len(long_ones)} above 1.05 thresholds, {len(between)} between, "
                f"{len(stalls)} reported")
-    harness.check(not complaints, "\n".join(complaints))
+    if complaints:
+        raise harness.Failure("\n".join(complaints), all(may_be_noise(c) for c in complaints))
+
+
+def may_be_noise(complaint):
+    """Preempted between its wait and its own clock, the victim does not see what loopdog sees."""
+    return isinstance(complaint, records.Noise) or "differs by" in complaint or "not planted" in complaint
 
 
 # The machine's noise can lengthen a stall after its own clock was read: a failed attempt is shown and tried again.

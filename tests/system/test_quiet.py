@@ -4,9 +4,9 @@
 
 Threshold 20 ms; --seconds says how long each case runs (5 in the normal run, 60 in soak.py). What the machine itself
 does to a server (two shared cores, load generators beside it) can be a true stall of more than 20 ms, which loopdog
-has to report. So each case may be tried three times and must be wholly quiet in one of them; every failed attempt is
-shown, with the time that the threads waited for a CPU. Where a server is warmed up, LOOPDOG_GRACE declares that to be
-start-up.
+has to report. So where all that was reported is short (up to 5 thresholds), the case is tried again, three times at
+most, and must be wholly quiet in one attempt; each failed one is shown, with the time that the threads waited for a
+CPU. Anything else fails at once. Where a server is warmed up, LOOPDOG_GRACE declares that to be start-up.
 
 Context: system test
 """

@@ -10,8 +10,10 @@
 #include <criterion/new/assert.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "listed_library.h"
@@ -29,7 +31,21 @@ static int listening_socket(void)
         return fd;
 }
 
+/* The two ends of a connection, as of two clients. */
 static void two_sockets(int fds[2])
+{
+        struct sockaddr_in address;
+        socklen_t length = sizeof address;
+        int listener = listening_socket();
+        cr_assert(zero(int, getsockname(listener, (struct sockaddr *)&address, &length)));
+        fds[0] = socket(AF_INET, SOCK_STREAM, 0);
+        cr_assert(zero(int, connect(fds[0], (struct sockaddr *)&address, sizeof address)));
+        fds[1] = accept(listener, NULL, NULL);
+        cr_assert(ge(int, fds[1], 0));
+        close(listener);
+}
+
+static void socket_pair(int fds[2])
 {
         cr_assert(zero(int, socketpair(AF_UNIX, SOCK_STREAM, 0, fds)));
 }
@@ -96,6 +112,30 @@ Test(poll, is_no_loop_with_one_socket_or_none)
         }
         cr_expect(eq(uint, slots_used(), 0));
         cr_expect(eq(uint, starts, 0));
+}
+
+Test(poll, is_no_loop_with_a_socketpair_to_wake_itself)
+{
+        int pair[2], fds[2];
+        socket_pair(pair);
+        two_sockets(fds);
+        int many[] = { pair[0], pair[1], fds[0] }; /* a transfer of libcurl's */
+        for (int i = 0; i < 50; i++)
+                cr_expect(zero(ptr, poll_at(SITE, 3, many)));
+}
+
+Test(poll, is_a_loop_with_clients_of_a_unix_socket)
+{
+        struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = "" };
+        int listener = socket(AF_UNIX, SOCK_STREAM, 0), clients[2];
+        snprintf(address.sun_path + 1, sizeof address.sun_path - 1, "loopdog-unit-%d", getpid());
+        cr_assert(zero(int, bind(listener, (struct sockaddr *)&address, sizeof address) | listen(listener, 5)));
+        for (int i = 0; i < 2; i++) {
+                int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+                cr_assert(zero(int, connect(fd, (struct sockaddr *)&address, sizeof address)));
+                clients[i] = accept(listener, NULL, NULL);
+        }
+        make_poll_loop(2, clients);
 }
 
 Test(poll, is_no_loop_at_two_sites)
@@ -283,6 +323,14 @@ Test(poll, is_no_serial_server_once_it_has_clients)
         cr_assert(loop_take_ended(slot, &ended));
         cr_expect(not(ended.serial));
         cr_expect(not(atomic_load(&slot->serial)));
+}
+
+Test(poll, is_no_serial_server_where_it_can_be_woken)
+{
+        int pair[2];
+        socket_pair(pair);
+        int fds[] = { listening_socket(), pair[0] };
+        cr_expect(not(atomic_load(&make_poll_loop(2, fds)->serial)), "asyncio with nothing but its listening socket");
 }
 
 Test(detector, finds_no_serial_server_where_all_loops_are_wanted)
