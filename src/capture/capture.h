@@ -64,7 +64,7 @@ void capture_take(struct capture_task *task, bool may_signal, const _Atomic uint
 struct capture_totals {
         uint64_t captures;
         uint64_t by_signal;
-        uint64_t mended;   /* system calls that a signal of ours interrupted and that went on as if nothing had happened */
+        uint64_t mended;   /* system calls that our signal interrupted and that went on as if it had not */
         uint64_t unmended; /* that failed with EINTR instead */
         uint64_t losses[CAPTURE_LOSSES];
 };

@@ -109,8 +109,8 @@ static void times_of_sigsafe(uint32_t generation, struct mend_frame *frame)
 static bool has_room_sigsafe(const ucontext_t *context)
 {
         uint64_t here = (uintptr_t)__builtin_frame_address(0), low = (uintptr_t)context->uc_stack.ss_sp;
-        bool here_is_alternate = (context->uc_stack.ss_flags & SS_DISABLE) == 0 && here - low < context->uc_stack.ss_size;
-        return !here_is_alternate || here - low >= ROOM_BYTES;
+        bool has_alternate = (context->uc_stack.ss_flags & SS_DISABLE) == 0;
+        return !has_alternate || here - low >= context->uc_stack.ss_size || here - low >= ROOM_BYTES;
 }
 
 static void serve_sigsafe(ucontext_t *context, uint32_t generation, struct mend_frame *frame)

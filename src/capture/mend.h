@@ -86,9 +86,8 @@ long mend_call_sigsafe(const struct mend_call *call, struct mend_frame *frame);
  * */
 bool mend_see_through(uint64_t program_counter, uint64_t stack_pointer, struct mend_frame *frame);
 
-/* For the tests: the number of the system call whose instruction ends at the end of `code`, or -1. `registers` are
- * DWARF's after the call. */
-int mend_decode_sigsafe(const uint8_t *code, size_t length, const uint64_t registers[SAMPLE_REGISTERS]);
+/* For the tests: the number of the system call whose instruction ends at the end of `code`, or -1. */
+int mend_decode_sigsafe(const uint8_t *code, size_t length);
 
 /* ---- mend_run.c ---- */
 

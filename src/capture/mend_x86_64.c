@@ -212,25 +212,9 @@ static int constant_sigsafe(const uint8_t *at)
         return value < 1024 ? (int)value : -1;
 }
 
-/* `mov %register, %eax` ending at `end`. The byte before it is a REX prefix or belongs to the instruction before: where
- * both readings give a possible number, neither is believed. */
-static int number_moved_sigsafe(const uint8_t *end, uint8_t rex, const uint64_t registers[SAMPLE_REGISTERS])
-{
-        static const int8_t dwarf_of[16] = { -1, -1, 1, 3, 7, 6, 4, 5, 8, 9, 10, -1, 12, 13, 14, 15 }; /* survivors */
-        unsigned source = end[-1] >> 3 & 7;
-        int plain = dwarf_of[source];
-        int prefixed = rex & REX_B ? -1 : dwarf_of[rex & REX_R ? source + 8 : source];
-        int number = plain >= 0 && registers[plain] < 1024 ? (int)registers[plain] : -1;
-        if (rex == 0)
-                return number;
-        int other = prefixed >= 0 && registers[prefixed] < 1024 ? (int)registers[prefixed] : -1;
-        if (number >= 0 && other >= 0 && number != other)
-                return -1;
-        return number >= 0 ? number : other;
-}
-
-/* The number that an instruction ending at `end` puts into rax, or -1. `begin` is the first byte that may be read. */
-static int number_set_sigsafe(const uint8_t *begin, const uint8_t *end, const uint64_t registers[SAMPLE_REGISTERS])
+/* The number that an instruction ending at `end` puts into rax, or -1. `begin` is the first byte that may be read.
+ * Constants only: a register that the number was moved from (in libc's syscall()) holds an argument by now. */
+static int number_set_sigsafe(const uint8_t *begin, const uint8_t *end)
 {
         size_t available = (size_t)(end - begin);
         if (available >= 7 && end[-7] == 0x48 && end[-6] == 0xc7 && end[-5] == 0xc0) /* mov $constant, %rax */
@@ -248,19 +232,17 @@ static int number_set_sigsafe(const uint8_t *begin, const uint8_t *end, const ui
         uint8_t rex = is_rex(end[-3]) ? end[-3] : 0;
         if ((end[-2] == 0x31 || end[-2] == 0x33) && end[-1] == 0xc0) /* xor %eax, %eax */
                 return rex & (REX_R | REX_B) ? -1 : 0;
-        if (end[-2] == 0x89 && (end[-1] & 0xc7) == 0xc0)
-                return number_moved_sigsafe(end, rex, registers);
         return -1;
 }
 
-int mend_decode_sigsafe(const uint8_t *code, size_t length, const uint64_t registers[SAMPLE_REGISTERS])
+int mend_decode_sigsafe(const uint8_t *code, size_t length)
 {
         int found = -1;
         if (length < 2 || code[length - 2] != 0x0f || code[length - 1] != 0x05)
                 return -1;
         const uint8_t *call = code + length - 2;
         for (const uint8_t *end = call; end >= code + 3; end--) {
-                int number = number_set_sigsafe(code, end, registers);
+                int number = number_set_sigsafe(code, end);
                 if (number < 0 || !all_harmless_sigsafe(end, call))
                         continue;
                 if (found >= 0 && found != number)
@@ -270,7 +252,7 @@ int mend_decode_sigsafe(const uint8_t *code, size_t length, const uint64_t regis
         return found;
 }
 
-static int number_before_sigsafe(uint64_t program_counter, const uint64_t registers[SAMPLE_REGISTERS])
+static int number_before_sigsafe(uint64_t program_counter)
 {
         uint8_t code[WINDOW];
         size_t length = WINDOW;
@@ -279,7 +261,7 @@ static int number_before_sigsafe(uint64_t program_counter, const uint64_t regist
                 if (length >= WINDOW || !mend_read_sigsafe(program_counter - length, code, length))
                         return -1;
         }
-        return mend_decode_sigsafe(code, length, registers);
+        return mend_decode_sigsafe(code, length);
 }
 
 /* ---- in the handler ---- */
@@ -323,7 +305,6 @@ static struct mend_frame *place_sigsafe(struct mend_frame *frame)
 bool mend_sigsafe(ucontext_t *context, struct mend_frame *frame)
 {
         greg_t *r = context->uc_mcontext.gregs;
-        uint64_t registers[SAMPLE_REGISTERS];
         if (!in_call_sigsafe(context))
                 return false;
         if (r[REG_RIP] == (greg_t)(uintptr_t)mend_called) {
@@ -345,8 +326,7 @@ bool mend_sigsafe(ucontext_t *context, struct mend_frame *frame)
         frame->result = r[REG_RAX];
         frame->interrupted = 0;
         memcpy(&frame->mask, &context->uc_sigmask, sizeof(frame->mask));
-        mend_registers_sigsafe(context, registers);
-        frame->number = number_before_sigsafe(frame->program_counter, registers);
+        frame->number = number_before_sigsafe(frame->program_counter);
         if (frame->number < 0 || !mend_knows_sigsafe(frame->number, frame->arguments, frame->result))
                 return false;
         struct mend_frame *placed = place_sigsafe(frame);

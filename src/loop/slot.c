@@ -43,6 +43,7 @@ struct slot *slot_claim(void)
                         continue;
                 if (!atomic_compare_exchange_strong(&slots[i].state, &expected, SLOT_CANDIDATE))
                         continue;
+                atomic_store(&slots[i].met, SLOT_UNMET); /* slot_free() leaves it: it says until now who frees */
                 cover(i);
                 return &slots[i];
         }
@@ -53,7 +54,8 @@ void slot_free(struct slot *slot)
 {
         uint32_t generation = atomic_load(&slot->generation);
         size_t after_state = offsetof(struct slot, candidate_key);
-        /* The state goes last: from then on another thread may claim the slot. */
+        /* The state goes last: from then on another thread may claim the slot. `met` stays, so that a watchdog that
+         * looks at this moment does not take the slot for one that nobody has met. */
         memset(slot, 0, offsetof(struct slot, state));
         memset((char *)slot + after_state, 0, sizeof *slot - after_state);
         atomic_store(&slot->generation, generation + 1);

@@ -37,8 +37,8 @@ enum wait_kind {
 #define MARK_BUSY(mark) ((mark)&1)
 #define MARK_NS(mark) ((mark) >> 1)
 
-/* Busy time, log-linear: 16 buckets a power of two, the first of about a microsecond, the last from about half an
- * hour. */
+/* Busy time, log-linear: 16 buckets a power of two, the first of about a microsecond, the last from nine and a half
+ * hours on. */
 #define HISTOGRAM_SHIFT 10
 #define HISTOGRAM_BUCKETS (16 * 32)
 
@@ -49,8 +49,8 @@ enum slot_state {
         SLOT_RELEASED,  /* its thread has ended: the watchdog takes what is left and frees it */
 };
 
-/* A thread whose loop the watchdog has never seen gives its slot back itself: so thousands of short threads in the time of
- * one pass do not use up the table. Whoever changes SLOT_UNMET first has it. */
+/* A thread whose loop the watchdog has never seen gives its slot back itself: so thousands of short threads in the time
+ * of one pass do not use up the table. Whoever changes SLOT_UNMET first has it. */
 enum slot_met {
         SLOT_UNMET,
         SLOT_MET,   /* the watchdog knows it, and frees it */
@@ -98,12 +98,12 @@ struct slot {
         _Atomic int32_t tid;
         _Atomic uint32_t generation;
         _Atomic uint64_t outside_ns;
-        _Atomic uint64_t first_ns;          /* its first own wait; what is neither busy nor outside since then was idle */
+        _Atomic uint64_t first_ns;  /* its first own wait; what is neither busy nor outside since then was idle */
 
         int own_set[LIMIT_OWN_SET]; /* poll, select: descriptors of the last own set */
         _Atomic uint32_t own_set_count;
         uint32_t own_size;          /* the count argument of that wait, */
-        uint64_t own_word;          /* and of select the first descriptors as bits: to see at a glance that it is the same */
+        uint64_t own_word;          /* and of select the first descriptors as bits: to see at once that it is the same */
 
         _Atomic uint32_t ring_head;  /* written by the thread */
         _Atomic uint32_t ring_tail;  /* written by the watchdog */

@@ -31,7 +31,7 @@ struct stall {
         uint64_t late_ns;      /* detection after the threshold */
         uint32_t samples;
         uint32_t samples_detected; /* of them, after the detection */
-        uint32_t seen;         /* of them, those that showed it in a callback */
+        uint32_t seen;         /* of these, those that showed it in a callback */
         uint32_t yields;
         enum stall_end end;
         bool looked;           /* the sample before the threshold was taken */

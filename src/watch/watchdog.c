@@ -38,7 +38,9 @@ struct watched {
         uint64_t last_mark;
         uint64_t settled_mark; /* this iteration is no stall: do not look at it again */
         uint64_t rest_mark;    /* an executor's thread was seen at rest in this iteration, */
-        uint64_t rest_ns;      /* last at this time */
+        uint64_t rest_ns;      /* last at this time, */
+        bool rest_over;        /* and later in a handler: then it is the time when that was first seen */
+        uint64_t visited_ns;
         bool following;        /* `stall` is open */
         struct stall stall;
 };
@@ -239,6 +241,7 @@ static void handle_finding(struct watched *w, struct slot *slot, enum watch_find
         if (executor) {
                 w->rest_mark = mark;
                 w->rest_ns = now_ns;
+                w->rest_over = false;
         } else {
                 w->settled_mark = mark;
         }
@@ -254,6 +257,15 @@ static void detect(struct watched *w, const struct policy_answer *answer)
         stall->late_ns = answer->late_ns;
         if (answer->late_ns > dog.totals.latest_ns)
                 dog.totals.latest_ns = answer->late_ns;
+}
+
+/* An executor's thread that was seen at rest works again: since when is not known. It counts from the moment when that
+ * is seen, so that a stall may be found late but never made up. */
+static void end_rest(struct watched *w, uint64_t now_ns)
+{
+        w->rest_over = true;
+        w->rest_ns = now_ns;
+        finish(w, STALL_LEFT, now_ns);
 }
 
 /* Do what the policy answered; returns when to look again. */
@@ -272,13 +284,17 @@ static uint64_t act(struct watched *w, struct slot *slot, const struct policy_an
                 stall->next_sample_ns = clock_now_ns() + policy_pause_ns(&dog.limits, stall->samples_detected);
                 next_ns = stall->next_sample_ns;
         }
-        stall->seen += finding == WATCH_GOES_ON;
+        stall->seen += finding == WATCH_GOES_ON && answer->action != POLICY_LOOK;
         if (finding != WATCH_GOES_ON) {
                 /* Over while it was being detected: how long it really was stands in the ring, if it was a stall. */
                 if (finding == WATCH_ENDED && answer->action == POLICY_DETECT)
                         stall->detected = false;
                 handle_finding(w, slot, finding, now_ns);
                 return finding == WATCH_ENDED ? now_ns : next_ns; /* at once: its end stands in the ring */
+        }
+        if (w->rest_mark == stall->mark && !w->rest_over) {
+                end_rest(w, now_ns);
+                return now_ns + dog.limits.threshold_ns / 2;
         }
         if (stall->detected && w->confirmed && !stall->announced && !atomic_load(&slot->serial)) {
                 if (stall->id == 0)
@@ -322,6 +338,10 @@ static bool judge_yields(struct watched *w, struct slot *slot, uint64_t mark, ui
 static uint64_t watch_iteration(struct watched *w, struct slot *slot, uint64_t mark)
 {
         uint64_t now_ns = clock_now_ns();
+        /* After a long sleep of our own nothing is known of when a rest ended. */
+        if (w->rest_mark == mark && !w->following && now_ns - w->visited_ns > dog.limits.threshold_ns)
+                w->rest_ns = now_ns;
+        w->visited_ns = now_ns;
         bool settled = is_settled(w, slot, mark);
         if (w->following && settled)
                 end_at_close(w, slot);
@@ -366,12 +386,17 @@ static uint64_t visit(struct slot *slot, uint64_t now_ns)
         uint32_t state = atomic_load_explicit(&slot->state, memory_order_acquire);
         if (state == SLOT_FREE)
                 return UINT64_MAX;
-        /* The mark before the ring: an iteration's end is in the ring before its mark changes. */
-        uint64_t mark = atomic_load_explicit(&slot->mark, memory_order_acquire);
-        if (mark == 0) /* its thread is just claiming it and has not filled it in */
+        if (atomic_load_explicit(&slot->mark, memory_order_acquire) == 0) /* its thread is just filling it in */
                 return now_ns + dog.limits.threshold_ns / 2;
         if (!claim_meeting(slot))
                 return UINT64_MAX;
+        /* The mark before the ring: an iteration's end is in the ring before its mark changes. */
+        uint64_t mark = atomic_load_explicit(&slot->mark, memory_order_acquire);
+        if (mark == 0) { /* given back, and claimed by another thread since */
+                atomic_store(&slot->met, SLOT_UNMET);
+                return now_ns + dog.limits.threshold_ns / 2;
+        }
+        state = atomic_load_explicit(&slot->state, memory_order_acquire);
         meet(w, slot);
         take_ended(w, slot);
         if (state == SLOT_RELEASED) {
@@ -390,7 +415,9 @@ static uint64_t visit(struct slot *slot, uint64_t now_ns)
 static uint64_t pass(void)
 {
         uint64_t now_ns = clock_now_ns();
-        uint64_t next_ns = now_ns + LONGEST_SLEEP_NS;
+        /* Also where no loop is left: a new one may begin at any moment. */
+        uint64_t half_ns = dog.limits.threshold_ns / 2;
+        uint64_t next_ns = now_ns + (half_ns < LONGEST_SLEEP_NS ? half_ns : LONGEST_SLEEP_NS);
         uint32_t count = slots_used();
         for (uint32_t i = 0; i < count; i++) {
                 uint64_t slot_next_ns = visit(slot_at(i), now_ns);

@@ -233,8 +233,8 @@ Test(capture, accepted_samples_of_a_thread_that_repeats_one_read_are_whole, .ini
         atomic_store(&reader.stop, true);
         sleep_us(10000);
         victim_join(&reader);
-        close(repeated.fds[0]);
         signal(SIGPIPE, SIG_IGN);
+        close(repeated.fds[0]);
         victim_join(&writer);
 }
 

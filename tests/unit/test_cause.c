@@ -53,7 +53,8 @@ static void expect_unknown(struct cause_evidence evidence, const char *words)
         cr_expect(eq(int, verdict.cause, CAUSE_UNKNOWN));
         cr_expect(eq(int, verdict.call, -1));
         cr_assert(not(zero(ptr, (void *)verdict.reason)), "unknown must say why");
-        cr_expect(not(zero(ptr, strstr(verdict.reason, words))), "\"%s\" does not speak of \"%s\"", verdict.reason, words);
+        cr_expect(not(zero(ptr, strstr(verdict.reason, words))), "\"%s\" does not speak of \"%s\"", verdict.reason,
+                  words);
 }
 
 /* ---- no evidence ---- */

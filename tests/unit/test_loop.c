@@ -154,8 +154,9 @@ Test(loop, counts_busy_time)
         cr_expect(ge(u64, slot->busy_ns - busy_ns, 30 * MS));
         cr_expect(lt(u64, slot->busy_ns - busy_ns, 60 * MS));
         cr_expect(eq(u64, iterations(slot), count + 1));
-        cr_expect(ge(uint, atomic_load(&slot->histogram[histogram_bucket(30 * MS)]) +
-                                   atomic_load(&slot->histogram[histogram_bucket(30 * MS) + 1]),
+        cr_expect(ge(uint,
+                     atomic_load(&slot->histogram[histogram_bucket(30 * MS)]) +
+                             atomic_load(&slot->histogram[histogram_bucket(30 * MS) + 1]),
                      1));
         busy_ns = slot->busy_ns;
         atomic_store(&slot->mark, MARK(clock_now_ns() - 70 * MS, 0));
@@ -249,9 +250,17 @@ Test(loop, goes_on_through_nested_waits_of_all_kinds)
         FD_SET(5, &set);
         struct wait waits[] = {
                 on_epoll(6),
-                { .key = WAIT_KEY(WAIT_POLL, SITE), .site = SITE, .cfa = DEEPER, .sleeps = true, .polled = &polled,
+                { .key = WAIT_KEY(WAIT_POLL, SITE),
+                  .site = SITE,
+                  .cfa = DEEPER,
+                  .sleeps = true,
+                  .polled = &polled,
                   .polled_count = 1 },
-                { .key = WAIT_KEY(WAIT_SELECT, SITE), .site = SITE, .cfa = OUTER, .sleeps = true, .selected = { &set },
+                { .key = WAIT_KEY(WAIT_SELECT, SITE),
+                  .site = SITE,
+                  .cfa = OUTER,
+                  .sleeps = true,
+                  .selected = { &set },
                   .selected_count = 6 },
         };
         for (int i = 0; i < 30; i++) {

@@ -160,8 +160,8 @@ Test(close_note, of_a_range_finds_the_instance_in_it)
         static const struct {
                 int fd;
                 unsigned first, last;
-        } cases[] = { { 5, 3, UINT32_MAX }, { 63, 0, 63 },        { 64, 64, 64 },     { 200, 3, 200 },
-                      { 0, 0, UINT32_MAX }, { 65535, 0, 70000 },  { 1000, 999, 1000 } };
+        } cases[] = { { 5, 3, UINT32_MAX }, { 63, 0, 63 },       { 64, 64, 64 },     { 200, 3, 200 },
+                      { 0, 0, UINT32_MAX }, { 65535, 0, 70000 }, { 1000, 999, 1000 } };
         for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
                 struct slot *slot = make_loop(cases[i].fd);
                 loop_note_close(cases[i].first, cases[i].last);

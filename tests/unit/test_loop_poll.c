@@ -271,10 +271,16 @@ Test(poll, bears_empty_and_senseless_sets)
         struct wait waits[] = {
                 { .key = WAIT_KEY(WAIT_POLL, SITE), .site = SITE, .sleeps = true },
                 { .key = WAIT_KEY(WAIT_POLL, SITE), .site = SITE, .sleeps = true, .polled_count = 5 },
-                { .key = WAIT_KEY(WAIT_SELECT, SITE), .site = SITE, .sleeps = true, .selected_count = -1,
+                { .key = WAIT_KEY(WAIT_SELECT, SITE),
+                  .site = SITE,
+                  .sleeps = true,
+                  .selected_count = -1,
                   .selected = { &set } },
                 { .key = WAIT_KEY(WAIT_SELECT, SITE), .site = SITE, .sleeps = true, .selected_count = 5 },
-                { .key = WAIT_KEY(WAIT_SELECT, SITE), .site = SITE, .sleeps = true, .selected_count = INT32_MAX,
+                { .key = WAIT_KEY(WAIT_SELECT, SITE),
+                  .site = SITE,
+                  .sleeps = true,
+                  .selected_count = INT32_MAX,
                   .selected = { &set, &set } },
         };
         for (int i = 0; i < 60; i++)

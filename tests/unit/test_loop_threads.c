@@ -56,16 +56,19 @@ Test(threads, that_wait_on_one_instance_are_an_executor)
                 pthread_join(threads[i], NULL);
 }
 
-static void *wait_once(void *unused)
+/* A loop that the watchdog knows when it ends. */
+static void *wait_once_met(void *unused)
 {
-        return wait_on(5);
+        struct slot *slot = wait_on(5);
+        atomic_store(&slot->met, SLOT_MET);
+        return slot;
 }
 
 Test(threads, that_are_gone_make_no_executor)
 {
         pthread_t thread;
         void *theirs;
-        pthread_create(&thread, NULL, wait_once, NULL);
+        pthread_create(&thread, NULL, wait_once_met, NULL);
         pthread_join(thread, &theirs);
         cr_expect(eq(uint, atomic_load(&((struct slot *)theirs)->state), SLOT_RELEASED));
         struct slot *mine = wait_on(5);
@@ -85,26 +88,59 @@ Test(threads, that_have_only_waited_once_make_one)
         pthread_join(thread, NULL);
 }
 
-Test(threads, release_their_slot_when_they_end)
+static struct slot *slot_after(void *(*life)(void *))
 {
         pthread_t thread;
         void *slot;
         pthread_barrier_init(&meeting, NULL, 1);
-        pthread_create(&thread, NULL, loop_on, (void *)5);
+        pthread_create(&thread, NULL, life, (void *)5);
         pthread_join(thread, &slot);
-        cr_expect(eq(uint, atomic_load(&((struct slot *)slot)->state), SLOT_RELEASED));
+        return slot;
+}
+
+Test(threads, leave_their_slot_to_a_watchdog_that_knows_it)
+{
+        cr_expect(eq(uint, atomic_load(&slot_after(wait_once_met)->state), SLOT_RELEASED));
+}
+
+Test(threads, give_their_slot_back_themselves_where_nobody_has_met_it)
+{
+        struct slot *slot = slot_after(loop_on);
+        cr_expect(eq(uint, atomic_load(&slot->state), SLOT_FREE));
+        cr_expect(eq(uint, atomic_load(&slot->generation), 1));
+        for (int i = 0; i < 10; i++)
+                cr_expect(eq(ptr, slot_after(loop_on), slot), "thousands of short threads use up the table");
+        cr_expect(eq(ptr, wait_on(5), slot));
+        cr_expect(eq(uint, atomic_load(&slot->met), SLOT_UNMET), "the next one is met as any other");
+}
+
+static void *stall_unmet(void *fd)
+{
+        struct slot *slot = make_loop((int)(intptr_t)fd);
+        make_last(slot, 300 * MS);
+        wait_on((int)(intptr_t)fd);
+        return slot;
+}
+
+Test(threads, leave_their_slot_to_the_watchdog_where_they_have_stalled)
+{
+        struct slot_ended ended;
+        struct slot *slot = slot_after(stall_unmet);
+        cr_expect(eq(uint, atomic_load(&slot->state), SLOT_RELEASED));
+        cr_expect(loop_take_ended(slot, &ended));
 }
 
 static pthread_key_t late_key;
 
 static void wait_late(void *unused)
 {
-        make_loop(8);
+        atomic_store(&make_loop(8)->met, SLOT_MET);
 }
 
 static void *end_late(void *unused)
 {
         struct slot *slot = make_loop(5);
+        atomic_store(&slot->met, SLOT_MET);
         pthread_key_create(&late_key, wait_late); /* younger than ours: runs after it */
         pthread_setspecific(late_key, slot);
         return slot;

@@ -99,14 +99,15 @@ static struct loopframe_wait waited_in_library(unsigned frames)
 Test(loopframe, is_present_while_another_function_of_the_loop_library_is)
 {
         use_library("libuv.so.1");
-        expect(STACK(SLEEP, CALLBACK, LIBRARY_TIMERS, LIBRARY_RUN, MAIN, START), waited_in_library(2), LOOPFRAME_PRESENT,
-               3);
+        expect(STACK(SLEEP, CALLBACK, LIBRARY_TIMERS, LIBRARY_RUN, MAIN, START), waited_in_library(2),
+               LOOPFRAME_PRESENT, 3);
 }
 
 Test(loopframe, is_the_outermost_frame_in_the_loop_library)
 {
         use_library("libev.so.4");
-        expect(STACK(SLEEP, CALLBACK, LIBRARY_WAIT, LIBRARY_RUN, MAIN, START), waited_in_library(2), LOOPFRAME_PRESENT, 3);
+        expect(STACK(SLEEP, CALLBACK, LIBRARY_WAIT, LIBRARY_RUN, MAIN, START), waited_in_library(2), LOOPFRAME_PRESENT,
+               3);
         expect(STACK(SLEEP, LIBRARY_WAIT, CALLBACK, LIBRARY_RUN, MAIN, LIBRARY_RUN, START), waited_in_library(1),
                LOOPFRAME_PRESENT, 5);
 }
@@ -126,7 +127,8 @@ Test(loopframe, is_not_any_function_of_a_library_that_is_none)
 
 Test(loopframe, is_not_the_program_around_a_loop_in_it)
 {
-        expect(STACK(SLEEP, CALLBACK, FUNCTION(PROGRAM, 3), FUNCTION(PROGRAM, 4), MAIN), waited_above(2), LOOPFRAME_GONE, 5);
+        expect(STACK(SLEEP, CALLBACK, FUNCTION(PROGRAM, 3), FUNCTION(PROGRAM, 4), MAIN), waited_above(2),
+               LOOPFRAME_GONE, 5);
 }
 
 /* ---- names ---- */
@@ -142,7 +144,8 @@ Test(loopframe, is_told_by_name_where_the_library_is_linked_into_the_program)
 
 Test(loopframe, is_told_by_the_names_of_all_loop_libraries)
 {
-        static const char *const names[] = { "uv_run", "ev_run", "event_base_loop", "event_base_dispatch",
+        static const char *const names[] = { "uv_run",          "ev_run",
+                                             "event_base_loop", "event_base_dispatch",
                                              "g_main_loop_run", "aeProcessEvents" };
         for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
                 memset(names_here, 0, sizeof names_here);
@@ -192,7 +195,9 @@ Test(loopframe, does_not_take_all_frames_without_unwind_information_for_its_own)
 
 Test(loopframe, is_unknown_under_an_interpreter)
 {
-        static const char *const interpreters[] = { "python3.11", "python3", "libpython3.12.so.1.0",
+        static const char *const interpreters[] = { "python3.11",
+                                                    "python3",
+                                                    "libpython3.12.so.1.0",
                                                     "select.cpython-311-x86_64-linux-gnu.so",
                                                     "_asyncio.cpython-311-x86_64-linux-gnu.so",
                                                     "loop.cpython-311-x86_64-linux-gnu.so" };

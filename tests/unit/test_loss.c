@@ -57,19 +57,19 @@ static void check_loss(void *(*body)(struct victim *), enum capture_loss loss, c
         victim_join(&victim);
 }
 
-Test(capture, a_thread_that_blocks_the_signal_is_said_so, .init = begin)
+Test(loss, a_thread_that_blocks_the_signal_is_said_so, .init = begin)
 {
         check_loss(be_busy_with_all_blocked, CAPTURE_SIGNAL_BLOCKED, 'R');
         cr_assert_eq(atomic_load(&handler.arrived), 0);
 }
 
-Test(capture, an_action_that_the_program_resets_does_not_kill_it, .init = begin)
+Test(loss, an_action_that_the_program_resets_does_not_kill_it, .init = begin)
 {
         signal(atomic_load(&handler.number), SIG_DFL);
         check_loss(be_busy, CAPTURE_SIGNAL_TAKEN, 'R');
 }
 
-Test(capture, an_action_that_the_program_takes_is_left_to_it, .init = begin)
+Test(loss, an_action_that_the_program_takes_is_left_to_it, .init = begin)
 {
         struct sigaction action;
         signal(atomic_load(&handler.number), SIG_IGN);
@@ -79,7 +79,7 @@ Test(capture, an_action_that_the_program_takes_is_left_to_it, .init = begin)
         cr_assert_eq(action.sa_handler, SIG_IGN);
 }
 
-Test(capture, a_thread_that_has_ended_is_gone, .init = begin)
+Test(loss, a_thread_that_has_ended_is_gone, .init = begin)
 {
         struct busy busy = { .rounds = 0 };
         struct victim victim;
@@ -95,7 +95,7 @@ Test(capture, a_thread_that_has_ended_is_gone, .init = begin)
 }
 
 /* SIGSTOP would stop the watchdog as well, so another process stands for a thread that a debugger holds. */
-Test(capture, a_stopped_thread_is_said_to_be_stopped, .init = begin)
+Test(loss, a_stopped_thread_is_said_to_be_stopped, .init = begin)
 {
         struct capture_task task;
         struct sample sample;
@@ -126,7 +126,7 @@ Test(capture, a_stopped_thread_is_said_to_be_stopped, .init = begin)
         waitpid(child, NULL, 0);
 }
 
-Test(capture, without_proc_it_is_said_so, .init = begin)
+Test(loss, without_proc_it_is_said_so, .init = begin)
 {
         struct capture_task task = { .tid = getpid(), .syscall_fd = -1, .status_fd = -1, .stat_fd = -1,
                                      .open_error = -ENOENT };
@@ -142,9 +142,9 @@ Test(capture, without_proc_it_is_said_so, .init = begin)
 /* After setuid the files of /proc belong to root. */
 static int check_after_setuid(void)
 {
-        struct busy busy = { .rounds = 0 };
-        int fds[2];
-        struct victim runs, sleeps, early;
+        static struct busy busy; /* static: the threads outlive this function */
+        static int fds[2];
+        static struct victim runs, sleeps, early;
         struct sample sample;
         if (pipe(fds) != 0)
                 return 1;
@@ -170,7 +170,7 @@ static int check_after_setuid(void)
         return 0;
 }
 
-Test(capture, after_setuid_running_threads_have_stacks_and_sleeping_ones_a_reason)
+Test(loss, after_setuid_running_threads_have_stacks_and_sleeping_ones_a_reason)
 {
         int status;
         if (geteuid() != 0)
@@ -187,7 +187,7 @@ Test(capture, after_setuid_running_threads_have_stacks_and_sleeping_ones_a_reaso
 
 /* ---- words ---- */
 
-Test(capture, every_loss_has_words)
+Test(loss, every_loss_has_words)
 {
         for (int loss = 0; loss < CAPTURE_LOSSES; loss++) {
                 cr_assert_not_null(capture_loss_text((enum capture_loss)loss), "%d", loss);

@@ -167,9 +167,9 @@ Test(policy, doubles_the_pause_after_each_hundred_samples)
                 uint32_t samples;
                 uint64_t pause_ns;
         } cases[] = {
-                { 0, 10 * MS },    { 1, 10 * MS },    { 99, 10 * MS },   { 100, 20 * MS },       { 199, 20 * MS },
-                { 200, 40 * MS },  { 300, 80 * MS },  { 600, 640 * MS }, { 699, 640 * MS },      { 700, SECOND },
-                { 2000, SECOND },  { 2099, SECOND },  { 2100, SECOND },  { UINT32_MAX, SECOND },
+                { 0, 10 * MS },   { 1, 10 * MS },   { 99, 10 * MS },   { 100, 20 * MS },       { 199, 20 * MS },
+                { 200, 40 * MS }, { 300, 80 * MS }, { 600, 640 * MS }, { 699, 640 * MS },      { 700, SECOND },
+                { 2000, SECOND }, { 2099, SECOND }, { 2100, SECOND },  { UINT32_MAX, SECOND },
         };
         for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
                 cr_expect(eq(u64, policy_pause_ns(&usual, cases[i].samples), cases[i].pause_ns), "%u samples",

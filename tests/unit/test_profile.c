@@ -21,11 +21,9 @@ TestSuite(profile, .init = clear);
 
 static struct sample sample_at(uint64_t time_ns, char state, int call)
 {
-        return (struct sample){ .time_ns = time_ns,
-                                .cpu_ns = time_ns / 2,
-                                .state = state,
-                                .syscall = call,
-                                .syscall_known = true };
+        return (struct sample){
+                .time_ns = time_ns, .cpu_ns = time_ns / 2, .state = state, .syscall = call, .syscall_known = true
+        };
 }
 
 /* A stack of functions, innermost first; the addresses in them differ from call to call. */
@@ -35,7 +33,8 @@ static struct stack stack_of(unsigned count, const uint64_t *functions)
         struct stack stack = { .count = count, .complete = true };
         step++;
         for (unsigned i = 0; i < count; i++)
-                stack.frames[i] = (struct frame){ .pc = functions[i] + step, .function = functions[i], .caller = i != 0 };
+                stack.frames[i] =
+                        (struct frame){ .pc = functions[i] + step, .function = functions[i], .caller = i != 0 };
         return stack;
 }
 

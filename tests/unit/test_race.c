@@ -73,7 +73,7 @@ static void *run_and_call(struct victim *victim)
 static void catch_it(struct race *race, struct victim *victim)
 {
         struct sample sample;
-        for (uint64_t end_ns = now_ns() + 1500000000; now_ns() < end_ns;) {
+        for (uint64_t end_ns = now_ns() + 1000000000; now_ns() < end_ns;) {
                 uint64_t calls = atomic_load(&race->calls);
                 while (atomic_load(&race->calls) == calls)
                         ;
@@ -91,7 +91,8 @@ Test(race, calls_that_a_running_thread_enters_meanwhile_are_mended, .init = begi
                 uint64_t mended = atomic_load(&handler.mended), arrived = atomic_load(&handler.arrived);
                 struct victim victim;
                 victim_start(&victim, run_and_call, &race);
-                catch_it(&race, &victim);
+                for (int tries = 0; tries < 5 && atomic_load(&handler.mended) == mended; tries++)
+                        catch_it(&race, &victim);
                 victim_join(&victim);
                 mended = atomic_load(&handler.mended) - mended;
                 arrived = atomic_load(&handler.arrived) - arrived;
@@ -101,7 +102,8 @@ Test(race, calls_that_a_running_thread_enters_meanwhile_are_mended, .init = begi
                 cr_assert_eq(race.early, 0, "%s: %lu ended early", names[which], (unsigned long)race.early);
                 all += mended;
         }
-        cr_assert_gt(all, 0);
+        if (sysconf(_SC_NPROCESSORS_ONLN) > 1)
+                cr_assert_gt(all, 0);
 }
 
 /* ---- the program's own signals at the same time ---- */

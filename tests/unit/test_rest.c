@@ -262,8 +262,8 @@ Test(rest, getrandom_is_whole, .init = begin)
 
 static char bytes[1500];
 
-/* Ask for the rest of a call that has moved 100 of 1500 bytes, as the stub does. Nothing would wake it if it waited: the
- * alarm kills the test then. */
+/* Ask for the rest of a call that has moved 100 of 1500 bytes, as the stub does. Nothing would wake it if it waited:
+ * the alarm kills the test then. */
 static long rest_of(int64_t number, int fd, uint64_t flags, uint64_t lasted_ns)
 {
         struct mend_frame frame = { .number = number, .result = 100,

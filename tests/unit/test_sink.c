@@ -189,7 +189,8 @@ Test(sink, puts_pid_name_and_time_into_the_path)
         time_t after = time(NULL);
         bool found = false;
         for (time_t t = before; t <= after; t++) {
-                snprintf(expected, sizeof expected, "%s/my_server_2.%d.%lld.100%%.%%x.%%", folder, getpid(), (long long)t);
+                snprintf(expected, sizeof expected, "%s/my_server_2.%d.%lld.100%%.%%x.%%", folder, getpid(),
+                         (long long)t);
                 found |= exists(expected);
         }
         cr_expect(found);
@@ -291,7 +292,8 @@ Test(sink, goes_on_in_its_file_after_the_watchdog_was_stopped_for_a_fork)
         cr_expect(not(fresh));
         cr_expect_str_eq(content_of(path), "process\none\ntwo\n");
         sink_close();
-        cr_expect(eq(int, sink_line("three\n", 6, &fresh), -EFBIG), "the limit is the file's, not that of each opening");
+        cr_expect(eq(int, sink_line("three\n", 6, &fresh), -EFBIG),
+                  "the limit is the file's, not that of each opening");
 }
 
 Test(sink, has_a_file_of_its_own_in_a_child)

@@ -102,7 +102,7 @@ Test(sink_stderr, is_not_made_non_blocking_for_the_host)
         report();
         int flags = fcntl(2, F_GETFL);
         put_own_back();
-        cr_expect(zero(int, flags & (O_NONBLOCK | O_APPEND)));
+        cr_expect(zero(int, (flags & (O_NONBLOCK | O_APPEND))));
 }
 
 static void fill(int fd)
@@ -163,7 +163,7 @@ Test(sink_stderr, gets_the_text_through_a_socket)
         int flags = fcntl(2, F_GETFL);
         put_own_back();
         cr_expect_str_eq(arrived_at(fds[0]), REPORT);
-        cr_expect(zero(int, flags & O_NONBLOCK));
+        cr_expect(zero(int, (flags & O_NONBLOCK)));
 }
 
 Test(sink_stderr, never_blocks_on_a_full_socket)

@@ -99,6 +99,7 @@ static bool is_clear(const struct slot *slot)
         memset(&none, 0, sizeof none);
         atomic_store(&none.state, atomic_load(&slot->state));
         atomic_store(&none.generation, atomic_load(&slot->generation));
+        atomic_store(&none.met, atomic_load(&slot->met));
         return memcmp(&none, slot, sizeof none) == 0;
 }
 
@@ -113,6 +114,7 @@ Test(slot, is_claimed_clear_and_as_a_candidate)
         cr_assert(not(zero(ptr, slot)));
         cr_expect(is_clear(slot));
         cr_expect(eq(uint, atomic_load(&slot->state), SLOT_CANDIDATE));
+        cr_expect(eq(uint, atomic_load(&slot->met), SLOT_UNMET));
         cr_expect(eq(uint, slots_used(), 1));
         cr_expect(eq(ptr, slot_at(slot_index(slot)), slot));
 }
@@ -124,20 +126,26 @@ Test(slot, fills_whole_cache_lines)
         cr_expect(lt(sz, sizeof(struct slot), 4096), "4 KB a loop are promised");
 }
 
+static void use_up(struct slot *slot, size_t from, size_t to)
+{
+        memset((char *)slot + from, 0x5a, to - from);
+}
+
 Test(slot, is_clear_again_and_of_another_generation_when_it_was_freed)
 {
         struct slot *slot = slot_claim();
         uint32_t generation = atomic_load(&slot->generation);
         uint32_t index = slot_index(slot);
-        memset((char *)slot, 0x5a, offsetof(struct slot, generation));
-        memset((char *)slot + offsetof(struct slot, generation) + sizeof generation, 0x5a,
-               sizeof *slot - offsetof(struct slot, generation) - sizeof generation);
+        use_up(slot, 0, offsetof(struct slot, state));
+        use_up(slot, offsetof(struct slot, candidate_key), offsetof(struct slot, generation));
+        use_up(slot, offsetof(struct slot, generation) + sizeof generation, sizeof *slot);
         slot_free(slot);
         cr_expect(eq(uint, atomic_load(&slot->state), SLOT_FREE));
         cr_expect(eq(uint, atomic_load(&slot->generation), generation + 1));
         cr_expect(is_clear(slot));
         struct slot *again = slot_claim();
         cr_expect(eq(uint, slot_index(again), index));
+        cr_expect(eq(uint, atomic_load(&again->met), SLOT_UNMET), "or the watchdog would never look at it");
         cr_expect(eq(uint, atomic_load(&again->generation), generation + 1));
         cr_expect(is_clear(again));
 }
@@ -250,7 +258,7 @@ Test(slot, goes_from_thread_to_thread_by_way_of_the_watchdog)
         cr_expect(zero(uint, dirty), "not clear, or of another thread");
         uint64_t generations = 0;
         for (uint32_t i = 0; i < slots_used(); i++)
-                generations += atomic_load(&slot_at(i)->generation) +
-                               (atomic_load(&slot_at(i)->state) == SLOT_RELEASED);
+                generations +=
+                        atomic_load(&slot_at(i)->generation) + (atomic_load(&slot_at(i)->state) == SLOT_RELEASED);
         cr_expect(eq(u64, generations, 2000 * THREADS / 2));
 }

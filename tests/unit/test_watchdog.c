@@ -2,8 +2,8 @@
  *
  * test_watchdog.c - the watchdog's thread: when it looks, sleeps, wakes, stops and starts again
  *
- * The loops belong to the test's own thread, and the iterations really last. Bounds upwards are loose, because tests run
- * on busy machines; what must not happen too early, or not at all, is exact.
+ * The loops belong to the test's own thread, and the iterations really last. Bounds upwards are loose, because tests
+ * run on busy machines; what must not happen too early, or not at all, is exact.
  *
  * Context: unit test; Criterion gives each test a process of its own
  */
@@ -44,7 +44,8 @@ TestSuite(watchdog, .init = begin);
 
 static void sleep_ns(uint64_t duration_ns)
 {
-        struct timespec pause = { .tv_sec = (time_t)(duration_ns / 1000000000), .tv_nsec = (long)(duration_ns % 1000000000) };
+        struct timespec pause = { .tv_sec = (time_t)(duration_ns / 1000000000),
+                                  .tv_nsec = (long)(duration_ns % 1000000000) };
         nanosleep(&pause, NULL);
 }
 

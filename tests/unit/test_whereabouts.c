@@ -29,7 +29,9 @@ static const struct whereabouts_loop loop = {
 
 static struct sample in_call(int number, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e)
 {
-        return (struct sample){ .state = 'S', .syscall = number, .syscall_known = true, .arguments = { a, b, c, d, e } };
+        return (struct sample){
+                .state = 'S', .syscall = number, .syscall_known = true, .arguments = { a, b, c, d, e }
+        };
 }
 
 static enum whereabouts find(const struct whereabouts_loop *where, struct sample sample, struct stack stack)
@@ -206,7 +208,9 @@ Test(whereabouts, of_an_executors_thread_are_a_callback_in_the_queue_for_a_mutex
 Test(whereabouts, of_an_executors_thread_are_as_any_others_in_other_calls)
 {
         struct whereabouts_loop executor = an_executor();
-        cr_expect(eq(int, find(&executor, in_call(SYS_clock_nanosleep, 0, 0, 1, 0, 0), STACK(SLEEP, CALLBACK, RUN, MAIN)),
+        cr_expect(eq(int,
+                     find(&executor, in_call(SYS_clock_nanosleep, 0, 0, 1, 0, 0), STACK(SLEEP, CALLBACK, RUN, MAIN)),
                      WHERE_CALLBACK));
-        cr_expect(eq(int, find(&executor, in_call(SYS_pause, 0, 0, 0, 0, 0), STACK(SLEEP, CALLBACK, MAIN)), WHERE_LEFT));
+        cr_expect(
+                eq(int, find(&executor, in_call(SYS_pause, 0, 0, 0, 0, 0), STACK(SLEEP, CALLBACK, MAIN)), WHERE_LEFT));
 }

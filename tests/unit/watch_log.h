@@ -2,7 +2,8 @@
  *
  * watch_log.h - what the watchdog asks for, written down
  *
- * Stands in the agent's place: each call of the watchdog becomes an event, and what a sample finds is the test's choice.
+ * Stands in the agent's place: each call of the watchdog becomes an event, and what a sample finds is the test's
+ * choice.
  *
  * Context: unit tests; the events are written by one thread at a time, and read by the test once they are counted
  */
@@ -11,8 +12,8 @@
 
 #include <stdatomic.h>
 
-#include "watch/watchdog.h"
 #include "waits.h"
+#include "watch/watchdog.h"
 
 enum happening {
         BEGIN,
