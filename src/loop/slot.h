@@ -46,14 +46,14 @@ enum slot_state {
         SLOT_FREE,
         SLOT_CANDIDATE, /* has waited once: its stalls are held back */
         SLOT_LOOP,
-        SLOT_RELEASED,  /* its thread has ended: the watchdog takes what is left and frees it */
+        SLOT_RELEASED, /* its thread has ended: the watchdog takes what is left and frees it */
 };
 
 /* A thread whose loop the watchdog has never seen gives its slot back itself: so thousands of short threads in the time
  * of one pass do not use up the table. Whoever changes SLOT_UNMET first has it. */
 enum slot_met {
         SLOT_UNMET,
-        SLOT_MET,   /* the watchdog knows it, and frees it */
+        SLOT_MET, /* the watchdog knows it, and frees it */
         SLOT_GIVEN_BACK,
 };
 
@@ -64,24 +64,24 @@ struct slot_ended {
         uint64_t yield_ns; /* the last wait within it that could not sleep; 0: none */
         uint32_t yields;
         bool startup;
-        bool serial;       /* the loop is a serial server: only LOOPDOG_LOOPS=all reports it */
-        bool left;         /* the watchdog had found that the loop was left in it */
+        bool serial; /* the loop is a serial server: only LOOPDOG_LOOPS=all reports it */
+        bool left;   /* the watchdog had found that the loop was left in it */
 };
 
 struct slot {
         /* First line: written at each wait. */
         _Alignas(64) _Atomic uint64_t mark;
-        _Atomic uint64_t key;      /* of the own wait; 0: a candidate, or none. The watchdog may set it (take-over) */
-        _Atomic uint64_t own_cfa;  /* stack pointer of the own wait's caller */
+        _Atomic uint64_t key;     /* of the own wait; 0: a candidate, or none. The watchdog may set it (take-over) */
+        _Atomic uint64_t own_cfa; /* stack pointer of the own wait's caller */
         _Atomic uint64_t busy_ns;
-        _Atomic uint32_t yields;   /* re-entrant waits in this iteration */
-        int32_t last_result;       /* of the own wait */
-        _Atomic bool slept;        /* an own wait could sleep: start-up is over */
-        bool last_slept;           /* the last own wait could */
-        bool listed;               /* poll, select: in a known loop library, so never a serial server */
+        _Atomic uint32_t yields; /* re-entrant waits in this iteration */
+        int32_t last_result;     /* of the own wait */
+        _Atomic bool slept;      /* an own wait could sleep: start-up is over */
+        bool last_slept;         /* the last own wait could */
+        bool listed;             /* poll, select: in a known loop library, so never a serial server */
 
         /* Second line: seldom written. */
-        _Alignas(64) _Atomic uint64_t yield_ns;  /* when the last re-entrant wait was */
+        _Alignas(64) _Atomic uint64_t yield_ns; /* when the last re-entrant wait was */
         _Atomic uint64_t yield_cfa;
         _Atomic uint64_t left_mark; /* this iteration is time outside of the loop: the watchdog says so, or a close() */
         _Atomic uint64_t left_ns;   /* since the close() */
@@ -98,15 +98,15 @@ struct slot {
         _Atomic int32_t tid;
         _Atomic uint32_t generation;
         _Atomic uint64_t outside_ns;
-        _Atomic uint64_t first_ns;  /* its first own wait; what is neither busy nor outside since then was idle */
+        _Atomic uint64_t first_ns; /* its first own wait; what is neither busy nor outside since then was idle */
 
         int own_set[LIMIT_OWN_SET]; /* poll, select: descriptors of the last own set */
         _Atomic uint32_t own_set_count;
-        uint32_t own_size;          /* the count argument of that wait, */
-        uint64_t own_word;          /* and of select the first descriptors as bits: to see at once that it is the same */
+        uint32_t own_size; /* the count argument of that wait, */
+        uint64_t own_word; /* and of select the first descriptors as bits: to see at once that it is the same */
 
-        _Atomic uint32_t ring_head;  /* written by the thread */
-        _Atomic uint32_t ring_tail;  /* written by the watchdog */
+        _Atomic uint32_t ring_head; /* written by the thread */
+        _Atomic uint32_t ring_tail; /* written by the watchdog */
         _Atomic uint32_t ring_lost;
         struct slot_ended ring[LIMIT_RING];
 

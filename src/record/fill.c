@@ -173,8 +173,8 @@ static bool is_agent(const struct record_frame *frame)
         return record_frame_owner(frame, NULL) == RECORD_WATCHER;
 }
 
-/* When a sample was taken, from the stall's begin. The handler may have taken it at the very end, and the watchdog noted
- * the time after that. */
+/* When a sample was taken, from the stall's begin. The handler may have taken it at the very end, and the watchdog
+ * noted the time after that. */
 static uint64_t since_begin(const struct explained *explained, uint64_t time_ns)
 {
         uint64_t since_ns = time_ns - explained->begin_ns;
@@ -208,8 +208,8 @@ static void fill_stack(struct record_stack *filled, const struct explained *expl
 static void fill_losses(struct record_stall *stall, const struct profile *profile)
 {
         for (int loss = CAPTURE_OK + 1; loss < CAPTURE_LOSSES; loss++) {
-                /* A look before the threshold sends no signal: that a running thread gave no stack then is no loss, unless
-                 * it is all there is to say. */
+                /* A look before the threshold sends no signal: that a running thread gave no stack then is no loss,
+                 * unless it is all there is to say. */
                 bool no_loss = loss == CAPTURE_RUNNING && profile->stacks_count != 0;
                 if (profile->losses[loss] == 0 || no_loss)
                         continue;

@@ -54,7 +54,8 @@ def check_commands(readme, help_text):
 
 
 PRINTED = '| variable | meaning |\n|---|---|\n| `LOOPDOG_A` | 1 |\n| `LOOPDOG_B` |  2 |\n'
-HELP = 'Usage: loopdog COMMAND\n\n  loopdog run      start a program\n  loopdog report   print\n  loopdog --version\n\n' \
+HELP = 'Usage: loopdog COMMAND\n\n' \
+       '  loopdog run      start a program\n  loopdog report   print\n  loopdog --version\n\n' \
        'To begin with:\n\n  loopdog run -- python3 server.py\n'
 
 

@@ -18,7 +18,8 @@ import tree
 PATH = ['hooks', 'api', 'loop', 'watch', 'capture', 'unwind', 'script', 'explain', 'record']
 ENTRANCES = ('hooks', 'api')
 BESIDE = ('agent', 'account')  # these see all stages
-AGENTS_OWN = ('record/fill.h', 'record/journal.h', 'record/sink.h')  # the part of record/ that the reader has no use for
+# The part of record/ that the reader has no use for.
+AGENTS_OWN = ('record/fill.h', 'record/journal.h', 'record/sink.h')
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
 
 
@@ -91,7 +92,8 @@ GOOD = {
     'src/hooks/hooks.h': '#include "base/text.h"\n', 'src/hooks/waits.c': '#include "loop/loop.h"\n',
     'src/loop/loop.h': '#include "hooks/hooks.h"\n', 'src/watch/policy.c': '#include "loop/loop.h"\n',
     'src/unwind/stack.h': '', 'src/explain/cause.h': '# include "unwind/stack.h"\n',
-    'src/record/sink.h': '', 'src/record/record.h': '#include "base/text.h"\n#include "explain/cause.h"\n#include "loopdog.h"\n',
+    'src/record/sink.h': '',
+    'src/record/record.h': '#include "base/text.h"\n#include "explain/cause.h"\n#include "loopdog.h"\n',
     'src/agent.c': '#include "hooks/hooks.h"\n#include "record/record.h"\n', 'include/loopdog.h': '',
     'tools/read/read.h': '', 'tools/main.c': '#include "record/record.h"\n#include "read/read.h"\n',
 }

@@ -93,7 +93,6 @@ CASES = [
     ("no exit line", [PROCESS, STALL], (TRUTH,), "the last line is stall, not exit"),
     ("exit is not the last line", [PROCESS, STALL, EXIT, {**EXIT}], (TRUTH,), "exit on line"),
     ("no process line", [STALL, EXIT], (TRUTH,), "the first line is stall"),
-    ("an empty file", [], (), "empty"),
     ("a wrong count in exit", [PROCESS, STALL, {**EXIT, "stalls": 5}], (TRUTH,), "counts 5 stalls"),
     ("a begun stall without its end", [PROCESS, {**STALL, "type": "stall-begin", "id": 9}, STALL, EXIT], (TRUTH,),
      "without an end"),
