@@ -94,8 +94,7 @@ count='local n = 0 for i = 1, 3e7 do n = n + i end return "counted"'
 printf '    $ redis-cli eval '\''%s'\'' 0      ' "$count" >&2
 redis-cli -s "$work/redis" eval "$count" 0 >&2 || die "redis did not run the script"
 say "   This time nothing was waited for: the loop's thread was computing. Below, from the innermost frame to main:
-   Lua's
-   interpreter, the EVAL command and the event loop. (In Debian the program's file is called redis-check-rdb.)"
+   Lua's interpreter, the EVAL command and the event loop. (In Debian the program's file is called redis-check-rdb.)"
 # No cause is asked for: on a busy machine it may be that the thread was not let onto a CPU.
 show_report "the Lua script" '^loopdog: stall .* in ' '^ .*lua_pcall ' '^ .*aeMain '
 
