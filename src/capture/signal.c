@@ -30,6 +30,7 @@
 #define FIRST_CHOICE (SIGRTMAX - 5)
 #define SPIN_NS 100000ull /* yielding, because a running thread answers within some 15 us */
 #define STEP_NS 50000     /* sleeping, from then on */
+#define STALE_NS 200000ull /* the watchdog itself lost the processor: the thread may be in any call by now */
 #define LOOK_NS 1000000ull /* between two looks at a thread that does not answer */
 
 static struct {
@@ -402,6 +403,8 @@ enum capture_loss signal_take(struct capture_task *task, struct sample *sample)
                 return CAPTURE_MOVED;
         if (!is_ours(number))
                 return CAPTURE_SIGNAL_TAKEN;
+        if (mend_now_ns_sigsafe() - running_ns > STALE_NS)
+                return CAPTURE_MOVED;
         return signal_ask(task, running_ns, sample);
 }
 
