@@ -187,6 +187,17 @@ Test(cause, is_cpu_by_samples_where_cpu_time_is_not_known)
         expect_unknown(evidence, "a part of it");
 }
 
+Test(cause, is_unknown_by_a_single_running_sample_where_cpu_time_is_not_known)
+{
+        struct cause_evidence evidence = unknown_cpu();
+        evidence.samples = 1;
+        evidence.running = 1;
+        expect_unknown(evidence, "only once");
+        evidence.samples = 2;
+        evidence.running = 2;
+        expect_cpu(evidence);
+}
+
 Test(cause, is_blocked_by_samples_where_cpu_time_is_not_known)
 {
         struct cause_evidence evidence = unknown_cpu();

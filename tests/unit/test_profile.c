@@ -190,6 +190,9 @@ Test(profile, names_the_call_of_most_samples)
         add(sample_at(1, 'S', 0), NULL);
         cr_expect(eq(int, profile_main_call(&profile, &count), 230));
         cr_expect(eq(uint, count, 5));
+        for (int i = 0; i < 2; i++)
+                add(sample_at(1, 'S', 1), NULL);
+        cr_expect(eq(int, profile_main_call(&profile, &count), 1), "of equals the first");
 }
 
 Test(profile, names_the_call_of_a_stopped_thread_too)
@@ -274,4 +277,41 @@ Test(profile, begins_anew_after_it_was_cleared)
         cr_expect(eq(uint, profile.stacks_count, 1));
         cr_expect(eq(uint, profile.stacks[0].count, 1));
         cr_expect(eq(u64, profile.stacks[0].first_ns, 900));
+}
+
+/* ---- samples that came too late ---- */
+
+Test(profile, knows_by_a_sample_taken_after_the_end_how_much_was_computed)
+{
+        add(sample_at(100, 'R', -1), NULL);
+        struct sample late = sample_at(300, 'S', 232);
+        profile_add_ended(&profile, &late);
+        cr_expect(eq(uint, profile.samples, 2));
+        cr_expect(eq(uint, profile.losses[CAPTURE_ENDED], 1));
+        cr_expect(eq(u64, profile.last_ns, 300));
+        cr_expect(eq(u64, profile.last_cpu_ns, 150));
+        cr_expect(eq(u64, profile.first_ns, 100));
+        cr_expect(zero(uint, profile.blocked), "what it does by then is no part of the stall");
+        cr_expect(zero(uint, profile.calls_count));
+}
+
+Test(profile, does_not_begin_with_a_sample_taken_after_the_end)
+{
+        struct sample late = sample_at(300, 'S', 232);
+        profile_add_ended(&profile, &late);
+        cr_expect(eq(uint, profile.samples, 1));
+        cr_expect(zero(u64, profile.first_ns));
+        cr_expect(zero(u64, profile.last_ns));
+        add(sample_at(400, 'R', -1), NULL);
+        cr_expect(eq(u64, profile.first_ns, 400));
+}
+
+Test(profile, keeps_the_cpu_time_of_before_where_a_late_sample_has_none)
+{
+        add(sample_at(100, 'R', -1), NULL);
+        struct sample late = sample_at(300, 0, -1);
+        late.cpu_ns = 0;
+        profile_add_ended(&profile, &late);
+        cr_expect(eq(u64, profile.last_ns, 100));
+        cr_expect(eq(u64, profile.last_cpu_ns, 50));
 }
