@@ -152,7 +152,7 @@ static void decide_cause(struct explained *explained)
         struct cause_evidence evidence = {
                 .threshold_ns = config.threshold_ns,
                 .duration_ns = explained->duration_ns,
-                .samples = profile->samples,
+                .samples = profile->samples - profile->losses[CAPTURE_ENDED], /* those tell nothing of the stall */
                 .running = profile->running,
                 .blocked = profile->blocked,
                 .faulting = profile->faulting,
@@ -216,7 +216,9 @@ static void stall_ended(struct stall *stall)
 
 static void loop_begins(struct slot *slot)
 {
-        capture_task_open(&tasks[slot_index(slot)], atomic_load(&slot->tid), atomic_load(&slot->own_cfa));
+        struct capture_task *task = &tasks[slot_index(slot)];
+        capture_task_open(task, atomic_load(&slot->tid), atomic_load(&slot->own_cfa));
+        task->stack_bound = atomic_load(&slot->thread_pointer);
 }
 
 static void loop_confirmed(struct slot *slot)

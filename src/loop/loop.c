@@ -292,6 +292,7 @@ static struct slot *claim(const struct wait *wait, bool listed)
         atomic_store(&slot->tid, (int32_t)raw_syscall_sigsafe(SYS_gettid, 0, 0, 0, 0, 0, 0));
         /* May be a child since loop_setup(). */
         atomic_store(&stage.pid, (pid_t)raw_syscall_sigsafe(SYS_getpid, 0, 0, 0, 0, 0, 0));
+        atomic_store(&slot->thread_pointer, (uint64_t)(uintptr_t)__builtin_thread_pointer());
         atomic_store(&slot->mark, 0);
         atomic_store(&slot->first_ns, clock_now_ns());
         make_candidate(slot, wait, listed);

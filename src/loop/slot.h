@@ -96,6 +96,7 @@ struct slot {
         _Atomic uint64_t rival_key; /* waited on once while the candidate was not confirmed */
         _Atomic uint64_t site;      /* return address of the own wait */
         _Atomic int32_t tid;
+        _Atomic uint64_t thread_pointer; /* its TLS, which lies above the stack of a thread of libc */
         _Atomic uint32_t generation;
         _Atomic uint64_t outside_ns;
         _Atomic uint64_t first_ns; /* its first own wait; what is neither busy nor outside since then was idle */

@@ -539,12 +539,17 @@ Test(capture, the_pause_of_a_running_thread_is_measured, .init = begin)
         struct sample sample;
         double rate = ticks_per_us();
         size_t bytes = 0;
+        int late = 0;
         victim_start(&victim, measure_gaps, &pauses);
         sleep_us(10000);
         for (int i = 0; i < PAUSES; i++) {
                 sleep_us(200);
                 atomic_store(&pauses.longest, 0);
                 take(&victim, true, &sample);
+                if (sample.loss == CAPTURE_SIGNAL_LATE && late++ < PAUSES / 10) { /* others have the CPU */
+                        i--;
+                        continue;
+                }
                 cr_assert_eq(sample.loss, CAPTURE_OK);
                 bytes = sample.stack_length;
                 uint64_t captured = clock_ticks();
