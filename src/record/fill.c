@@ -78,7 +78,9 @@ static void read_command(void)
 
 static void read_executable(void)
 {
-        ssize_t n = readlink("/proc/self/exe", process.executable, sizeof process.executable - 1);
+        int folder = proc_descriptor(); /* also after chroot */
+        const char *name = folder >= 0 ? "self/exe" : "/proc/self/exe";
+        ssize_t n = readlinkat(folder, name, process.executable, sizeof process.executable - 1);
         process.executable[n > 0 ? n : 0] = '\0';
 }
 

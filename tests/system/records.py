@@ -298,4 +298,5 @@ def _called_starved(stall):
     """Does the record say that it would have computed, but did not get the CPU? That is right where the victim's own
     clock says so too, and can't be told where there is no such clock."""
     return (stall["cause"] == "starved"
-            or stall["cause"] == "unknown" and "little of the CPU" in stall.get("detail", {}).get("reason", ""))
+            or stall["cause"] == "unknown" and any(
+                words in stall.get("detail", {}).get("reason", "") for words in ("little of the CPU", "seen only once")))

@@ -11,6 +11,7 @@
 #include <criterion/new/assert.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "../../src/base/clock.c"
@@ -73,6 +74,31 @@ Test(clock, is_monotonic_at_first)
         uint64_t before_ns = clock_monotonic_ns(), now_ns = clock_now_ns(), after_ns = clock_monotonic_ns();
         cr_expect(le(u64, before_ns, now_ns));
         cr_expect(le(u64, now_ns, after_ns));
+}
+
+static bool file_says(const char *path, const char *words)
+{
+        static char bytes[1 << 16];
+        FILE *file = fopen(path, "r");
+        size_t n = file != NULL ? fread(bytes, 1, sizeof bytes - 1, file) : 0;
+        bytes[n] = '\0';
+        if (file != NULL)
+                fclose(file);
+        return strstr(bytes, words) != NULL;
+}
+
+Test(clock, takes_the_tsc_where_processor_and_kernel_say_that_it_can_be_used)
+{
+        bool invariant = file_says("/proc/cpuinfo", " constant_tsc") && file_says("/proc/cpuinfo", " nonstop_tsc");
+        bool trusted = file_says("/sys/devices/system/clocksource/clocksource0/current_clocksource", "tsc\n");
+        cr_expect(eq(int, clock_tsc_usable(), invariant && trusted));
+        cr_expect(eq(int, clock_tsc_usable(), invariant && trusted), "the second time as the first");
+}
+
+Test(clock, leaves_a_tsc_alone_that_this_process_may_not_read)
+{
+        cr_assert(zero(int, prctl(PR_SET_TSC, PR_TSC_SIGSEGV)));
+        cr_expect(not(clock_tsc_usable()));
 }
 
 Test(clock, is_never_measured_where_the_tsc_is_not_usable)

@@ -161,6 +161,10 @@ Test(loopframe, is_not_told_by_a_name_in_a_younger_frame)
 {
         name_function(FUNCTION(PROGRAM, 20), "uv_run");
         expect(STACK(SLEEP, FUNCTION(PROGRAM, 20), CALLBACK, MAIN), waited_above(2), LOOPFRAME_GONE, 4);
+        struct loopframe_wait wait = { .site = SITE, .cfa = CFA_OF(1) };
+        expect(STACK(SLEEP, FUNCTION(PROGRAM, 20), CALLBACK, MAIN), wait, LOOPFRAME_GONE, 4);
+        wait.cfa--;
+        expect(STACK(SLEEP, FUNCTION(PROGRAM, 20), CALLBACK, MAIN), wait, LOOPFRAME_PRESENT, 1);
 }
 
 /* ---- where nothing can be said ---- */

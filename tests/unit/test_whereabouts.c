@@ -162,6 +162,8 @@ Test(whereabouts, of_a_poll_loop_are_left_in_a_poll_without_end_elsewhere)
                 { in_call(SYS_poll, SOME_ADDRESS, 1, -1ull, 0, 0), WHERE_LEFT },
                 { in_call(SYS_poll, SOME_ADDRESS, 1, 0xffffffff, 0, 0), WHERE_LEFT }, /* -1 in 32 bits */
                 { in_call(SYS_poll, SOME_ADDRESS, 1, 1000, 0, 0), WHERE_CALLBACK },
+                { in_call(SYS_poll, SOME_ADDRESS, 1, 0, 0, 0), WHERE_CALLBACK },
+                { in_call(SYS_clock_nanosleep, 0, 0, 1, 0, 0), WHERE_CALLBACK },
                 { in_call(SYS_ppoll, SOME_ADDRESS, 1, 0, 0, 8), WHERE_LEFT },
                 { in_call(SYS_ppoll, SOME_ADDRESS, 1, SOME_ADDRESS, 0, 8), WHERE_CALLBACK },
                 { in_call(SYS_select, 5, SOME_ADDRESS, 0, 0, 0), WHERE_LEFT },
