@@ -21,7 +21,7 @@ def files(root):
     git = subprocess.run(['git', '-C', str(root), 'ls-files', '-z', '--cached', '--others', '--exclude-standard'],
                          capture_output=True, check=False)
     if git.returncode == 0 and (root / '.git').exists():
-        names = sorted(set(git.stdout.decode().split('\0')) - {''})
+        names = sorted(set(git.stdout.decode(errors='surrogateescape').split('\0')) - {''})
         return [pathlib.Path(name) for name in names if (root / name).is_file()]
     return sorted(walk(root))
 
