@@ -299,4 +299,5 @@ def _called_starved(stall):
     clock says so too, and can't be told where there is no such clock."""
     return (stall["cause"] == "starved"
             or stall["cause"] == "unknown" and any(
-                words in stall.get("detail", {}).get("reason", "") for words in ("little of the CPU", "seen only once")))
+                words in stall.get("detail", {}).get("reason", "")
+                for words in ("little of the CPU", "seen only once")))

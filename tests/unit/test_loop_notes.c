@@ -104,6 +104,27 @@ Test(close_note, ends_the_loop_and_its_iteration)
         cr_expect(eq(u64, atomic_load(&slot->key), WAIT_KEY(WAIT_EPOLL, 9)));
 }
 
+Test(close_note, leaves_the_loop_its_label_for_its_last_record)
+{
+        char label[32];
+        struct slot *slot = make_loop(5);
+        loop_note_close(5, 5);
+        loop_label(slot, label, sizeof label);
+        cr_expect_str_eq(label, "epoll:5");
+        wait_on(9);
+        loop_label(slot, label, sizeof label);
+        cr_expect_str_eq(label, "epoll:9");
+}
+
+Test(close_note, tells_since_when_the_loop_was_left)
+{
+        struct slot *slot = make_loop(5);
+        uint64_t before_ns = clock_now_ns();
+        loop_note_close(5, 5);
+        cr_expect(ge(u64, atomic_load(&slot->left_ns), before_ns));
+        cr_expect(le(u64, atomic_load(&slot->left_ns), clock_now_ns()));
+}
+
 Test(close_note, lets_the_same_number_be_a_new_instance)
 {
         struct slot *slot = make_loop(5);
