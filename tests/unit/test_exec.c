@@ -245,11 +245,36 @@ static void fail_for_lack_of_a_program_in_path(void)
         _exit(result != -1 || errno != ENOENT || begun != 0 || failed != 0);
 }
 
+static const char *senseless(void)
+{
+        return make_file("x", "#!/nonexistent\n", 15);
+}
+
+static void expect_failure(int result)
+{
+        _exit(result != -1 || errno != ENOENT || begun != 1 || failed != 1);
+}
+
 static void fail_for_lack_of_sense(void)
 {
-        errno = 0;
-        int result = execl(make_program("x", ELFCLASS64, EM_X86_64, NULL), "x", NULL);
-        _exit(result != -1 || (errno != ENOEXEC && errno != EINVAL) || begun != 1 || failed != 1);
+        expect_failure(execl(senseless(), "x", NULL));
+}
+
+static void fail_for_lack_of_sense_in_path(void)
+{
+        senseless();
+        setenv("PATH", folder, 1);
+        expect_failure(execlp("x", "x", NULL));
+}
+
+static void fail_for_lack_of_sense_by_descriptor(void)
+{
+        expect_failure(fexecve(open(senseless(), O_RDONLY), arguments, environ));
+}
+
+static void fail_for_lack_of_sense_in_a_folder(void)
+{
+        expect_failure(execveat(AT_FDCWD, senseless(), arguments, environ, 0));
 }
 
 Test(exec, ends_the_watch_only_where_there_is_a_program)
@@ -261,6 +286,9 @@ Test(exec, ends_the_watch_only_where_there_is_a_program)
 Test(exec, goes_on_with_the_watch_and_libcs_errno_when_it_has_failed)
 {
         cr_expect(zero(int, exit_code_of(fail_for_lack_of_sense)));
+        cr_expect(zero(int, exit_code_of(fail_for_lack_of_sense_in_path)));
+        cr_expect(zero(int, exit_code_of(fail_for_lack_of_sense_by_descriptor)));
+        cr_expect(zero(int, exit_code_of(fail_for_lack_of_sense_in_a_folder)));
 }
 
 static void fail_in_a_child_of_vfork(void)

@@ -53,8 +53,10 @@ Test(program, is_found_through_the_interpreter_of_a_script)
         make_program("musl", ELFCLASS64, EM_X86_64, MUSL);
         make_file("script", script, strlen(script));
         cr_expect(not(fits(in_folder("script"))));
-        snprintf(script, sizeof script, "#!%s/script",
-                 folder); /* without a newline, and an interpreter's interpreter */
+        snprintf(script, sizeof script, "#! \t %s/musl -x\n", folder);
+        make_file("script1", script, strlen(script));
+        cr_expect(not(fits(in_folder("script1"))));
+        snprintf(script, sizeof script, "#!%s/script", folder); /* without a newline: an interpreter's interpreter */
         make_file("script2", script, strlen(script));
         cr_expect(not(fits(in_folder("script2"))));
 }
@@ -80,6 +82,9 @@ Test(program, is_taken_to_fit_where_nothing_can_be_said)
         const char *path = make_program("cut", ELFCLASS64, EM_X86_64, MUSL);
         cr_assert(zero(int, truncate(path, sizeof(Elf64_Ehdr) + 10)));
         cr_expect(fits(path), "its segments are cut off");
+        path = make_program("short", ELFCLASS64, EM_X86_64, MUSL);
+        cr_assert(zero(int, truncate(path, sizeof(Elf64_Ehdr) + 2 * sizeof(Elf64_Phdr) + 5)));
+        cr_expect(fits(path), "its loader's name is cut off");
 }
 
 static unsigned open_descriptors(void)
@@ -131,6 +136,19 @@ Test(program, is_searched_as_execvp_does)
         cr_expect(not(find_in_path("tool", path, sizeof path)));
         clearenv();
         cr_expect(find_in_path("sh", path, sizeof path));
+}
+
+Test(program, may_be_executable_for_the_effective_user_only)
+{
+        cr_expect(not(is_executable("/nonexistent")));
+        cr_expect(not(is_executable("/etc/passwd")));
+        cr_expect(is_executable("/bin/sh"));
+        if (geteuid() != 0)
+                cr_skip_test("only root can change its group");
+        cr_assert(zero(int, setegid(65534)));
+        cr_expect(is_executable("/nonexistent"), "access() would answer for the real group");
+        cr_assert(zero(int, setegid(0)));
+        cr_expect(not(is_executable("/nonexistent")));
 }
 
 Test(program, is_not_searched_in_folders_whose_names_are_too_long)

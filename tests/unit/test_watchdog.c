@@ -159,12 +159,18 @@ Test(watchdog, follows_a_stall_from_its_begin_to_its_end)
         uint64_t end_ns = MARK_NS(mark_of(slot));
         cr_assert(wait_until_happened(ENDED, 1));
         stop();
-        cr_expect(eq(uint, count_of(DETECTED), 1));
-        cr_expect(eq(uint, count_of(ENDED), 1));
+        unsigned detected = 0, ended = 0;
         const struct event *last = NULL;
+        const struct stall *stall = NULL;
         for (unsigned i = 0; i < atomic_load(&events_count); i++) {
                 const struct event *event = &events[i];
                 uint64_t age_ns = event->time_ns - begin_ns;
+                if (event->stall.mark != mark) /* a busy machine makes stalls of its own */
+                        continue;
+                detected += event->what == DETECTED;
+                ended += event->what == ENDED;
+                if (event->what == ENDED)
+                        stall = &event->stall;
                 if (event->what != SAMPLE)
                         continue;
                 cr_expect(ge(u64, age_ns, SHORT_NS / 2), "a look at a young iteration");
@@ -172,17 +178,15 @@ Test(watchdog, follows_a_stall_from_its_begin_to_its_end)
                         cr_expect(ge(u64, age_ns, SHORT_NS), "a signal before the threshold");
                 if (last != NULL && last->may_signal)
                         cr_expect(ge(u64, event->time_ns - last->time_ns, limits.interval_ns));
-                cr_expect(eq(u64, event->stall.mark, mark));
                 last = event;
         }
-        const struct stall *stall = &latest(ENDED)->stall;
+        cr_expect(eq(uint, detected, 1));
+        cr_assert(eq(uint, ended, 1));
         cr_expect(eq(int, stall->end, STALL_WAITED));
-        cr_expect(eq(u64, stall->id, 1));
         cr_expect(eq(u64, stall->begin_ns, begin_ns));
         cr_expect(lt(u64, stall->begin_ns, stall->end_ns));
         cr_expect(le(u64, stall->end_ns, end_ns));
         cr_expect(lt(u64, stall->late_ns, 5000 * MS));
-        cr_expect(eq(u64, watch_totals()->stalls, 1));
 }
 
 Test(watchdog, is_at_the_threshold_in_time_more_often_than_not)
@@ -443,9 +447,10 @@ static _Atomic bool enough;
 
 static void *iterate(void *fd)
 {
-        struct slot *slot = make_loop((int)(intptr_t)fd);
+        wait_on((int)(intptr_t)fd); /* not make_loop(): its instance may be closed between two waits */
+        struct slot *slot = loop_slot_here;
         for (unsigned i = 0; !atomic_load(&enough); i++) {
-                if (i % 1000 == 999)
+                if (i % 1000 == 999 && is_busy(slot))
                         make_last(slot, 200 * MS);
                 wait_on((int)(intptr_t)fd);
                 if (i % 64 == 0)
