@@ -2,7 +2,7 @@
  *
  * agent.c - the agent as a whole: start, stop, fork, and every stage in order
  *
- *     hooks -> loop -> watch -> capture -> unwind -> explain -> record
+ *     hooks -> loop -> watch -> capture -> unwind -> script -> explain -> record
  *
  * The stages know only what comes before them; this page connects them. The library's constructor reads the settings
  * and does nothing else: all the rest begins at the first own wait of a loop.
@@ -29,6 +29,7 @@
 #include "hooks/hooks.h"
 #include "loop/loop.h"
 #include "record/journal.h"
+#include "script/script.h"
 #include "unwind/module.h"
 #include "unwind/symbol.h"
 #include "unwind/unwind.h"
@@ -48,7 +49,15 @@ static struct profile *profile_of(const struct stall *stall)
         return stall->place < LIMIT_STALLS ? &profiles[stall->place] : NULL;
 }
 
-/* ---- one sample: capture -> unwind -> explain ---- */
+/* ---- one sample: capture -> unwind -> script -> explain ---- */
+
+static void prepare_scripts(const struct capture_task *task)
+{
+        module_find((uint64_t)(uintptr_t)prepare_scripts); /* so that the process's objects are known */
+        script_prepare(task->stack_bound);
+}
+
+static const struct capture_companion companion = { .prepare = prepare_scripts, .copy_sigsafe = script_copy_sigsafe };
 
 static struct whereabouts_loop loop_of(const struct slot *slot)
 {
@@ -93,25 +102,64 @@ static enum watch_finding judge(struct slot *slot, const struct stack *found)
         return WATCH_LEFT;
 }
 
+/* The sample's native frames with those of scripts between them. False: there is no frame at all. */
+static bool find_stack(struct script_context *context)
+{
+        struct script_memory memory = { sample.stack_address, sample.stack, sample.stack_length };
+        if (sample.loss != CAPTURE_OK)
+                return false;
+        if (!unwind_ready() || unwind_sample(&sample, &stack) != 0)
+                stack = (struct stack){ .count = 0 };
+        if (sample.accompanied)
+                script_merge(&stack, &memory, context);
+        return stack.count != 0;
+}
+
+/* Does the thread wait for its interpreter's lock? Then the thread that holds it is looked at, too. */
+static void look_for_holder(struct profile *profile, bool may_signal)
+{
+        static struct capture_task holder;
+        int32_t tid;
+        uint64_t pthread;
+        struct script_context context = { .called = NULL };
+        if (!sample.syscall_known || sample.syscall != SYS_futex ||
+            !script_waits_for_lock(sample.arguments[0], &tid, &pthread))
+                return;
+        bool found = false;
+        if (tid > 0) {
+                capture_task_open(&holder, tid, 0);
+                holder.stack_bound = pthread;
+                capture_take(&holder, may_signal, NULL, 0, &sample);
+                found = find_stack(&context);
+                capture_task_close(&holder);
+        }
+        profile_add_locked_out(profile, tid, found ? &stack : NULL);
+}
+
 static enum watch_finding take_sample(struct stall *stall, bool may_signal)
 {
         struct slot *slot = stall->slot;
         struct profile *profile = profile_of(stall);
+        if (stall->samples == 0)
+                script_forget_if_full();
         if (profile != NULL && stall->samples == 0)
                 profile_clear(profile);
         if (modules_changed())
                 unwind_flush();
         capture_take(&tasks[slot_index(slot)], may_signal, &slot->mark, stall->mark, &sample);
+        struct script_context context = { .called = NULL };
         if (sample.loss == CAPTURE_ENDED && profile != NULL)
                 profile_add_ended(profile, &sample);
         if (sample.loss == CAPTURE_ENDED)
                 return WATCH_ENDED;
         if (sample.loss == CAPTURE_GONE)
                 return WATCH_GONE;
-        bool unwound = sample.loss == CAPTURE_OK && unwind_ready() && unwind_sample(&sample, &stack) == 0;
+        bool unwound = find_stack(&context);
         enum watch_finding finding = judge(slot, unwound ? &stack : NULL);
         if (finding == WATCH_GOES_ON && profile != NULL)
-                profile_add(profile, &sample, unwound ? &stack : NULL);
+                profile_add(profile, &sample, unwound ? &stack : NULL, &context);
+        if (finding == WATCH_GOES_ON && profile != NULL)
+                look_for_holder(profile, may_signal);
         return finding;
 }
 
@@ -155,6 +203,7 @@ static void decide_cause(struct explained *explained)
                 .samples = profile->samples - profile->losses[CAPTURE_ENDED], /* those tell nothing of the stall */
                 .running = profile->running,
                 .blocked = profile->blocked,
+                .locked_out = profile->locked_out,
                 .faulting = profile->faulting,
                 .stopped = profile->stopped,
         };
@@ -269,6 +318,7 @@ static void watchdog_begins(void)
                 notice("no stacks: %s", why);
         if (capture_start(config.signal, &why) != 0)
                 notice("%s", why);
+        capture_accompany(config.python ? &companion : NULL);
         journal_begin();
 }
 
@@ -386,7 +436,8 @@ static void threads_end(void)
                 start(); /* it sleeps until there is a loop */
         /* haproxy's threads all come here at once: none may go on to forbid what another is just doing. */
         for (int i = 0; watchdog_is_changing() && i < 1000; i++)
-                raw_syscall_sigsafe(SYS_nanosleep, (uintptr_t)&(struct timespec){ .tv_nsec = 1000000 }, 0, 0, 0, 0, 0);
+                raw_syscall_sigsafe(SYS_nanosleep, (uintptr_t) & (struct timespec){ .tv_nsec = 1000000 }, 0, 0, 0, 0,
+                                    0);
         errno = saved_errno;
 }
 

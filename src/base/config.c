@@ -31,6 +31,7 @@
 #define CONFIG_DEFAULTS                                                                                                \
         {                                                                                                              \
                 .threshold_ns = 100 * MS, .interval_ns = 10 * MS, .limit_bytes = UINT64_C(256000000), .follow = true,  \
+                .python = true,                                                                                        \
         }
 
 struct config config = CONFIG_DEFAULTS;
@@ -270,6 +271,14 @@ static int parse_follow(struct config *into, const char *value)
         return 0;
 }
 
+static int parse_python(struct config *into, const char *value)
+{
+        if (strcmp(value, "auto") != 0 && strcmp(value, "0") != 0)
+                return -EINVAL;
+        into->python = value[0] != '0';
+        return 0;
+}
+
 /* "40", "SIGRTMIN+3", "RTMAX-5". */
 static int parse_signal(struct config *into, const char *value)
 {
@@ -324,6 +333,8 @@ const struct config_setting config_settings[] = {
           parse_follow },
         { "LOOPDOG_SIGNAL", "signal", "SIGNAL", "a free one", "SIGRTMIN to SIGRTMAX, as a number or like RTMAX-5",
           "the real-time signal that captures a running thread", parse_signal },
+        { "LOOPDOG_PYTHON", "python", "auto|0", "auto", "auto or 0", "with 0, stacks have no frames of Python",
+          parse_python },
         { .variable = NULL },
 };
 

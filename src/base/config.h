@@ -33,6 +33,7 @@ struct config {
         enum config_loops loops;
         unsigned redact;
         bool follow;
+        bool python;        /* read the frames of CPython */
         int signal;         /* 0: chosen by the agent */
         const char *output; /* NULL: text on stderr; a copy of what was in the environment */
         const char *own;    /* prefixes separated by ':'; NULL */

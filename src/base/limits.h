@@ -11,41 +11,42 @@
 #define LOOPDOG_BASE_LIMITS_H
 
 /* loop/ */
-#define LIMIT_SLOTS 4096            /* threads that are loops at the same time; later ones are counted, not watched */
-#define LIMIT_RING 16               /* long iterations that ended before the watchdog came by, per loop; power of two */
-#define LIMIT_OWN_SET 8             /* descriptors remembered of a poll or select loop's last own set */
-#define LIMIT_OWN_SCAN 64           /* descriptors of the present set compared with them */
-#define LIMIT_SUSPECTS 4            /* call sites of poll and select remembered of a thread that is no loop yet */
+#define LIMIT_SLOTS 4096  /* threads that are loops at the same time; later ones are counted, not watched */
+#define LIMIT_RING 16     /* long iterations that ended before the watchdog came by, per loop; power of two */
+#define LIMIT_OWN_SET 8   /* descriptors remembered of a poll or select loop's last own set */
+#define LIMIT_OWN_SCAN 64 /* descriptors of the present set compared with them */
+#define LIMIT_SUSPECTS 4  /* call sites of poll and select remembered of a thread that is no loop yet */
 
 /* watch/ */
-#define LIMIT_STALLS 32             /* stalls with stacks at the same time; further ones are recorded without */
+#define LIMIT_STALLS 32 /* stalls with stacks at the same time; further ones are recorded without */
 
 /* capture/ */
-#define LIMIT_STACK_BYTES (256 * 1024) /* of one thread's stack copied into a sample */
-#define LIMIT_STACK_EXTENT (1ull << 30) /* a stack of several mappings is followed this far */
-#define LIMIT_CAPTURE_NS 400000ull     /* trying one capture, without the wait for a handler */
-#define LIMIT_SIGNAL_WAIT_NS 20000000ull /* for the handler of a thread that blocks our signal meanwhile */
+#define LIMIT_STACK_BYTES (256 * 1024)       /* of one thread's stack copied into a sample */
+#define LIMIT_STACK_EXTENT (1ull << 30)      /* a stack of several mappings is followed this far */
+#define LIMIT_CAPTURE_NS 400000ull           /* trying one capture, without the wait for a handler */
+#define LIMIT_SIGNAL_WAIT_NS 20000000ull     /* for the handler of a thread that blocks our signal meanwhile */
 #define LIMIT_SIGNAL_STARVED_NS 100000000ull /* for the handler of a thread that runs or waits for a processor */
-#define LIMIT_SIGNAL_THREADS 4096      /* threads whose signal masks are read to choose the signal */
-#define LIMIT_DRAIN_STEPS 20000        /* of 50 us, for the watchdog to send what it is sending, before exec */
+#define LIMIT_SIGNAL_THREADS 4096            /* threads whose signal masks are read to choose the signal */
+#define LIMIT_DRAIN_STEPS 20000              /* of 50 us, for the watchdog to send what it is sending, before exec */
 
 /* unwind/ */
-#define LIMIT_FRAMES 256            /* frames of one stack; the outermost are cut */
-#define LIMIT_MODULES 1024          /* mapped ELF objects */
-#define LIMIT_NAME 256              /* bytes of a function's name */
+#define LIMIT_FRAMES 256   /* frames of one stack; the outermost are cut */
+#define LIMIT_MODULES 1024 /* mapped ELF objects */
+#define LIMIT_NAME 256     /* bytes of a function's name */
 
 /* explain/ */
-#define LIMIT_STACKS 32             /* distinct stacks of one stall; further ones are counted */
-#define LIMIT_STALL_FRAMES 2048     /* frames of all distinct stacks of one stall */
+#define LIMIT_STACKS 32         /* distinct stacks of one stall; further ones are counted */
+#define LIMIT_OTHER_FRAMES 128  /* frames of another thread that is part of a stall */
+#define LIMIT_STALL_FRAMES 2048 /* frames of all distinct stacks of one stall */
 
 /* record/ */
 #define LIMIT_LINE_BYTES (256 * 1024) /* one record; the rarest stacks are dropped until it fits */
-#define LIMIT_STRING 4096           /* bytes of one string in a record; a longer one ends in "..." */
-#define LIMIT_PATH 1024             /* bytes of an output path after the placeholders */
-#define LIMIT_SIGNATURES 512        /* signatures whose repeats are counted */
+#define LIMIT_STRING 4096             /* bytes of one string in a record; a longer one ends in "..." */
+#define LIMIT_PATH 1024               /* bytes of an output path after the placeholders */
+#define LIMIT_SIGNATURES 512          /* signatures whose repeats are counted */
 
 /* base/ */
-#define LIMIT_NOTICES 8             /* things said once at the first own wait */
+#define LIMIT_NOTICES 8 /* things said once at the first own wait */
 #define LIMIT_NOTICE_BYTES 256
 
 #endif

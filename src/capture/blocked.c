@@ -83,7 +83,7 @@ static bool has_not_run(const struct capture_task *task, const struct task_call 
 }
 
 enum capture_loss blocked_take(struct capture_task *task, const struct task_call *before, uint8_t *buffer,
-                               struct sample *sample)
+                               void (*companion_sigsafe)(void), struct sample *sample)
 {
         struct task_status status;
         if (task_read_status(task, &status) != 0)
@@ -102,9 +102,12 @@ enum capture_loss blocked_take(struct capture_task *task, const struct task_call
                 return CAPTURE_UNREADABLE;
         sample->time_ns = clock_now_ns();
         enum capture_loss loss = copy_stack(task, call.stack_pointer, buffer, sample);
+        if (loss == CAPTURE_OK && companion_sigsafe != NULL)
+                companion_sigsafe();
         sample->mark = task->mark != NULL ? atomic_load(task->mark) : 0; /* it has not run since, as will be seen */
         if (!has_not_run(task, before, &status))
                 return CAPTURE_MOVED;
+        sample->accompanied = loss == CAPTURE_OK && companion_sigsafe != NULL;
         sample->registers[SAMPLE_SP] = call.stack_pointer;
         sample->registers[SAMPLE_PC] = call.program_counter;
         return loss;

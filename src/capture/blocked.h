@@ -10,9 +10,10 @@
 #include "capture/sample.h"
 #include "capture/task.h"
 
-/* `before` has just been read and says that the thread sleeps. `buffer` holds LIMIT_STACK_BYTES. CAPTURE_MOVED: it has
- * run meanwhile; try again. Fills state, switches, system call, and with CAPTURE_OK the stack. */
+/* `before` has just been read and says that the thread sleeps. `buffer` holds LIMIT_STACK_BYTES. `companion_sigsafe`,
+ * if not NULL, copies more of the thread meanwhile. CAPTURE_MOVED: it has run meanwhile; try again. Fills state,
+ * switches, system call, and with CAPTURE_OK the stack. */
 enum capture_loss blocked_take(struct capture_task *task, const struct task_call *before, uint8_t *buffer,
-                               struct sample *sample);
+                               void (*companion_sigsafe)(void), struct sample *sample);
 
 #endif

@@ -26,6 +26,7 @@
 #define TRIES_LEAST 8      /* also where the watchdog itself got no processor in LIMIT_CAPTURE_NS */
 
 static struct capture_totals totals;
+static const struct capture_companion *companion;
 static uint8_t *buffers; /* LIMIT_STACK_BYTES for blocked.c, the same again for the handler */
 
 /* ---- start and stop ---- */
@@ -71,6 +72,12 @@ int capture_start(int wanted, const char **why)
 void capture_stop(void)
 {
         signal_stop();
+}
+
+void capture_accompany(const struct capture_companion *who)
+{
+        companion = who;
+        signal_accompany(who != NULL ? who->copy_sigsafe : NULL);
 }
 
 void capture_after_fork(void)
@@ -135,6 +142,12 @@ static enum capture_loss take_by_state(struct attempt *attempt)
         }
 }
 
+/* A handler that came late owns what its companion copies. */
+static bool copies_more(void)
+{
+        return companion != NULL && !signal_is_answering();
+}
+
 static enum capture_loss take_once(struct attempt *attempt)
 {
         struct task_call call;
@@ -148,7 +161,8 @@ static enum capture_loss take_once(struct attempt *attempt)
         if (!call.asleep)
                 return take_running(attempt);
         attempt->running = 0;
-        return blocked_take(attempt->task, &call, buffers, attempt->sample);
+        return blocked_take(attempt->task, &call, buffers, copies_more() ? companion->copy_sigsafe : NULL,
+                            attempt->sample);
 }
 
 /* Is it worth another try? What the thread does may be over in a microsecond. */
@@ -200,6 +214,8 @@ void capture_take(struct capture_task *task, bool may_signal, const _Atomic uint
                 count(sample);
                 return;
         }
+        if (copies_more())
+                companion->prepare(task);
         do {
                 sample->loss = has_ended(mark, expected) ? CAPTURE_ENDED : take_once(&attempt);
         } while (try_again(&attempt, sample->loss, end_ns));

@@ -22,11 +22,11 @@ struct capture_task {
         int syscall_fd;
         int status_fd;
         int stat_fd;
-        int open_error;       /* why syscall_fd could not be opened: -EACCES is CAPTURE_NOT_DUMPABLE */
-        uint64_t stack_low;   /* the mapping that holds its stack, from maps; 0: not known yet */
+        int open_error;     /* why syscall_fd could not be opened: -EACCES is CAPTURE_NOT_DUMPABLE */
+        uint64_t stack_low; /* the mapping that holds its stack, from maps; 0: not known yet */
         uint64_t stack_high;
         const _Atomic uint64_t *mark; /* of its loop; read together with the stack. NULL: none */
-        uint64_t stack_hint;  /* an address on its stack, given by the loop stage */
+        uint64_t stack_hint;          /* an address on its stack, given by the loop stage */
         uint64_t stack_bound; /* its thread pointer, above which there is no stack of it; 0: not known. libc puts a
                                  thread's data above its stack, other memory may follow without a gap. Learned from
                                  signals; the loop stage may set it earlier. */
@@ -59,6 +59,15 @@ void capture_stop(void);
  * time and system call are filled even where there is no stack. The sample's stack is valid until the next call. */
 void capture_take(struct capture_task *task, bool may_signal, const _Atomic uint64_t *mark, uint64_t expected,
                   struct sample *sample);
+
+/* Somebody who copies more of a thread at the moment at which its stack is copied (interpreter frames). `copy_sigsafe`
+ * runs in the handler, or on the watchdog while the thread sleeps; it may be called several times for one sample, the
+ * last one counts. NULL: nobody. */
+struct capture_companion {
+        void (*prepare)(const struct capture_task *task); /* watchdog, just before the thread is looked at */
+        void (*copy_sigsafe)(void);
+};
+void capture_accompany(const struct capture_companion *companion);
 
 /* Totals for the exit record. */
 struct capture_totals {

@@ -27,7 +27,7 @@
 #include "capture/mend.h"
 
 #define ROOM_BYTES 1536 /* of stack for this file and the mending, which use some 700 (more in a debug build) */
-#define RED_ZONE 128 /* bytes below the stack pointer that a function may use (x86-64) */
+#define RED_ZONE 128    /* bytes below the stack pointer that a function may use (x86-64) */
 
 struct handler handler;
 
@@ -93,6 +93,8 @@ static void answer_sigsafe(const ucontext_t *context, uint32_t generation)
         mend_registers_sigsafe(context, request->registers);
         request->bound = (uintptr_t)__builtin_thread_pointer();
         copy_stack_sigsafe(request, request->registers[SAMPLE_SP], &context->uc_stack);
+        if (request->companion_sigsafe != NULL)
+                request->companion_sigsafe();
         atomic_store(&request->word, REQUEST_WORD(generation, REQUEST_DONE));
 }
 

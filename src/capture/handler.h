@@ -34,11 +34,12 @@ struct request {
         /* asked */
         uint64_t stack_low; /* the mapping that holds the stack, as far as is known */
         uint64_t stack_high;
-        uint8_t *buffer;    /* LIMIT_STACK_BYTES, touched */
-        const _Atomic uint64_t *mark; /* the loop's, or NULL */
+        uint8_t *buffer;                 /* LIMIT_STACK_BYTES, touched */
+        const _Atomic uint64_t *mark;    /* the loop's, or NULL */
+        void (*companion_sigsafe)(void); /* copies more, or NULL */
         /* answered */
         uint64_t registers[SAMPLE_REGISTERS];
-        uint64_t bound;        /* the thread pointer */
+        uint64_t bound; /* the thread pointer */
         uint64_t stack_address;
         uint64_t stack_length; /* 0: not readable */
         uint64_t mark_seen;
@@ -75,7 +76,7 @@ bool handler_is_ours_sigsafe(const siginfo_t *info);
 
 /* Every signal that must not arrive while the handler runs, as the kernel's mask: see handler.c. */
 #define HANDLER_MASK                                                                                                   \
-        (~(1ull << (SIGSEGV - 1) | 1ull << (SIGBUS - 1) | 1ull << (SIGILL - 1) | 1ull << (SIGFPE - 1) |               \
+        (~(1ull << (SIGSEGV - 1) | 1ull << (SIGBUS - 1) | 1ull << (SIGILL - 1) | 1ull << (SIGFPE - 1) |                \
            1ull << (SIGTRAP - 1) | 1ull << (SIGSYS - 1) | 1ull << (SIGABRT - 1)))
 
 /* The kernel's struct sigaction, for rt_sigaction without libc. */

@@ -28,40 +28,41 @@
 /* Why a sample has no stack. capture_loss_text() has the words for people. */
 enum capture_loss {
         CAPTURE_OK,
-        CAPTURE_ENDED,            /* the iteration ended before the capture was complete: thrown away */
-        CAPTURE_MOVED,            /* the thread ran while its stack was copied, time after time */
-        CAPTURE_NOT_DUMPABLE,     /* /proc/self/task/TID/syscall may not be opened after setuid or PR_SET_DUMPABLE */
-        CAPTURE_NO_PROC,          /* no /proc here (chroot or container) */
-        CAPTURE_NO_SIGNAL,        /* no free real-time signal */
-        CAPTURE_SIGNAL_BLOCKED,   /* the thread blocks the signal and is on the CPU */
-        CAPTURE_SIGNAL_TAKEN,     /* the program changed the signal's action */
-        CAPTURE_SIGNAL_LATE,      /* the thread did not run its handler in time */
-        CAPTURE_STOPPED,          /* the thread is stopped (SIGSTOP, debugger) */
-        CAPTURE_UNREADABLE,       /* process_vm_readv failed (seccomp, kernel option) */
-        CAPTURE_GONE,             /* the thread has ended */
-        CAPTURE_FORBIDDEN,        /* the process is about to exec */
-        CAPTURE_RUNNING,          /* the thread ran, and a signal was not allowed yet */
+        CAPTURE_ENDED,          /* the iteration ended before the capture was complete: thrown away */
+        CAPTURE_MOVED,          /* the thread ran while its stack was copied, time after time */
+        CAPTURE_NOT_DUMPABLE,   /* /proc/self/task/TID/syscall may not be opened after setuid or PR_SET_DUMPABLE */
+        CAPTURE_NO_PROC,        /* no /proc here (chroot or container) */
+        CAPTURE_NO_SIGNAL,      /* no free real-time signal */
+        CAPTURE_SIGNAL_BLOCKED, /* the thread blocks the signal and is on the CPU */
+        CAPTURE_SIGNAL_TAKEN,   /* the program changed the signal's action */
+        CAPTURE_SIGNAL_LATE,    /* the thread did not run its handler in time */
+        CAPTURE_STOPPED,        /* the thread is stopped (SIGSTOP, debugger) */
+        CAPTURE_UNREADABLE,     /* process_vm_readv failed (seccomp, kernel option) */
+        CAPTURE_GONE,           /* the thread has ended */
+        CAPTURE_FORBIDDEN,      /* the process is about to exec */
+        CAPTURE_RUNNING,        /* the thread ran, and a signal was not allowed yet */
         CAPTURE_LOSSES,
 };
 
 struct sample {
-        uint64_t time_ns;     /* clock_now_ns() when it was taken */
-        uint64_t cpu_ns;      /* CPU time of the thread so far; 0: not known */
-        uint64_t switches;    /* its voluntary context switches so far; 0: not known */
-        char state;           /* R S D T t Z ... from /proc/self/task/TID/stat; 0: not known */
-        int syscall;          /* number of the call it sleeps in; -1: none (it runs, or is in a page fault) */
-        bool syscall_known;   /* `syscall` and `arguments` were read */
-        bool by_signal;       /* taken by the handler: all registers are valid */
+        uint64_t time_ns;   /* clock_now_ns() when it was taken */
+        uint64_t cpu_ns;    /* CPU time of the thread so far; 0: not known */
+        uint64_t switches;  /* its voluntary context switches so far; 0: not known */
+        char state;         /* R S D T t Z ... from /proc/self/task/TID/stat; 0: not known */
+        int syscall;        /* number of the call it sleeps in; -1: none (it runs, or is in a page fault) */
+        bool syscall_known; /* `syscall` and `arguments` were read */
+        bool by_signal;     /* taken by the handler: all registers are valid */
         uint64_t arguments[6];
 
-        uint64_t mark;        /* the loop's mark word at the moment of the copy */
+        uint64_t mark;          /* the loop's mark word at the moment of the copy */
         enum capture_loss loss; /* CAPTURE_OK: the fields below are valid */
         uint64_t registers[SAMPLE_REGISTERS];
-        bool registers_complete;     /* false: only SAMPLE_SP and SAMPLE_PC are valid */
-        const uint8_t *stack;        /* copy of [stack_address, stack_address + stack_length) */
-        uint64_t stack_address;      /* at most SP - 128 (the red zone) for a running thread */
+        bool registers_complete; /* false: only SAMPLE_SP and SAMPLE_PC are valid */
+        const uint8_t *stack;    /* copy of [stack_address, stack_address + stack_length) */
+        uint64_t stack_address;  /* at most SP - 128 (the red zone) for a running thread */
         size_t stack_length;
-        bool truncated;              /* the stack goes on beyond the copy */
+        bool truncated;   /* the stack goes on beyond the copy */
+        bool accompanied; /* the companion has copied at the same moment (capture_accompany()) */
 };
 
 const char *capture_loss_text(enum capture_loss loss);

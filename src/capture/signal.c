@@ -28,8 +28,8 @@
 #include "capture/mend.h"
 
 #define FIRST_CHOICE (SIGRTMAX - 5)
-#define SPIN_NS 100000ull /* yielding, because a running thread answers within some 15 us */
-#define STEP_NS 50000     /* sleeping, from then on */
+#define SPIN_NS 100000ull  /* yielding, because a running thread answers within some 15 us */
+#define STEP_NS 50000      /* sleeping, from then on */
 #define STALE_NS 200000ull /* the watchdog itself lost the processor: the thread may be in any call by now */
 #define LOOK_NS 1000000ull /* between two looks at a thread that does not answer */
 
@@ -247,6 +247,16 @@ static void prepare(const struct capture_task *task, uint64_t running_ns)
         atomic_store(&request->word, REQUEST_WORD(asking.generation, REQUEST_ASKED));
 }
 
+void signal_accompany(void (*companion_sigsafe)(void))
+{
+        handler.request.companion_sigsafe = companion_sigsafe;
+}
+
+bool signal_is_answering(void)
+{
+        return state_now() == REQUEST_COPYING;
+}
+
 /* false: too late, the handler is at work or has answered. */
 static bool take_back(void)
 {
@@ -359,6 +369,7 @@ static enum capture_loss take_answer(struct capture_task *task, struct sample *s
         sample->stack_length = request->stack_length;
         sample->truncated = request->truncated;
         sample->mark = request->mark_seen;
+        sample->accompanied = request->companion_sigsafe != NULL;
         uint64_t stack_pointer = sample->registers[SAMPLE_SP];
         bool learned = task->stack_bound != request->bound;
         task->stack_bound = request->bound;

@@ -24,6 +24,12 @@ enum capture_loss signal_take(struct capture_task *task, struct sample *sample);
 /* The same without looking first whether it runs, blocks the signal, or whether the action is still ours. */
 enum capture_loss signal_ask(struct capture_task *task, uint64_t running_ns, struct sample *sample);
 
+/* What the handler is to copy besides the stack; NULL: nothing. */
+void signal_accompany(void (*companion_sigsafe)(void));
+
+/* Is a handler at work that has not answered in time? Then what it copies is its own until it ends. */
+bool signal_is_answering(void);
+
 void signal_after_fork(void);
 
 #endif

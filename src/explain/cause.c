@@ -6,7 +6,7 @@
  * short calls may be sampled asleep and yet be busy. Where neither is clear the verdict says so and why.
  *
  * Context: watchdog
- * Limits:  the finer causes (lock, gil, page-fault, starved, suspended) are not told apart yet
+ * Limits:  the finer causes (lock, page-fault, starved, suspended) are not told apart yet
  */
 #include "explain/cause.h"
 
@@ -15,6 +15,7 @@
 /* Shares of the duration, in percent. */
 #define MOSTLY 60
 #define HARDLY 40
+#define CAUSE_SHARE 25
 
 static uint32_t percent(uint64_t part, uint64_t whole)
 {
@@ -38,6 +39,16 @@ static struct cause_verdict unknown(struct cause_verdict verdict, const char *re
         return verdict;
 }
 
+/* A loop that shares the interpreter with a busy thread gets it every few milliseconds: it waits for the lock for a
+ * part of the time only, and yet that is why it took so long, unless its own computing would have made a stall alone.
+ */
+static bool is_locked_out(const struct cause_evidence *evidence)
+{
+        uint32_t share = percent(evidence->locked_out, evidence->samples);
+        bool computes = evidence->cpu_known && evidence->cpu_ns >= evidence->threshold_ns;
+        return share >= (computes ? MOSTLY : CAUSE_SHARE);
+}
+
 static struct cause_verdict by_samples(const struct cause_evidence *evidence, struct cause_verdict verdict)
 {
         if (percent(evidence->blocked, evidence->samples) >= MOSTLY)
@@ -56,6 +67,11 @@ struct cause_verdict cause_decide(const struct cause_evidence *evidence)
         struct cause_verdict verdict = { .call = -1, .cpu_known = evidence->cpu_known };
         if (evidence->samples == 0)
                 return unknown(verdict, "it was over before the watchdog could look at it");
+        if (is_locked_out(evidence)) {
+                verdict.cause = CAUSE_GIL;
+                verdict.cpu_percent = evidence->cpu_known ? percent(evidence->cpu_ns, evidence->duration_ns) : 0;
+                return verdict;
+        }
         if (!evidence->cpu_known) {
                 if (percent(evidence->running, evidence->samples) < MOSTLY)
                         return by_samples(evidence, verdict);
@@ -67,7 +83,7 @@ struct cause_verdict cause_decide(const struct cause_evidence *evidence)
         verdict.cpu_percent = percent(evidence->cpu_ns, evidence->duration_ns);
         /* Never seen asleep, and its computing alone would have made a stall: that other work took the CPU from it in
          * between made it longer, but is not the cause. */
-        bool ran = percent(evidence->running, evidence->samples) >= MOSTLY;
+        bool ran = percent(evidence->running + evidence->locked_out, evidence->samples) >= MOSTLY;
         if (verdict.cpu_percent >= MOSTLY || (ran && evidence->cpu_ns >= evidence->threshold_ns)) {
                 verdict.cause = CAUSE_CPU;
                 return verdict;

@@ -13,16 +13,20 @@
 #include "unwind/module.h"
 #include "unwind/symbol.h"
 
-void names_resolve(const struct profile *profile, const struct profile_stack *stack)
+void names_resolve(const struct frame *frames, unsigned count)
 {
         static struct stack scratch; /* 10 KB: too much for this thread's stack */
-        scratch.count = stack->frames_count;
-        memcpy(scratch.frames, &profile->frames[stack->first_frame], stack->frames_count * sizeof *scratch.frames);
+        scratch.count = count < LIMIT_FRAMES ? count : LIMIT_FRAMES;
+        memcpy(scratch.frames, frames, scratch.count * sizeof *scratch.frames);
         symbols_resolve(&scratch);
 }
 
 struct frame_names names_of(const struct frame *frame)
 {
+        const struct script_function *script = script_function_get(frame->script);
+        if (frame->script != 0)
+                return (struct frame_names){ .function = script != NULL ? script->name : NULL,
+                                             .file = script != NULL ? script->file : "?" };
         struct frame_names names = { .function = symbol_name(frame), .offset = frame->pc };
         if (frame->module == MODULE_NONE)
                 return names;

@@ -12,13 +12,14 @@
 /* Strings live as long as the process. */
 struct frame_names {
         const char *function; /* NULL: no symbol table has one */
+        const char *file;     /* of a script's frame; NULL: a native frame */
         const char *module;   /* path; NULL: in no ELF object, made at run time */
         const char *build_id; /* NULL: it has none */
         uint64_t offset;      /* in the module; the address where there is none */
 };
 
 /* Look the names of one stack's frames up, all in one pass a module. */
-void names_resolve(const struct profile *profile, const struct profile_stack *stack);
+void names_resolve(const struct frame *frames, unsigned count);
 
 /* What was found. */
 struct frame_names names_of(const struct frame *frame);

@@ -2,7 +2,8 @@
  *
  * profile.c - the samples of one stall, equal stacks counted together
  *
- * Two stacks are equal where their frames' functions are: a loop that moves within one function is one place.
+ * Two stacks are equal where their frames' functions are: a loop that moves within one function is one place. The line
+ * of a script's frame is then that at which it was seen most.
  *
  * Context: watchdog
  * Limits:  LIMIT_STACKS distinct stacks with LIMIT_STALL_FRAMES frames together; what does not fit is counted
@@ -16,6 +17,8 @@ void profile_clear(struct profile *profile)
 {
         /* The arrays behind the counters are not read beyond them; leaving them alone keeps their pages untouched. */
         memset(profile, 0, offsetof(struct profile, stacks));
+        profile->holder.frames_count = 0;
+        profile->holder.votes = 0;
 }
 
 /* What makes a frame the same place: its function, or its address where the function is not known. */
@@ -54,6 +57,59 @@ static struct profile_stack *find_or_add(struct profile *profile, const struct s
         return added;
 }
 
+/* ---- what most samples say ---- */
+
+/* The vote of Boyer and Moore: what has more than half of all votes wins, with one counter and no list. */
+static bool vote_is_won(bool same, uint32_t *votes, uint32_t most)
+{
+        if (same || *votes == 0) {
+                *votes += *votes < most;
+                return true;
+        }
+        --*votes;
+        return false;
+}
+
+static void vote_for_lines(struct profile *profile, const struct profile_stack *known, const struct stack *stack)
+{
+        for (unsigned i = 0; i < stack->count; i++) {
+                struct frame *frame = &profile->frames[known->first_frame + i];
+                uint32_t votes = frame->votes;
+                if (frame->script == 0)
+                        continue;
+                if (vote_is_won(frame->line == stack->frames[i].line, &votes, UINT16_MAX))
+                        frame->line = stack->frames[i].line;
+                frame->votes = (uint16_t)votes;
+        }
+}
+
+static void vote_for_word(struct profile_word *word, const char *text)
+{
+        size_t length = text != NULL ? strlen(text) : 0;
+        if (length == 0)
+                return;
+        if (length >= sizeof word->text)
+                length = sizeof word->text - 1;
+        bool same = strncmp(word->text, text, length) == 0 && word->text[length] == '\0';
+        if (!vote_is_won(same, &word->votes, UINT32_MAX))
+                return;
+        memcpy(word->text, text, length);
+        word->text[length] = '\0';
+}
+
+static void add_context(struct profile *profile, const struct script_context *context)
+{
+        vote_for_word(&profile->called, context->called);
+        vote_for_word(&profile->task, context->task);
+        vote_for_word(&profile->coroutine, context->coroutine);
+        if (context->lost == NULL)
+                return;
+        profile->script_losses++;
+        profile->script_loss = context->lost;
+}
+
+/* ---- counting ---- */
+
 static void count_call(struct profile *profile, int number)
 {
         for (uint32_t i = 0; i < profile->calls_count; i++) {
@@ -83,7 +139,8 @@ static void count_state(struct profile *profile, const struct sample *sample)
                 count_call(profile, sample->syscall);
 }
 
-void profile_add(struct profile *profile, const struct sample *sample, const struct stack *stack)
+void profile_add(struct profile *profile, const struct sample *sample, const struct stack *stack,
+                 const struct script_context *context)
 {
         profile->samples++;
         if (profile->first_ns == 0) {
@@ -95,6 +152,8 @@ void profile_add(struct profile *profile, const struct sample *sample, const str
         count_state(profile, sample);
         if (sample->loss != CAPTURE_OK)
                 profile->losses[sample->loss]++;
+        if (context != NULL)
+                add_context(profile, context);
         if (stack == NULL || stack->count == 0)
                 return;
         struct profile_stack *known = find_or_add(profile, stack);
@@ -106,6 +165,29 @@ void profile_add(struct profile *profile, const struct sample *sample, const str
                 known->first_ns = sample->time_ns;
         known->last_ns = sample->time_ns;
         known->state = sample->state;
+        vote_for_lines(profile, known, stack);
+}
+
+static bool is_same_other(const struct profile_other *other, int32_t tid, const struct stack *stack, unsigned count)
+{
+        bool same = other->tid == tid && other->frames_count == count;
+        for (unsigned i = 0; same && i < count; i++)
+                same = place(&other->frames[i]) == place(&stack->frames[i]);
+        return same;
+}
+
+void profile_add_locked_out(struct profile *profile, int32_t tid, const struct stack *holder)
+{
+        struct profile_other *other = &profile->holder;
+        profile->locked_out++;
+        if (holder == NULL || holder->count == 0)
+                return;
+        unsigned count = holder->count < LIMIT_OTHER_FRAMES ? holder->count : LIMIT_OTHER_FRAMES;
+        if (!vote_is_won(is_same_other(other, tid, holder, count), &other->votes, UINT32_MAX))
+                return;
+        other->tid = tid;
+        other->frames_count = (uint16_t)count;
+        memcpy(other->frames, holder->frames, count * sizeof *holder->frames);
 }
 
 void profile_add_ended(struct profile *profile, const struct sample *sample)

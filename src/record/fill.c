@@ -24,11 +24,13 @@
 #include "base/text.h"
 #include "explain/names.h"
 #include "loopdog.h"
+#include "record/frame.h"
 #include "record/repeat.h"
 
 /* Frames from the culprit outwards that make the signature: enough to tell two callers of one helper apart, few enough
  * that a router's depth does not split one place into many. */
 #define SIGNATURE_FRAMES 6
+#define OTHERS_SHARE 5 /* another thread is named where it held the loop up in a fifth of the samples */
 
 static struct {
         char host[65];
@@ -42,6 +44,10 @@ static struct {
         struct record_stack stacks[LIMIT_STACKS];
         struct record_frame frames[LIMIT_STALL_FRAMES];
         struct record_frame culprit;
+        struct record_other holder;
+        struct record_frame holder_frames[LIMIT_OTHER_FRAMES];
+        char holder_thread[64];
+        char called[256];
         struct record_loss losses[CAPTURE_LOSSES];
         char thread[64];
 } made;
@@ -159,10 +165,15 @@ const char *fill_thread_name(int32_t tid)
 static void fill_frame(struct record_frame *filled, const struct frame *frame)
 {
         struct frame_names names = names_of(frame);
+        bool script = names.file != NULL;
         *filled = (struct record_frame){
-                .lang = names.module == NULL ? RECORD_JIT : RECORD_NATIVE,
+                .lang = script                 ? RECORD_PYTHON
+                        : names.module == NULL ? RECORD_JIT
+                                               : RECORD_NATIVE,
                 .caller = frame->caller,
                 .function = names.function,
+                .file = names.file,
+                .line = frame->line,
                 .module = names.module,
                 .build_id = names.build_id,
                 .offset = names.offset,
@@ -183,18 +194,24 @@ static uint64_t since_begin(const struct explained *explained, uint64_t time_ns)
         return since_ns < explained->duration_ns ? since_ns : explained->duration_ns;
 }
 
+/* Returns how many there are without the agent's own. */
+static size_t fill_frames(struct record_frame *filled, const struct frame *frames, unsigned count)
+{
+        size_t kept = 0;
+        names_resolve(frames, count);
+        for (unsigned i = 0; i < count; i++) {
+                fill_frame(&filled[kept], &frames[i]);
+                kept += !is_agent(&filled[kept]);
+        }
+        return kept;
+}
+
 static void fill_stack(struct record_stack *filled, const struct explained *explained, uint32_t index)
 {
         const struct profile *profile = explained->profile;
         const struct profile_stack *from = &profile->stacks[index];
         struct record_frame *frames = &made.frames[from->first_frame];
-        size_t count = 0;
-        names_resolve(profile, from);
-        for (uint32_t i = 0; i < from->frames_count; i++) {
-                fill_frame(&frames[count], &profile->frames[from->first_frame + i]);
-                if (!is_agent(&frames[count]))
-                        count++;
-        }
+        size_t count = fill_frames(frames, &profile->frames[from->first_frame], from->frames_count);
         *filled = (struct record_stack){
                 .count = from->count,
                 .first_ns = since_begin(explained, from->first_ns),
@@ -242,6 +259,10 @@ static void fill_stacks(struct record_stall *stall, const struct explained *expl
         stall->stacks = made.stacks;
         stall->stacks_count = profile->stacks_count;
         stall->stacks_dropped = profile->stacks_dropped;
+        stall->script_losses = profile->script_losses;
+        stall->script_loss = profile->script_loss;
+        stall->detail.task = profile->task.text;
+        stall->detail.coroutine = profile->coroutine.text;
         stall->samples = profile->samples;
         fill_losses(stall, profile);
 }
@@ -257,8 +278,9 @@ static uint64_t hash_string(uint64_t hash, const char *string)
 
 static uint64_t hash_frame(uint64_t hash, const struct record_frame *frame)
 {
-        const char *slash = frame->module != NULL ? strrchr(frame->module, '/') : NULL;
-        hash = hash_string(hash, slash != NULL ? slash + 1 : frame->module);
+        const char *place = frame->file != NULL ? frame->file : frame->module;
+        const char *slash = place != NULL ? strrchr(place, '/') : NULL;
+        hash = hash_string(hash, slash != NULL ? slash + 1 : place);
         if (frame->function != NULL)
                 return hash_string(hash, frame->function);
         if (frame->module == NULL) /* code made at run time: its address means nothing */
@@ -276,7 +298,49 @@ static uint64_t make_signature(const struct record_stall *stall, int culprit)
         return hash != 0 ? hash : 1;
 }
 
-static void fill_culprit(struct record_stall *stall)
+/* "requests/api.py" is requests.api, "json/__init__.py" is json, "importlib._bootstrap>" importlib._bootstrap. */
+static void put_module(struct text *text, const char *path)
+{
+        static const char package[] = "/__init__.py";
+        size_t length = strcspn(path, ">"), tail = sizeof package - 1;
+        if (length > tail && strcmp(path + length - tail, package) == 0)
+                length -= tail;
+        else if (length > 3 && strncmp(path + length - 3, ".py", 3) == 0)
+                length -= 3;
+        for (size_t i = 0; i < length; i++)
+                text_char(text, path[i] == '/' ? '.' : path[i]);
+}
+
+static bool is_innermost_script(const struct record_frame *frames, int index)
+{
+        while (index > 0 && frames[index - 1].lang != RECORD_PYTHON)
+                index--;
+        return index == 0;
+}
+
+/* What the culprit has called: a function of a script is the next frame, a native one was found with the sample. */
+static void fill_called(struct record_stall *stall, const struct profile *profile, int culprit)
+{
+        const struct record_frame *frames = stall->stacks[0].frames;
+        const struct record_frame *callee = culprit > 0 ? &frames[culprit - 1] : NULL;
+        const char *rest;
+        struct text called = TEXT_IN(made.called);
+        text_clear(&called);
+        if (frames[culprit].lang != RECORD_PYTHON)
+                return;
+        if (callee != NULL && callee->lang == RECORD_PYTHON && callee->function != NULL) {
+                if (record_place_of(callee->file, &rest) != RECORD_ELSEWHERE) {
+                        put_module(&called, rest);
+                        text_char(&called, '.');
+                }
+                text_string(&called, callee->function);
+        } else if (is_innermost_script(frames, culprit) && 2 * profile->called.votes > profile->samples) {
+                text_string(&called, profile->called.text);
+        }
+        stall->detail.called = made.called;
+}
+
+static void fill_culprit(struct record_stall *stall, const struct profile *profile)
 {
         if (stall->stacks_count == 0)
                 return;
@@ -286,16 +350,48 @@ static void fill_culprit(struct record_stall *stall)
         made.culprit = stall->stacks[0].frames[culprit];
         stall->culprit = &made.culprit;
         stall->signature = make_signature(stall, culprit);
+        fill_called(stall, profile, culprit);
+}
+
+/* ---- other threads ---- */
+
+/* Whatever the cause, it is worth knowing who took the lock for a good part of the time. */
+static void fill_holder(struct record_stall *stall, const struct profile *profile)
+{
+        const struct profile_other *holder = &profile->holder;
+        made.holder.frames_count = 0;
+        bool shared = OTHERS_SHARE * profile->locked_out >= profile->samples;
+        if (!shared || holder->frames_count == 0)
+                return;
+        const char *thread = fill_thread_name(holder->tid);
+        struct text name = TEXT_IN(made.holder_thread);
+        text_string(&name, thread != NULL ? thread : "");
+        made.holder = (struct record_other){
+                .role = "gil-holder",
+                .tid = holder->tid,
+                .thread = made.holder_thread,
+                .frames = made.holder_frames,
+                .frames_count = fill_frames(made.holder_frames, holder->frames, holder->frames_count),
+        };
+        stall->others = &made.holder;
+        stall->others_count = 1;
 }
 
 /* After the culprit was found, which needs whole paths. */
 static void redact_frames(struct record_stall *stall)
 {
         made.culprit.module = redacted(made.culprit.module);
+        made.culprit.file = redacted(made.culprit.file);
+        for (size_t i = 0; i < made.holder.frames_count; i++) {
+                made.holder_frames[i].module = redacted(made.holder_frames[i].module);
+                made.holder_frames[i].file = redacted(made.holder_frames[i].file);
+        }
         for (size_t i = 0; i < stall->stacks_count; i++) {
                 struct record_frame *frames = (struct record_frame *)(uintptr_t)stall->stacks[i].frames;
-                for (size_t j = 0; j < stall->stacks[i].frames_count; j++)
+                for (size_t j = 0; j < stall->stacks[i].frames_count; j++) {
                         frames[j].module = redacted(frames[j].module);
+                        frames[j].file = redacted(frames[j].file);
+                }
         }
 }
 
@@ -308,6 +404,8 @@ static enum record_cause cause_of(enum cause cause)
                 return RECORD_CPU;
         case CAUSE_BLOCKED:
                 return RECORD_BLOCKED;
+        case CAUSE_GIL:
+                return RECORD_GIL;
         case CAUSE_UNKNOWN:
                 break;
         }
@@ -357,7 +455,8 @@ void fill_stall(struct record *record, const struct explained *explained)
         if (explained->profile == NULL)
                 return;
         fill_stacks(stall, explained);
-        fill_culprit(stall);
+        fill_culprit(stall, explained->profile);
+        fill_holder(stall, explained->profile);
         redact_frames(stall);
         if (explained->ended)
                 drop_repeated_stacks(stall);

@@ -44,6 +44,47 @@ static const struct hint {
           "D", "this waits for a disk or a network file system: do it in another thread" },
 };
 
+/* What a Python function has called, by the start of its name; the first that fits counts. The words hold for FastAPI,
+ * aiohttp, Django and bare asyncio: what is said is what to do in an `async def`. */
+static const struct python_hint {
+        const char *called; /* words; one that ends in '.' is a package, any other the whole name or its beginning */
+        const char *text;
+} python_hints[] = {
+        { "time.sleep",
+          "time.sleep blocks the loop; await asyncio.sleep, or move the call to a thread (asyncio.to_thread)" },
+        { "requests.",
+          "requests is synchronous: await an httpx.AsyncClient or aiohttp call, or use asyncio.to_thread" },
+        { "urllib. urllib3. http.client.",
+          "this HTTP client is synchronous: await an httpx.AsyncClient or aiohttp call, or use asyncio.to_thread" },
+        { "psycopg2. MySQLdb. pymysql. pymongo. redis.client. redis.connection. sqlalchemy. django.db.",
+          "this database client is synchronous: use an asynchronous one (asyncpg, aiomysql, motor, redis.asyncio), "
+          "or asyncio.to_thread" },
+        { "sqlite3. _sqlite3.",
+          "sqlite3 is synchronous: use aiosqlite, or asyncio.to_thread with a connection of that thread" },
+        { "subprocess. os.system os.popen posix.system posix.waitpid os.waitpid",
+          "this waits for a child process: await asyncio.create_subprocess_exec" },
+        { "socket.getaddrinfo socket.gethostbyname _socket.getaddrinfo _socket.gethostbyname socket.getfqdn",
+          "a name look-up waits for the network: await loop.getaddrinfo" },
+        { "socket. _socket. ssl. _ssl. select.", "a synchronous socket: use asyncio's streams, or asyncio.to_thread" },
+        { "_thread. threading. queue. multiprocessing.",
+          "this waits for another thread: use asyncio's own Lock, Event or Queue, or wait in asyncio.to_thread" },
+        { "concurrent.futures.", "result() blocks the loop: await asyncio.wrap_future, or loop.run_in_executor" },
+        { "json. ujson. orjson. simplejson. pickle. _pickle. yaml. csv. _csv. xml. pyexpat.",
+          "much data at once: make it smaller, stream it, or move it to a process pool (loop.run_in_executor); in "
+          "FastAPI a plain def route runs in a thread" },
+        { "hashlib. _hashlib. bcrypt. passlib. argon2. scrypt. crypt. _crypt.",
+          "hashing a password is meant to take long: await asyncio.to_thread; in FastAPI a plain def route, or "
+          "run_in_threadpool" },
+        { "re. _sre. regex.", "this regular expression takes very long on this text: rewrite it without nested "
+                              "repeats, or bound the text's length" },
+        { "pandas. numpy. polars. scipy. sklearn. PIL. zlib. gzip. lzma. bz2. zipfile. tarfile.",
+          "this computes for long: await asyncio.to_thread where it releases the GIL, else use a process pool "
+          "(loop.run_in_executor)" },
+        { "open io. _io. posix. os. shutil. pathlib. tempfile.",
+          "file access blocks the loop: use asyncio.to_thread, or aiofiles" },
+        { "importlib. _imp. __import__", "an import in a request: import at the top of the module" },
+};
+
 /* Is `word` one of the words in `list`? */
 static bool has_word(const char *list, const char *word)
 {
@@ -54,6 +95,30 @@ static bool has_word(const char *list, const char *word)
         return false;
 }
 
+/* Does `name` begin with one of the words in `list`, as python_hint.called says? */
+static bool begins_with_word(const char *list, const char *name)
+{
+        while (*list) {
+                size_t length = strcspn(list, " ");
+                char next = strncmp(list, name, length) == 0 ? name[length] : 'x';
+                if (list[length - 1] == '.' ? strncmp(list, name, length) == 0 : next == '\0' || next == '.')
+                        return true;
+                list += length + (list[length] == ' ');
+        }
+        return false;
+}
+
+static const char *python_hint(const struct record_stall *stall)
+{
+        const char *called = stall->detail.called;
+        if (!called || !*called || !stall->culprit || stall->culprit->lang != RECORD_PYTHON)
+                return NULL;
+        for (size_t i = 0; i < sizeof(python_hints) / sizeof(python_hints[0]); i++)
+                if (begins_with_word(python_hints[i].called, called))
+                        return python_hints[i].text;
+        return NULL;
+}
+
 /* Without a state only a call that has one meaning in every state gives a hint. */
 static bool fits_state(const struct hint *hint, char state)
 {
@@ -62,6 +127,11 @@ static bool fits_state(const struct hint *hint, char state)
 
 const char *record_hint(const struct record_stall *stall)
 {
+        if (stall->cause == RECORD_GIL)
+                return "another thread computes in Python meanwhile: move that work to a process (ProcessPoolExecutor)";
+        const char *hint = python_hint(stall);
+        if (hint)
+                return hint;
         if (stall->cause != RECORD_BLOCKED || !stall->detail.call)
                 return NULL;
         int main_stack = record_main_stack(stall);

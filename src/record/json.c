@@ -208,15 +208,40 @@ static void write_lost(struct text *line, uint64_t samples, const struct record_
 
 static void write_detail(struct text *line, const struct record_detail *detail)
 {
-        if (!detail->call && !detail->reason && !detail->cpu_known)
+        if (!detail->call && !detail->reason && !detail->called && !detail->task && !detail->coroutine &&
+            !detail->cpu_known)
                 return;
         write_name(line, "detail");
         open_with(line, '{');
         add_string(line, "call", detail->call);
         add_string(line, "reason", detail->reason);
+        add_string(line, "called", detail->called);
+        add_string(line, "task", detail->task);
+        add_string(line, "coroutine", detail->coroutine);
         if (detail->cpu_known)
                 add_number(line, "cpu_percent", detail->cpu_percent);
         text_char(line, '}');
+}
+
+/* Before the stacks, of which as many are written as fit. */
+static void write_others(struct text *line, const struct record_other *others, size_t count)
+{
+        if (count == 0)
+                return;
+        write_name(line, "others");
+        open_with(line, '[');
+        for (size_t i = 0; i < count; i++) {
+                open_with(line, '{');
+                add_string(line, "role", others[i].role);
+                add_signed(line, "tid", others[i].tid);
+                add_string(line, "thread", others[i].thread);
+                write_name(line, "frames");
+                open_with(line, '[');
+                for (size_t j = 0; j < others[i].frames_count; j++)
+                        write_frame(line, &others[i].frames[j]);
+                text_string(line, "]}");
+        }
+        text_char(line, ']');
 }
 
 /* ---- which stacks are written ---- */
@@ -320,7 +345,12 @@ static void write_stall(struct text *line, const struct record_stall *stall)
         }
         add_number(line, "samples", stall->samples);
         write_lost(line, stall->samples_lost, stall->losses, stall->losses_count);
+        if (stall->script_losses) {
+                add_number(line, "script_losses", stall->script_losses);
+                add_string(line, "script_loss", stall->script_loss);
+        }
         add_if(line, "stacks_omitted", stall->stacks_omitted);
+        write_others(line, stall->others, stall->others_count);
         write_stacks(line, stall);
 }
 

@@ -77,13 +77,22 @@ struct record_frame {
 };
 
 struct record_stack {
-        uint32_t count;     /* samples with this stack */
-        uint64_t first_ns;  /* of its first and last sample, from the stall's begin */
+        uint32_t count;    /* samples with this stack */
+        uint64_t first_ns; /* of its first and last sample, from the stall's begin */
         uint64_t last_ns;
-        char state;         /* of the thread at its last sample, as in /proc/PID/stat: R S D T ... ; 0 unknown */
-        bool complete;      /* reaches main or the thread's start */
-        bool truncated;     /* the copy of the stack was cut */
+        char state;          /* of the thread at its last sample, as in /proc/PID/stat: R S D T ... ; 0 unknown */
+        bool complete;       /* reaches main or the thread's start */
+        bool truncated;      /* the copy of the stack was cut */
         const char *missing; /* why there are no frames, in words; NULL where there are */
+        const struct record_frame *frames; /* innermost first */
+        size_t frames_count;
+};
+
+/* Another thread that had to do with a stall. */
+struct record_other {
+        const char *role; /* "gil-holder" */
+        int32_t tid;
+        const char *thread;                /* its name */
         const struct record_frame *frames; /* innermost first */
         size_t frames_count;
 };
@@ -95,50 +104,57 @@ struct record_loss {
 };
 
 struct record_detail {
-        const char *call;    /* blocked: name of the system call */
-        const char *reason;  /* unknown: why */
+        const char *call;   /* blocked: name of the system call */
+        const char *reason; /* unknown: why */
+        const char *called; /* what the culprit's line has called: "time.sleep", "requests.api.get" */
+        const char *task;   /* asyncio: name of the task that was running, and its coroutine */
+        const char *coroutine;
         uint32_t cpu_percent; /* share of the duration on the CPU; valid with `cpu_known` */
         bool cpu_known;
 };
 
-struct record_stall {       /* types stall-begin and stall */
-        uint64_t id;        /* counts from 1 in each process; with `run` it names the stall for ever: RUN-ID */
-        uint64_t begin_ns;  /* CLOCK_REALTIME, ns since 1970 */
+struct record_stall {      /* types stall-begin and stall */
+        uint64_t id;       /* counts from 1 in each process; with `run` it names the stall for ever: RUN-ID */
+        uint64_t begin_ns; /* CLOCK_REALTIME, ns since 1970 */
         int32_t tid;
         const char *thread; /* its name */
         const char *loop;   /* "epoll:5", "poll", "select", or a name given by the API */
         uint64_t threshold_ns;
         uint64_t duration_ns; /* stall-begin: so far */
         uint64_t cpu_ns;
-        uint64_t late_ns;   /* how much later than at the threshold the watchdog came */
+        uint64_t late_ns; /* how much later than at the threshold the watchdog came */
         uint32_t yields;
-        const char *phase;  /* "startup" or NULL */
-        const char *end;    /* how it ended: NULL by the next wait, "exit" with the process, "thread" with its thread,
-                             * "left" when the loop was left */
+        const char *phase; /* "startup" or NULL */
+        const char *end;   /* how it ended: NULL by the next wait, "exit" with the process, "thread" with its thread,
+                            * "left" when the loop was left */
         enum record_cause cause;
         struct record_detail detail;
-        uint64_t signature; /* 0: none; written as 16 hexadecimal digits */
-        uint64_t repeats;   /* how often this signature was seen before in this process */
-        bool stacks_omitted; /* a repeat: the stacks stand in an earlier record of the same signature */
+        uint64_t signature;                 /* 0: none; written as 16 hexadecimal digits */
+        uint64_t repeats;                   /* how often this signature was seen before in this process */
+        bool stacks_omitted;                /* a repeat: the stacks stand in an earlier record of the same signature */
         const struct record_frame *culprit; /* NULL: none */
         const struct record_stack *stacks;
         size_t stacks_count;
         uint32_t stacks_dropped; /* distinct stacks that did not fit */
-        uint32_t samples;        /* taken, with or without a stack */
+        const struct record_other *others;
+        size_t others_count;
+        uint32_t samples; /* taken, with or without a stack */
         const struct record_loss *losses;
         size_t losses_count;
-        uint32_t samples_lost;   /* sum of losses */
+        uint32_t samples_lost;  /* sum of losses */
+        uint32_t script_losses; /* samples that lack the frames of a script, and why */
+        const char *script_loss;
 };
 
-struct record_process {     /* type process, the first line of a file */
+struct record_process {      /* type process, the first line of a file */
         const char *command; /* argv[0] */
         const char *executable;
         const char *agent_version;
         int32_t ppid;
         uint64_t threshold_ns;
         uint64_t interval_ns;
-        const char *clock;  /* "tsc" or "clock_gettime" */
-        uint64_t begin_ns;  /* CLOCK_REALTIME of the first own wait */
+        const char *clock;          /* "tsc" or "clock_gettime" */
+        uint64_t begin_ns;          /* CLOCK_REALTIME of the first own wait */
         const char *const *notices; /* what was wrong with the settings or is switched off, one line each */
         size_t notices_count;
 };
@@ -148,7 +164,7 @@ struct record_bucket {
         uint32_t count;
 };
 
-struct record_loop {        /* type loop: totals since the loop began */
+struct record_loop { /* type loop: totals since the loop began */
         int32_t tid;
         const char *thread;
         const char *loop;
@@ -178,7 +194,7 @@ struct record_exit {        /* type exit, the last line: the agent's own account
         uint64_t bytes_dropped;   /* of output that could not be written */
         uint64_t watchdog_cpu_ns;
         uint64_t wakeups;
-        uint64_t latest_ns;       /* the watchdog's worst lateness */
+        uint64_t latest_ns; /* the watchdog's worst lateness */
 };
 
 struct record {
@@ -187,7 +203,7 @@ struct record {
         uint64_t time_ns; /* CLOCK_REALTIME when it was written */
         const char *host;
         int32_t pid;
-        const char *run;  /* 16 hexadecimal digits */
+        const char *run;     /* 16 hexadecimal digits */
         const char *program; /* short name of the process, for people; written in every line */
         union {
                 struct record_process process;
@@ -214,8 +230,8 @@ int record_write_json(struct text *text, const struct record *record);
 /* How text is rendered for people. */
 struct record_style {
         bool colour;
-        unsigned columns;   /* width of the terminal; 0: unlimited */
-        bool all_frames;    /* do not fold */
+        unsigned columns; /* width of the terminal; 0: unlimited */
+        bool all_frames;  /* do not fold */
         const char *own_prefixes;
         /* The text of a source line without indentation, or NULL; the agent passes NULL here. The string is valid until
          * the next call. */

@@ -219,9 +219,23 @@ static bool head_has_innermost(const struct record_stall *stall, const struct vi
                strstr(innermost->function, stall->detail.call);
 }
 
+/* And what the culprit has called: do the interpreter's own frames above it say more? */
+static bool head_has_called(const struct record_stall *stall, const struct view *view)
+{
+        return view->culprit > 0 && stall->detail.called && *stall->detail.called && !view->style->all_frames;
+}
+
+static bool is_of_interpreter(const struct record_frame *frame)
+{
+        const char *name = frame->lang == RECORD_NATIVE && frame->module ? record_basename(frame->module) : "";
+        return strncmp(name, "python", 6) == 0 || strncmp(name, "libpython", 9) == 0;
+}
+
 static void write_stack(struct text *text, const struct record_stall *stall, const struct view *view)
 {
         size_t from = head_has_innermost(stall, view) ? 1 : 0;
+        while (head_has_called(stall, view) && is_of_interpreter(&view->stack->frames[from]) && from + 1 < view->count)
+                from++;
         while (from < view->count) {
                 bool own = is_kept(view, from);
                 size_t to = from + 1;
@@ -234,6 +248,27 @@ static void write_stack(struct text *text, const struct record_stall *stall, con
                 text_string(text, INDENT "... the stack is deeper than what is copied\n");
         else if (!view->stack->complete)
                 text_string(text, INDENT "... the stack could not be followed further\n");
+}
+
+/* Who else is to blame. */
+static void write_others(struct text *text, const struct record_stall *stall, const struct record_style *style)
+{
+        for (size_t i = 0; i < stall->others_count; i++) {
+                const struct record_other *other = &stall->others[i];
+                bool gil = other->role && strcmp(other->role, "gil-holder") == 0;
+                struct record_stack stack = { .complete = true,
+                                              .frames = other->frames,
+                                              .frames_count = other->frames_count };
+                int culprit = record_find_culprit(other->frames, other->frames_count, style->own_prefixes);
+                struct view view = { &stack, style, count_frames(&stack, style->all_frames), culprit,
+                                     is_foreign(&stack, style->own_prefixes) };
+                text_string(text, gil ? INDENT "the GIL was held by thread " : INDENT "other thread ");
+                text_signed(text, other->tid);
+                text_string(text, other->thread && *other->thread ? ", " : "");
+                text_printable(text, other->thread);
+                text_string(text, ":\n");
+                write_stack(text, stall, &view);
+        }
 }
 
 /* ---- the head line ---- */
@@ -310,6 +345,10 @@ static void write_head(struct text *text, const struct record *record, const str
         part_coloured(text, style, RED, start.bytes, start.length);
         if (stall->culprit)
                 put_culprit(text, stall->culprit);
+        if (stall->culprit && stall->detail.called && *stall->detail.called) {
+                text_string(text, " calling ");
+                text_printable(text, stall->detail.called);
+        }
         text_format(text, ", %s", cause_words(stall->cause));
         if (stall->cause == RECORD_BLOCKED && stall->detail.call) {
                 text_string(text, " in ");
@@ -436,6 +475,18 @@ static const char *end_words(const char *end)
         return NULL;
 }
 
+static void put_task(struct text *line, const struct record_detail *detail)
+{
+        bool named = detail->task && *detail->task, known = detail->coroutine && *detail->coroutine;
+        if (!named && !known)
+                return;
+        next_part(line);
+        text_string(line, "asyncio task ");
+        text_printable(line, detail->task);
+        text_string(line, known ? (named ? ", coroutine " : "of coroutine ") : "");
+        text_printable(line, detail->coroutine);
+}
+
 /* What is not usual about this stall; no line where there is nothing. */
 static void write_remarks(struct text *text, const struct record_stall *stall)
 {
@@ -445,6 +496,12 @@ static void write_remarks(struct text *text, const struct record_stall *stall)
         if (stall->cause == RECORD_UNKNOWN && stall->detail.reason) {
                 text_string(&line, "cause unknown: ");
                 text_printable(&line, stall->detail.reason);
+        }
+        put_task(&line, &stall->detail);
+        if (stall->script_losses && stall->script_loss) {
+                next_part(&line);
+                text_format(&line, "%u sample%s: ", stall->script_losses, stall->script_losses == 1 ? "" : "s");
+                text_printable(&line, stall->script_loss);
         }
         if (stall->repeats && !stall->stacks_omitted) {
                 next_part(&line);
@@ -497,6 +554,7 @@ void record_write_text(struct text *text, const struct record *record, const str
                                      record_stack_find(stack, stall->culprit), is_foreign(stack, style->own_prefixes) };
                 write_stack(text, stall, &view);
         }
+        write_others(text, stall, style);
         write_evidence(text, record, stack);
         write_remarks(text, stall);
         write_advice(text, style, "hint:", record_hint(stall));

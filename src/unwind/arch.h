@@ -51,6 +51,10 @@ bool arch_step_by_slot(struct registers *registers, uint64_t slot);
  * the place of its return address. */
 bool arch_return_slot(const struct registers *registers, uint64_t *slot);
 
+/* Is PC, a return address, what CPython's `-X perf` puts around each call of its evaluation function? It has no unwind
+ * information and keeps no frame pointer, but its few bytes tell the place of its own return address. */
+bool arch_trampoline_slot(const struct registers *registers, uint64_t *slot);
+
 /* Is PC the code by which a signal handler returns to the kernel? Go to what it interrupted: all registers known. */
 bool arch_step_by_signal_frame(struct registers *registers);
 

@@ -50,6 +50,17 @@ bool arch_step_by_slot(struct registers *registers, uint64_t slot)
         return true;
 }
 
+bool arch_trampoline_slot(const struct registers *registers, uint64_t *slot)
+{
+        static const uint8_t after_call[] = { 0x48, 0x83, 0xc4, 0x08, 0xc3 }; /* add $8,%rsp; ret */
+        uint8_t code[sizeof after_call];
+        if (!memory_code(registers->value[SAMPLE_PC], code, sizeof(code)) ||
+            memcmp(code, after_call, sizeof(code)) != 0)
+                return false;
+        *slot = registers->value[SAMPLE_SP] + WORD;
+        return true;
+}
+
 bool arch_return_slot(const struct registers *registers, uint64_t *slot)
 {
         static const uint8_t endbr[4] = { 0xf3, 0x0f, 0x1e, 0xfa };
@@ -65,8 +76,8 @@ bool arch_return_slot(const struct registers *registers, uint64_t *slot)
                 *slot = sp + WORD; /* the caller's frame pointer was pushed */
                 return true;
         }
-        return code[0] == 0x55 || /* push %rbp */
-               code[0] == 0xc3 || code[0] == 0xc2 || /* ret */
+        return code[0] == 0x55 ||                                         /* push %rbp */
+               code[0] == 0xc3 || code[0] == 0xc2 ||                      /* ret */
                ((code[0] == 0xf2 || code[0] == 0xf3) && code[1] == 0xc3); /* bnd ret, rep ret */
 }
 

@@ -15,18 +15,19 @@
 #include <string.h>
 
 #define PAGE 4096ul
-#define HEADER_LIMIT 256          /* program headers looked at */
+#define HEADER_LIMIT 256 /* program headers looked at */
 #define HEADERS_A_READ 16
-#define SECTION_LIMIT 4096        /* section headers looked at */
-#define NOTE_LIMIT 64             /* notes looked at in one segment */
-#define DYNAMIC_LIMIT 256         /* entries of PT_DYNAMIC looked at */
-#define SYMBOL_LIMIT (2u << 20)   /* symbols looked at in one pass */
-#define WORK_LIMIT (4u << 20)     /* symbol met query so often in one pass: more only where sizes are nonsense */
-#define CHAIN_LIMIT (1u << 20)    /* steps along one chain of DT_GNU_HASH */
-#define BUCKET_LIMIT (1u << 20)   /* its buckets */
-#define SYMBOLS_A_READ 512        /* 12 KB: large enough that the system call costs less than the search */
-#define TIE_NAME 64               /* bytes compared of two names for the same address */
-#define TIE_WORK 256              /* what reading them costs, in the unit of WORK_LIMIT */
+#define SECTION_LIMIT 4096      /* section headers looked at */
+#define NOTE_LIMIT 64           /* notes looked at in one segment */
+#define DYNAMIC_LIMIT 256       /* entries of PT_DYNAMIC looked at */
+#define SYMBOL_LIMIT (2u << 20) /* symbols looked at in one pass */
+#define WORK_LIMIT (4u << 20)   /* symbol met query so often in one pass: more only where sizes are nonsense */
+#define CHAIN_LIMIT (1u << 20)  /* steps along one chain of DT_GNU_HASH */
+#define BUCKET_LIMIT (1u << 20) /* its buckets */
+#define SYMBOLS_A_READ 512      /* 12 KB: large enough that the system call costs less than the search */
+#define NAME_LOOKUP_LIMIT 64    /* of a symbol that is looked up by its name */
+#define TIE_NAME 64             /* bytes compared of two names for the same address */
+#define TIE_WORK 256            /* what reading them costs, in the unit of WORK_LIMIT */
 
 static bool read_at(const struct elf_reader *reader, uint64_t offset, void *buffer, size_t length)
 {
@@ -272,37 +273,98 @@ static uint64_t gnu_hash_count(const struct elf_reader *reader, uint64_t table)
         return last;
 }
 
-int elf_image_symbols(const struct elf_reader *reader, const struct elf_layout *layout, uint64_t bias,
-                      struct elf_symbols *symbols)
+/* What PT_DYNAMIC says of the symbols. */
+struct dynamic {
+        uint64_t symbols, strings, strings_length, entry_size, hash, gnu_hash;
+};
+
+static void read_dynamic(const struct elf_reader *reader, const struct elf_layout *layout, uint64_t bias,
+                         struct dynamic *dynamic)
 {
-        uint64_t hash = 0, gnu_hash = 0, entry_size = sizeof(Elf64_Sym);
-        memset(symbols, 0, sizeof(*symbols));
+        *dynamic = (struct dynamic){ .entry_size = sizeof(Elf64_Sym) };
         for (unsigned i = 0; i < DYNAMIC_LIMIT && i < layout->dynamic_length / sizeof(Elf64_Dyn); i++) {
                 Elf64_Dyn entry;
                 if (!read_at(reader, bias + layout->dynamic + i * sizeof(entry), &entry, sizeof(entry)) ||
                     entry.d_tag == DT_NULL)
                         break;
                 if (entry.d_tag == DT_SYMTAB)
-                        symbols->symbols = dynamic_pointer(layout, bias, entry.d_un.d_ptr);
+                        dynamic->symbols = dynamic_pointer(layout, bias, entry.d_un.d_ptr);
                 else if (entry.d_tag == DT_STRTAB)
-                        symbols->strings = dynamic_pointer(layout, bias, entry.d_un.d_ptr);
+                        dynamic->strings = dynamic_pointer(layout, bias, entry.d_un.d_ptr);
                 else if (entry.d_tag == DT_STRSZ)
-                        symbols->strings_length = entry.d_un.d_val;
+                        dynamic->strings_length = entry.d_un.d_val;
                 else if (entry.d_tag == DT_SYMENT)
-                        entry_size = entry.d_un.d_val;
+                        dynamic->entry_size = entry.d_un.d_val;
                 else if (entry.d_tag == DT_HASH)
-                        hash = dynamic_pointer(layout, bias, entry.d_un.d_ptr);
+                        dynamic->hash = dynamic_pointer(layout, bias, entry.d_un.d_ptr);
                 else if (entry.d_tag == DT_GNU_HASH)
-                        gnu_hash = dynamic_pointer(layout, bias, entry.d_un.d_ptr);
+                        dynamic->gnu_hash = dynamic_pointer(layout, bias, entry.d_un.d_ptr);
         }
+}
+
+int elf_image_symbols(const struct elf_reader *reader, const struct elf_layout *layout, uint64_t bias,
+                      struct elf_symbols *symbols)
+{
+        struct dynamic dynamic;
         uint32_t header[2]; /* of DT_HASH: buckets, chains; there is a chain for each symbol */
-        if (hash != 0 && read_at(reader, hash, header, sizeof(header)))
+        read_dynamic(reader, layout, bias, &dynamic);
+        *symbols = (struct elf_symbols){ .symbols = dynamic.symbols,
+                                         .strings = dynamic.strings,
+                                         .strings_length = dynamic.strings_length };
+        if (dynamic.hash != 0 && read_at(reader, dynamic.hash, header, sizeof(header)))
                 symbols->count = header[1];
-        else if (gnu_hash != 0)
-                symbols->count = gnu_hash_count(reader, gnu_hash);
-        return symbols->symbols != 0 && symbols->strings != 0 && symbols->count > 0 && entry_size == sizeof(Elf64_Sym)
-                       ? 0
-                       : -ENOENT;
+        else if (dynamic.gnu_hash != 0)
+                symbols->count = gnu_hash_count(reader, dynamic.gnu_hash);
+        bool whole = symbols->symbols != 0 && symbols->strings != 0 && symbols->count > 0;
+        return whole && dynamic.entry_size == sizeof(Elf64_Sym) ? 0 : -ENOENT;
+}
+
+/* --- looking a name up --- */
+
+static uint32_t gnu_hash_of(const char *name)
+{
+        uint32_t hash = 5381;
+        for (; *name != '\0'; name++)
+                hash = hash * 33 + (unsigned char)*name;
+        return hash;
+}
+
+/* Is the symbol with this index defined and of this name? Its address, or 0. */
+static uint64_t symbol_if_named(const struct elf_reader *reader, const struct dynamic *dynamic, uint64_t index,
+                                const char *name)
+{
+        Elf64_Sym symbol;
+        char found[NAME_LOOKUP_LIMIT];
+        size_t length = strlen(name) + 1;
+        if (!read_at(reader, dynamic->symbols + index * sizeof(symbol), &symbol, sizeof(symbol)) ||
+            symbol.st_shndx == SHN_UNDEF || symbol.st_name >= dynamic->strings_length || length > sizeof(found))
+                return 0;
+        bool same =
+                read_at(reader, dynamic->strings + symbol.st_name, found, length) && memcmp(found, name, length) == 0;
+        return same ? symbol.st_value : 0;
+}
+
+uint64_t elf_image_symbol(const struct elf_reader *reader, const struct elf_layout *layout, uint64_t bias,
+                          const char *name)
+{
+        struct dynamic dynamic;
+        uint32_t header[4], wanted = gnu_hash_of(name), index, hash; /* as in gnu_hash_count() */
+        read_dynamic(reader, layout, bias, &dynamic);
+        if (dynamic.gnu_hash == 0 || dynamic.symbols == 0 || dynamic.strings == 0 ||
+            !read_at(reader, dynamic.gnu_hash, header, sizeof(header)) || header[0] == 0 || header[0] > BUCKET_LIMIT)
+                return 0;
+        uint64_t buckets = dynamic.gnu_hash + sizeof(header) + 8ul * header[2];
+        uint64_t chains = buckets + 4ul * header[0];
+        if (!read_at(reader, buckets + 4ul * (wanted % header[0]), &index, sizeof(index)) || index < header[1])
+                return 0;
+        for (unsigned i = 0; i < CHAIN_LIMIT; i++, index++) {
+                if (!read_at(reader, chains + 4ul * (index - header[1]), &hash, sizeof(hash)))
+                        return 0;
+                uint64_t value = (hash | 1) == (wanted | 1) ? symbol_if_named(reader, &dynamic, index, name) : 0;
+                if (value != 0 || (hash & 1))
+                        return value;
+        }
+        return 0;
 }
 
 /* --- looking addresses up --- */

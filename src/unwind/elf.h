@@ -40,8 +40,8 @@ struct elf_layout {
         unsigned load_count;
         struct elf_segment notes[ELF_NOTES];
         unsigned note_count;
-        uint64_t low, high;      /* whole pages from the first to the last PT_LOAD */
-        uint64_t read_only_high; /* nothing below it (and above low) may be written to */
+        uint64_t low, high;           /* whole pages from the first to the last PT_LOAD */
+        uint64_t read_only_high;      /* nothing below it (and above low) may be written to */
         uint64_t code_low, code_high; /* from the first to the end of the last executable segment */
         uint64_t dynamic, dynamic_length;
         uint64_t eh_frame_hdr, eh_frame_hdr_length;
@@ -103,5 +103,9 @@ bool elf_symbols_scan(const struct elf_reader *reader, const struct elf_symbols 
 /* The name as a string, cut to the capacity. Its length; 0: none. */
 size_t elf_symbol_name(const struct elf_reader *reader, const struct elf_symbols *symbols, uint32_t name, char *buffer,
                        size_t capacity);
+
+/* The ELF virtual address of a symbol that an object in memory exports, by its DT_GNU_HASH. 0: it has none. */
+uint64_t elf_image_symbol(const struct elf_reader *reader, const struct elf_layout *layout, uint64_t bias,
+                          const char *name);
 
 #endif

@@ -31,8 +31,8 @@
 #define RANGES (2 * LIMIT_MODULES)
 #define PATH_BYTES (128 * 1024)
 #define PATH_LONGEST 4096
-#define UNKNOWN_PAUSE_NS 10000000u  /* an address that nobody knows: at least so long between readings of maps, */
-#define UNKNOWN_PAUSE_COST 20       /* and so many times as long as the last one took */
+#define UNKNOWN_PAUSE_NS 10000000u   /* an address that nobody knows: at least so long between readings of maps, */
+#define UNKNOWN_PAUSE_COST 20        /* and so many times as long as the last one took */
 #define FAILURE_PAUSE_NS 1000000000u /* after maps could not be opened */
 
 _Static_assert(sizeof(((struct module *)0)->build_id) == ELF_BUILD_ID_TEXT, "one length of build-ids");
@@ -51,7 +51,7 @@ static size_t path_bytes;
 
 static struct range ranges[RANGES];
 static unsigned range_count;
-static bool ranges_known;         /* maps was read at least once */
+static bool ranges_known; /* maps was read at least once */
 static unsigned ranges_generation;
 static uint64_t next_unknown_ns, next_new_ns; /* maps is not read before then, for the two kinds of reasons */
 
@@ -232,8 +232,8 @@ static bool belongs_to_candidate(const struct mapping *mapping)
                 uint64_t start = (candidate.bias + load->address) & ~(PAGE - 1);
                 if (mapping->start < start || mapping->start >= candidate.bias + load->address + load->memory_length)
                         continue;
-                if (mapping->inode == 0 || (same_file(mapping) && mapping->start - mapping->offset ==
-                                                                          start - (load->offset & ~(PAGE - 1))))
+                if (mapping->inode == 0 ||
+                    (same_file(mapping) && mapping->start - mapping->offset == start - (load->offset & ~(PAGE - 1))))
                         return true;
         }
         return false;
@@ -408,6 +408,20 @@ uint64_t module_eh_frame_hdr(uint64_t address)
 const struct module *module_get(uint16_t index)
 {
         return index < atomic_load(&module_count) ? &modules[index] : NULL;
+}
+
+unsigned modules_count(void)
+{
+        return atomic_load(&module_count);
+}
+
+uint64_t module_symbol(const struct module *module, const char *name)
+{
+        static struct elf_layout layout;
+        if (elf_read_layout(&object_reader, module->start, &layout) < 0)
+                return 0;
+        uint64_t value = elf_image_symbol(&object_reader, &layout, module->bias, name);
+        return value != 0 ? module->bias + value : 0;
 }
 
 uint64_t module_offset(const struct module *module, uint64_t address)

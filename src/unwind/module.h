@@ -16,12 +16,12 @@
 #include <stdint.h>
 
 struct module {
-        const char *path;     /* as in maps, without " (deleted)"; "[vdso]" */
-        const char *name;     /* its last component */
-        char build_id[41];    /* lower-case hexadecimal; empty: it has none */
-        bool deleted;         /* the file was removed or replaced since it was mapped */
-        uint64_t start, end;  /* of all its mappings */
-        uint64_t bias;        /* address of a mapped byte minus its ELF virtual address (p_vaddr) */
+        const char *path;              /* as in maps, without " (deleted)"; "[vdso]" */
+        const char *name;              /* its last component */
+        char build_id[41];             /* lower-case hexadecimal; empty: it has none */
+        bool deleted;                  /* the file was removed or replaced since it was mapped */
+        uint64_t start, end;           /* of all its mappings */
+        uint64_t bias;                 /* address of a mapped byte minus its ELF virtual address (p_vaddr) */
         uint64_t read_only_end;        /* nothing from start to here can be written to */
         uint64_t code_start, code_end; /* from the first executable segment to the end of the last */
         uint64_t eh_frame_hdr;         /* address, 0: none */
@@ -49,6 +49,12 @@ uint64_t module_eh_frame_hdr(uint64_t address);
 
 /* The module with this index; never NULL for an index that module_find() returned. */
 const struct module *module_get(uint16_t index);
+
+/* How many there are by now: the indices below it are valid. Objects that were unloaded since are among them. */
+unsigned modules_count(void);
+
+/* The address of a symbol that the module exports, or 0. */
+uint64_t module_symbol(const struct module *module, const char *name);
 
 /* Offset in the module's file of an address in it: what addr2line and the reader need together with the build-id. It
  * is the ELF virtual address (p_vaddr space), which for the usual objects equals the file offset of the code's

@@ -18,6 +18,10 @@ struct frame {
         uint64_t cfa;      /* its canonical frame address: the caller's stack pointer before the call; 0 unknown */
         uint16_t module;   /* index for module_get(); MODULE_NONE: in no ELF object (JIT code) */
         bool caller;       /* pc is a return address: look symbols up at pc - 1 */
+        /* A script's frame instead, put there by script/: pc, cfa and module are void, `function` is its own number. */
+        uint16_t script; /* number of its function (script/functions.h); 0: this is a native frame */
+        uint16_t votes;  /* profile.c: how sure the line is */
+        uint32_t line;
 };
 
 #define MODULE_NONE UINT16_MAX

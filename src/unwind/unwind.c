@@ -54,7 +54,7 @@ struct walk {
 
 static struct walk walk, fork_point;
 static enum outcome trial_outcome; /* of the last attempt in a search */
-static struct stack *stack; /* of the present call */
+static struct stack *stack;        /* of the present call */
 static atomic_bool busy;
 
 int unwind_load(const char **why)
@@ -219,8 +219,13 @@ static enum outcome step_without_information(struct frame *frame, bool known)
                 return continue_at(frame, &caller, false);
         }
         bool end_of_chain = walk.frame_pointer_chain && !known && !walk.trial;
+        uint64_t slot;
         if (interrupted)
                 outcome = step_from_interrupted(frame, known, &registers, false);
+        else if (!known && arch_trampoline_slot(&registers, &slot) && arch_step_by_slot(&caller, slot))
+                outcome = continue_at(frame, &caller, true);
+        if (outcome == LOST)
+                caller = registers;
         if (outcome == LOST && arch_step_by_frame_pointer(&caller)) {
                 outcome = continue_at(frame, &caller, true);
                 walk.frame_pointer_chain = outcome == GOES_ON;

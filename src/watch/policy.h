@@ -41,7 +41,8 @@ struct policy_answer {
 
 struct policy_answer policy_decide(const struct policy_limits *limits, const struct policy_view *view);
 
-/* Pause between two samples of a stall: the interval, doubled after each 100 samples, at most 1 s or the interval. */
+/* Pause between two samples of a stall: the interval, doubled after each 100 samples, at most 1 s or the interval; and
+ * up to an eighth more, so that the samples keep no step with anything. */
 uint64_t policy_pause_ns(const struct policy_limits *limits, uint32_t samples_detected);
 
 #endif

@@ -30,7 +30,8 @@ def stage_before(stage, stages):
     before = [name for name in PATH[:PATH.index(stage)] if name in stages]
     if before and before[-1] in ENTRANCES:
         return [name for name in before if name in ENTRANCES]
-    return before[-1:]
+    # script/ adds frames to the stack that unwind/ made, and hands that on.
+    return before[-2:] if before[-1:] == ['script'] else before[-1:]
 
 
 def allowed(room, stages):
@@ -91,7 +92,8 @@ GOOD = {
     'src/base/text.h': '', 'src/base/text.c': '#include "base/text.h"\n#include <stdio.h>\n',
     'src/hooks/hooks.h': '#include "base/text.h"\n', 'src/hooks/waits.c': '#include "loop/loop.h"\n',
     'src/loop/loop.h': '#include "hooks/hooks.h"\n', 'src/watch/policy.c': '#include "loop/loop.h"\n',
-    'src/unwind/stack.h': '', 'src/explain/cause.h': '# include "unwind/stack.h"\n',
+    'src/unwind/stack.h': '', 'src/script/script.h': '#include "unwind/stack.h"\n',
+    'src/explain/cause.h': '# include "unwind/stack.h"\n#include "script/script.h"\n',
     'src/record/sink.h': '',
     'src/record/record.h': '#include "base/text.h"\n#include "explain/cause.h"\n#include "loopdog.h"\n',
     'src/agent.c': '#include "hooks/hooks.h"\n#include "record/record.h"\n', 'include/loopdog.h': '',
@@ -105,6 +107,7 @@ def self_test():
             ('src/base/clock.c', '#include "loop/loop.h"', 'base/ may include base'),
             ('src/watch/up.c', '#include "record/record.h"', 'watch/ may include'),
             ('src/explain/far.c', '#include "loop/loop.h"', 'explain/ may include'),
+            ('src/script/far.c', '#include "explain/cause.h"', 'script/ may include'),
             ('src/hooks/far.c', '#include "record/record.h"', 'hooks/ may include'),
             ('src/loop/dots.c', '#include "../base/text.h"', 'is no path'),
             ('src/loop/lost.c', '#include "base/nothing.h"', 'is no path'),

@@ -322,8 +322,8 @@ Test(config, suggests_the_nearest_name)
                          "LOOPDOG_LOOP is not a setting and is ignored: did you mean LOOPDOG_LOOPS?");
         cr_expect_str_eq(complaint_about("LOOPDOG_=1"),
                          "LOOPDOG_ is not a setting and is ignored; loopdog help run lists them");
-        cr_expect_str_eq(complaint_about("LOOPDOG_PYTHON=off"),
-                         "LOOPDOG_PYTHON is not a setting and is ignored; loopdog help run lists them");
+        cr_expect_str_eq(complaint_about("LOOPDOG_V8=off"),
+                         "LOOPDOG_V8 is not a setting and is ignored; loopdog help run lists them");
 }
 
 Test(config, survives_a_name_of_any_length)

@@ -40,7 +40,7 @@ static struct stack stack_of(unsigned count, const uint64_t *functions)
 
 static void add(struct sample sample, const struct stack *stack)
 {
-        profile_add(&profile, &sample, stack);
+        profile_add(&profile, &sample, stack, NULL);
 }
 
 /* ---- equal stacks ---- */

@@ -72,6 +72,8 @@ static const struct field stall_fields[] = {
         { "samples", FIELD_U32, STALL(samples) },
         { "stacks_omitted", FIELD_BOOL, STALL(stacks_omitted) },
         { "stacks_dropped", FIELD_U32, STALL(stacks_dropped) },
+        { "script_losses", FIELD_U32, STALL(script_losses) },
+        { "script_loss", FIELD_STRING, STALL(script_loss) },
         { 0 },
 };
 
@@ -80,6 +82,9 @@ static const struct field stall_fields[] = {
 static const struct field detail_fields[] = {
         { "call", FIELD_STRING, DETAIL(call) },
         { "reason", FIELD_STRING, DETAIL(reason) },
+        { "called", FIELD_STRING, DETAIL(called) },
+        { "task", FIELD_STRING, DETAIL(task) },
+        { "coroutine", FIELD_STRING, DETAIL(coroutine) },
         { "cpu_percent", FIELD_U32, DETAIL(cpu_percent) },
         { 0 },
 };
@@ -91,6 +96,15 @@ static const struct field stack_fields[] = {
         { "last_ns", FIELD_U64, STACK(last_ns) },      { "state", FIELD_STATE, STACK(state) },
         { "missing", FIELD_STRING, STACK(missing) },   { "complete", FIELD_BOOL, STACK(complete) },
         { "truncated", FIELD_BOOL, STACK(truncated) }, { 0 },
+};
+
+#define OTHER(member) offsetof(struct record_other, member)
+
+static const struct field other_fields[] = {
+        { "role", FIELD_STRING, OTHER(role) },
+        { "tid", FIELD_I32, OTHER(tid) },
+        { "thread", FIELD_STRING, OTHER(thread) },
+        { 0 },
 };
 
 #define FRAME(member) offsetof(struct record_frame, member)
@@ -181,7 +195,8 @@ static int read_element(struct parser *parser, json_t *element, const struct fie
         return -EBADMSG;
 }
 
-static int read_frames(struct parser *parser, json_t *list, const char *where, struct record_stack *stack)
+static int read_frames(struct parser *parser, json_t *list, const char *where, const struct record_frame **into,
+                       size_t *into_count)
 {
         size_t count = json_array_size(list);
         struct record_frame *frames = array(parser, count, sizeof(*frames));
@@ -192,8 +207,8 @@ static int read_frames(struct parser *parser, json_t *list, const char *where, s
                 if (error < 0)
                         return error;
         }
-        stack->frames = frames;
-        stack->frames_count = count;
+        *into = frames;
+        *into_count = count;
         return 0;
 }
 
@@ -204,8 +219,39 @@ static int read_stack(struct parser *parser, json_t *object, const char *where, 
         if (error == 0)
                 error = find(parser, object, "frames", JSON_ARRAY, where, &frames);
         if (error == 0 && frames)
-                error = read_frames(parser, frames, where, stack);
+                error = read_frames(parser, frames, where, &stack->frames, &stack->frames_count);
         return error;
+}
+
+static int read_other(struct parser *parser, json_t *object, const char *where, struct record_other *other)
+{
+        json_t *frames = NULL;
+        int error = read_element(parser, object, other_fields, other, where);
+        if (error == 0)
+                error = find(parser, object, "frames", JSON_ARRAY, where, &frames);
+        if (error == 0 && frames)
+                error = read_frames(parser, frames, where, &other->frames, &other->frames_count);
+        return error;
+}
+
+static int read_others(struct parser *parser, json_t *root, struct record_stall *stall)
+{
+        json_t *list = NULL;
+        int error = find(parser, root, "others", JSON_ARRAY, "", &list);
+        if (error < 0 || !list)
+                return error;
+        size_t count = json_array_size(list);
+        struct record_other *others = array(parser, count, sizeof(*others));
+        for (size_t i = 0; i < count; i++) {
+                char where[WHERE_BYTES];
+                snprintf(where, sizeof(where), "others[%zu].", i);
+                error = read_other(parser, json_array_get(list, i), where, &others[i]);
+                if (error < 0)
+                        return error;
+        }
+        stall->others = others;
+        stall->others_count = count;
+        return 0;
 }
 
 static int read_stacks(struct parser *parser, json_t *root, struct record_stall *stall)
@@ -289,6 +335,8 @@ static int read_stall(struct parser *parser, json_t *root, struct record_stall *
                 error = read_culprit(parser, root, stall);
         if (error == 0)
                 error = read_losses(parser, root, &stall->samples_lost, &losses, &stall->losses_count);
+        if (error == 0)
+                error = read_others(parser, root, stall);
         if (error == 0)
                 error = read_stacks(parser, root, stall);
         if (error == 0 && stall->id == 0) {

@@ -214,13 +214,23 @@ void symbolize(struct symbolizer *symbolizer, const struct record *record, struc
         *out = (struct symbolized){ .record = *record };
         struct record_stall *stall = &out->record.stall;
         out->stacks = alloc_zeroed(in->stacks_count, sizeof(*out->stacks));
-        out->frames = alloc_zeroed(in->stacks_count, sizeof(*out->frames));
+        out->others = alloc_zeroed(in->others_count, sizeof(*out->others));
+        out->frames = alloc_zeroed(in->stacks_count + in->others_count, sizeof(*out->frames));
         for (size_t i = 0; i < in->stacks_count; i++) {
                 out->stacks[i] = in->stacks[i];
                 out->frames[i] = expand_stack(symbolizer, &in->stacks[i], &out->stacks[i].frames_count);
                 out->stacks[i].frames = out->frames[i];
         }
+        for (size_t i = 0; i < in->others_count; i++) {
+                struct record_frame **frames = &out->frames[in->stacks_count + i];
+                struct record_stack stack = { .frames = in->others[i].frames,
+                                              .frames_count = in->others[i].frames_count };
+                out->others[i] = in->others[i];
+                *frames = expand_stack(symbolizer, &stack, &out->others[i].frames_count);
+                out->others[i].frames = *frames;
+        }
         stall->stacks = out->stacks;
+        stall->others = out->others;
         if (in->culprit) {
                 out->culprit = find_culprit(symbolizer, in);
                 stall->culprit = &out->culprit;
@@ -229,9 +239,11 @@ void symbolize(struct symbolizer *symbolizer, const struct record *record, struc
 
 void symbolized_free(struct symbolized *symbolized)
 {
-        for (size_t i = 0; i < symbolized->record.stall.stacks_count; i++)
+        const struct record_stall *stall = &symbolized->record.stall;
+        for (size_t i = 0; i < stall->stacks_count + stall->others_count; i++)
                 free(symbolized->frames[i]);
         free(symbolized->frames);
+        free(symbolized->others);
         free(symbolized->stacks);
         *symbolized = (struct symbolized){ 0 };
 }

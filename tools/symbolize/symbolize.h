@@ -24,7 +24,8 @@ struct symbolized {
         struct record record;
         struct record_frame culprit;
         struct record_stack *stacks;
-        struct record_frame **frames; /* one array for each stack */
+        struct record_other *others;
+        struct record_frame **frames; /* one array for each stack, then one for each other thread */
 };
 
 /* Symbolize a record of type stall or stall-begin into `out`, which symbolized_free() empties. A record without

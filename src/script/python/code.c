@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * code.c - which function a copied frame is in, and at which line
+ *
+ * A code object's names and its table of lines never change while it lives, so they are read once and remembered. But
+ * a running thread may have freed it since its frame was copied, and made another at the same place: what is
+ * remembered counts only if the code object's own words are the same, and for the innermost frames also the beginnings
+ * of its names and its table, which were copied with them.
+ *
+ * Context: watchdog
+ */
+#include "script/python/code.h"
+
+#include <string.h>
+
+#include "base/limits.h"
+#include "base/proc.h"
+#include "base/text.h"
+#include "script/functions.h"
+#include "script/python/lines.h"
+
+#define CODES 1024 /* remembered; a power of two */
+#define LINES 2048
+#define FIRST_READ 320   /* bytes of an object: mostly enough for the whole */
+#define STRING_MOST 4096 /* characters */
+#define TABLE_MOST 32768 /* bytes of a table of lines */
+#define BYTES_SIZE 16    /* offsets in a bytes object, in every version */
+#define BYTES_DATA 32
+#define STRING_LENGTH 16 /* and in a str object */
+#define STRING_STATE 32
+
+struct object {
+        const uint8_t *data;
+        size_t length; /* bytes */
+        unsigned kind; /* bytes of a character; 0: no string */
+        bool ascii;
+};
+
+/* What a code object says of itself. */
+struct words {
+        uint64_t code, name, file, lines;
+        uint32_t first_line;
+};
+
+static struct known {
+        struct words words;
+        uint64_t print; /* of the beginnings of what it points at */
+        unsigned generation;
+        uint16_t function;
+} codes[CODES];
+
+static struct known_line {
+        uint64_t code, print;
+        int64_t position;
+        uint32_t line;
+} lines[LINES];
+
+static uint64_t mix(uint64_t hash, const void *bytes, size_t length)
+{
+        for (size_t i = 0; i < length; i++)
+                hash = (hash ^ ((const uint8_t *)bytes)[i]) * 0x100000001b3ull;
+        return hash ^ hash >> 29;
+}
+
+/* ---- objects ---- */
+
+/* Where the data of a str begins and how long it is. 0: it is no str of the usual form. */
+static size_t string_header(const struct python_layout *layout, const uint8_t *bytes, struct object *object)
+{
+        uint64_t length = python_word(bytes, STRING_LENGTH);
+        uint32_t state = (uint32_t)python_int(bytes, STRING_STATE);
+        bool compact = state >> 5 & 1;
+        object->kind = state >> 2 & 7;
+        object->ascii = state >> 6 & 1;
+        if (!compact || length > STRING_MOST || (object->kind != 1 && object->kind != 2 && object->kind != 4))
+                return 0;
+        object->length = length * object->kind;
+        return object->ascii ? layout->ascii_header : layout->compact_header;
+}
+
+static size_t bytes_header(const struct python_layout *layout, const uint8_t *bytes, struct object *object)
+{
+        uint64_t length = python_word(bytes, BYTES_SIZE);
+        (void)layout;
+        object->kind = 0;
+        object->length = length;
+        return length <= TABLE_MOST ? BYTES_DATA : 0;
+}
+
+typedef size_t header_function(const struct python_layout *, const uint8_t *, struct object *);
+
+/* Read an object: from its head where that holds all of it, else from memory, where it must still begin as the head
+ * does. The data is valid until the next call. */
+static bool read_object(const struct python_layout *layout, header_function *header, uint64_t address,
+                        const struct python_head *head, struct object *object)
+{
+        static uint8_t bytes[TABLE_MOST + BYTES_DATA];
+        size_t begin, in_head = 0;
+        bool checked = head != NULL && head->read;
+        if (checked) {
+                begin = header(layout, head->bytes, object);
+                if (begin == 0)
+                        return false;
+                in_head = PYTHON_HEAD_BYTES - begin;
+                object->data = head->bytes + begin;
+                if (object->length <= in_head)
+                        return true;
+        }
+        uint64_t length_before = object->length;
+        ssize_t n = memory_read_sigsafe(address, bytes, FIRST_READ);
+        if (n < layout->compact_header || (begin = header(layout, bytes, object)) == 0)
+                return false;
+        size_t whole = begin + object->length;
+        if (whole > (size_t)n && memory_read_sigsafe(address, bytes, whole) != (ssize_t)whole)
+                return false;
+        if (checked && (object->length != length_before || memcmp(bytes + begin, head->bytes + begin, in_head) != 0))
+                return false;
+        object->data = bytes + begin;
+        return true;
+}
+
+/* A number for the beginning of an object, the same from its head and from memory. */
+static uint64_t print_of(const struct object *object)
+{
+        size_t most = PYTHON_HEAD_BYTES - 72; /* what a head holds of every kind of object */
+        return mix(object->length, object->data, object->length < most ? object->length : most);
+}
+
+static uint32_t character(const struct object *object, size_t index)
+{
+        uint16_t two;
+        uint32_t four;
+        switch (object->kind) {
+        case 1:
+                return object->data[index];
+        case 2:
+                memcpy(&two, object->data + 2 * index, 2);
+                return two;
+        default:
+                memcpy(&four, object->data + 4 * index, 4);
+                return four;
+        }
+}
+
+/* UTF-8; surrogates and what is no character become U+FFFD. Returns the bytes. */
+static unsigned encode(uint32_t c, char out[4])
+{
+        if (c >= 0xd800 && (c < 0xe000 || c > 0x10ffff))
+                c = 0xfffd;
+        if (c < 0x80) {
+                out[0] = (char)c;
+                return 1;
+        }
+        unsigned more = c < 0x800 ? 1 : c < 0x10000 ? 2 : 3;
+        static const unsigned char first[] = { 0, 0xc0, 0xe0, 0xf0 };
+        for (unsigned i = more; i > 0; i--, c >>= 6)
+                out[i] = (char)(0x80 | (c & 0x3f));
+        out[0] = (char)(first[more] | c);
+        return more + 1;
+}
+
+static void copy_text(const struct object *object, char *text, size_t capacity)
+{
+        size_t used = 0;
+        for (size_t i = 0; i < object->length / object->kind; i++) {
+                char bytes[4];
+                unsigned length = encode(character(object, i), bytes);
+                if (used + length >= capacity || bytes[0] == '\0')
+                        break;
+                memcpy(text + used, bytes, length);
+                used += length;
+        }
+        text[used] = '\0';
+}
+
+bool python_string(const struct python_layout *layout, uint64_t address, char *text, size_t capacity)
+{
+        struct object object;
+        if (!read_object(layout, string_header, address, NULL, &object))
+                return false;
+        copy_text(&object, text, capacity);
+        return true;
+}
+
+/* ---- lines ---- */
+
+/* Bytes from the start of the bytecode; negative: not begun. */
+static int64_t position_of(const struct python_layout *layout, const struct python_copied *copied)
+{
+        if (layout->code_bytes == PYTHON_NONE) {
+                int64_t index = python_int(copied->frame, layout->frame_position);
+                return layout->minor >= 10 ? 2 * index : index;
+        }
+        return (int64_t)(python_word(copied->frame, layout->frame_position) - (copied->code + layout->code_bytes));
+}
+
+static uint32_t line_of(const struct python_layout *layout, const struct words *words, uint64_t print,
+                        const struct python_heads *heads, int64_t position)
+{
+        uint64_t key = mix(words->code ^ print, &position, sizeof position);
+        struct known_line *known = &lines[key % LINES];
+        struct object table;
+        if (known->code == words->code && known->print == print && known->position == position)
+                return known->line;
+        if (!read_object(layout, bytes_header, words->lines, heads != NULL ? &heads->lines : NULL, &table))
+                return 0;
+        *known = (struct known_line){
+                .code = words->code,
+                .print = print,
+                .position = position,
+                .line = python_line(layout->lines, table.data, table.length, words->first_line, position),
+        };
+        return known->line;
+}
+
+/* ---- functions ---- */
+
+static struct words words_of(const struct python_layout *layout, const struct python_copied *copied)
+{
+        return (struct words){
+                .code = copied->code,
+                .name = python_word(copied->code_bytes, python_name_offset(layout)),
+                .file = python_word(copied->code_bytes, layout->code_file),
+                .lines = python_word(copied->code_bytes, layout->code_lines),
+                .first_line = (uint32_t)python_int(copied->code_bytes, layout->code_first_line),
+        };
+}
+
+static bool same_words(const struct words *a, const struct words *b)
+{
+        return a->code == b->code && a->name == b->name && a->file == b->file && a->lines == b->lines &&
+               a->first_line == b->first_line;
+}
+
+/* From the heads alone, 0: they do not say. */
+static uint64_t print_of_heads(const struct python_layout *layout, const struct python_heads *heads)
+{
+        struct object name, file, table;
+        if (heads == NULL || !heads->name.read || !heads->file.read || !heads->lines.read)
+                return 0;
+        size_t name_begin = string_header(layout, heads->name.bytes, &name);
+        size_t file_begin = string_header(layout, heads->file.bytes, &file);
+        size_t table_begin = bytes_header(layout, heads->lines.bytes, &table);
+        if (name_begin == 0 || file_begin == 0 || table_begin == 0)
+                return 0;
+        name.data = heads->name.bytes + name_begin;
+        file.data = heads->file.bytes + file_begin;
+        table.data = heads->lines.bytes + table_begin;
+        return print_of(&name) ^ print_of(&file) * 3 ^ print_of(&table) * 5;
+}
+
+static bool learn(const struct python_layout *layout, const struct words *words, const struct python_heads *heads,
+                  struct known *known)
+{
+        char name[LIMIT_NAME], file[LIMIT_PATH];
+        struct object object;
+        uint64_t print;
+        known->words.code = 0; /* not known, should something fail */
+        if (!read_object(layout, string_header, words->name, heads != NULL ? &heads->name : NULL, &object))
+                return false;
+        copy_text(&object, name, sizeof name);
+        print = print_of(&object);
+        if (!read_object(layout, string_header, words->file, heads != NULL ? &heads->file : NULL, &object))
+                return false;
+        copy_text(&object, file, sizeof file);
+        print ^= print_of(&object) * 3;
+        if (!read_object(layout, bytes_header, words->lines, heads != NULL ? &heads->lines : NULL, &object))
+                return false;
+        print ^= print_of(&object) * 5;
+        *known = (struct known){
+                .words = *words,
+                .print = print,
+                .generation = script_functions_generation(),
+                .function = script_function(name, file, words->first_line),
+        };
+        return true;
+}
+
+bool python_place_of(const struct python_runtime *runtime, const struct python_copied *copied,
+                     const struct python_heads *heads, struct python_place *place)
+{
+        const struct python_layout *layout = &runtime->layout;
+        if (!copied->code_read || python_word(copied->code_bytes, 8) != runtime->code_type)
+                return false;
+        struct words words = words_of(layout, copied);
+        struct known *known = &codes[words.code / 16 % CODES];
+        uint64_t print = print_of_heads(layout, heads);
+        bool same = same_words(&known->words, &words) && known->generation == script_functions_generation() &&
+                    (print == 0 || print == known->print);
+        if (!same && !learn(layout, &words, heads, known))
+                return false;
+        place->function = known->function;
+        place->line = line_of(layout, &words, known->print, heads, position_of(layout, copied));
+        return true;
+}

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * copy.c - the Python frames of one thread, copied at one moment
+ *
+ * Frames are a linked list in the heap, and each system call that reads them costs more than what it reads. So the list
+ * is walked once before, by the watchdog, and what it has found is read again in one batch when it counts: what has
+ * changed in between, at the list's inner end, is followed one by one. The code objects follow in a second batch, the
+ * beginnings of the innermost names in a third.
+ *
+ * Every read is by process_vm_readv: a list that is just being changed, or is none, must not crash the host.
+ *
+ * Context: watchdog and signal handler, never both at once: the handler only runs while the watchdog waits for it
+ * Limits:  PYTHON_FRAMES; MISSES single reads in the handler
+ */
+#include "script/python/copy.h"
+
+#include <string.h>
+
+#include "base/proc.h"
+
+#define MISSES 24 /* frames that were not expected, of one copy; some 0.5 us each */
+#define LOCALS_BYTES (PYTHON_LOCALS * sizeof(uint64_t))
+
+static struct {
+        const struct python_layout *layout;
+        uint64_t threads[PYTHON_THREADS];
+        unsigned count;
+        unsigned misses_allowed;
+        /* What the walk before has found. */
+        uint64_t expected[PYTHON_FRAMES];
+        unsigned expected_count;
+} task;
+
+static struct {
+        unsigned pieces[PYTHON_FRAMES]; /* of the batch; its index for each expected frame */
+        uint8_t bytes[PYTHON_FRAMES][PYTHON_FRAME_BYTES];
+        uint8_t threads[PYTHON_THREADS][PYTHON_THREAD_BYTES];
+        unsigned thread_pieces[PYTHON_THREADS];
+        unsigned next; /* expected frame to look at first */
+        unsigned misses;
+} fetched;
+
+_Static_assert(PYTHON_THREADS + PYTHON_FRAMES <= MEMORY_BATCH && 3 * PYTHON_HEADS < MEMORY_BATCH, "one batch each");
+
+static struct memory_batch batch;
+static struct python_copy copy;
+
+uint64_t python_word(const uint8_t *bytes, unsigned offset)
+{
+        uint64_t word;
+        memcpy(&word, bytes + offset, sizeof word);
+        return word;
+}
+
+int32_t python_int(const uint8_t *bytes, unsigned offset)
+{
+        int32_t value;
+        memcpy(&value, bytes + offset, sizeof value);
+        return value;
+}
+
+/* ---- frames ---- */
+
+static void fetch_expected_sigsafe(void)
+{
+        memory_batch_clear_sigsafe(&batch);
+        for (unsigned i = 0; i < task.count; i++)
+                fetched.thread_pieces[i] =
+                        memory_batch_add_sigsafe(&batch, task.threads[i], fetched.threads[i], PYTHON_THREAD_BYTES);
+        for (unsigned i = 0; i < task.expected_count; i++)
+                fetched.pieces[i] =
+                        memory_batch_add_sigsafe(&batch, task.expected[i], fetched.bytes[i], PYTHON_FRAME_BYTES);
+        memory_batch_read_sigsafe(&batch);
+        fetched.next = fetched.misses = 0;
+}
+
+/* The frame at `address`: from what was fetched, else read alone. */
+static bool get_frame_sigsafe(uint64_t address, uint8_t *bytes)
+{
+        for (unsigned i = fetched.next; i < task.expected_count; i++) {
+                if (task.expected[i] != address)
+                        continue;
+                fetched.next = i + 1;
+                if (!batch.read[fetched.pieces[i]])
+                        return false;
+                memcpy(bytes, fetched.bytes[i], PYTHON_FRAME_BYTES);
+                return true;
+        }
+        if (address == 0 || address % 8 != 0 || fetched.misses++ >= task.misses_allowed)
+                return false;
+        return memory_read_sigsafe(address, bytes, PYTHON_FRAME_BYTES) == PYTHON_FRAME_BYTES;
+}
+
+/* The innermost frame of a thread state, 0: none. */
+static uint64_t first_frame_sigsafe(unsigned index, struct python_run *run)
+{
+        const struct python_layout *layout = task.layout;
+        uint64_t pointer = python_word(fetched.threads[index], layout->thread_frame), frame = 0;
+        if (!layout->has_cframe)
+                return pointer;
+        run->cframe = pointer;
+        if (pointer == 0 ||
+            memory_read_sigsafe(pointer + layout->cframe_frame, &frame, sizeof frame) != (ssize_t)sizeof frame)
+                return 0;
+        return frame;
+}
+
+static void walk_run_sigsafe(unsigned index)
+{
+        const struct python_layout *layout = task.layout;
+        struct python_run *run = &copy.runs[copy.run_count];
+        *run = (struct python_run){ .thread = task.threads[index], .first = copy.count };
+        if (!batch.read[fetched.thread_pieces[index]])
+                return;
+        uint64_t address = first_frame_sigsafe(index, run), landmark = 0;
+        for (unsigned steps = 1; address != 0; steps++) {
+                struct python_copied *copied = &copy.frames[copy.count];
+                bool round = address == landmark; /* the list bites its own tail */
+                if (copy.count == PYTHON_FRAMES || round || !get_frame_sigsafe(address, copied->frame)) {
+                        run->cut = true;
+                        break;
+                }
+                if ((steps & (steps - 1)) == 0)
+                        landmark = address;
+                copied->address = address;
+                copied->code = python_word(copied->frame, layout->frame_code) & ~3ull; /* 3.14 tags it */
+                copied->code_read = false;
+                copy.count++;
+                address = python_word(copied->frame, layout->frame_previous);
+        }
+        run->count = copy.count - run->first;
+        copy.run_count += run->count != 0;
+}
+
+static void walk_sigsafe(void)
+{
+        copy.count = copy.run_count = 0;
+        fetch_expected_sigsafe();
+        for (unsigned i = 0; i < task.count; i++)
+                walk_run_sigsafe(i);
+}
+
+/* ---- what the frames point at ---- */
+
+static void fetch_codes_sigsafe(void)
+{
+        memory_batch_clear_sigsafe(&batch);
+        for (unsigned i = 0; i < copy.count; i++)
+                memory_batch_add_sigsafe(&batch, copy.frames[i].code, copy.frames[i].code_bytes, PYTHON_CODE_BYTES);
+        memory_batch_read_sigsafe(&batch);
+        for (unsigned i = 0; i < copy.count; i++)
+                copy.frames[i].code_read = batch.read[i];
+}
+
+static void want_head_sigsafe(struct python_head *head, const struct python_copied *copied, uint16_t offset)
+{
+        uint64_t address = copied->code_read ? python_word(copied->code_bytes, offset) : 0;
+        head->piece = (uint16_t)memory_batch_add_sigsafe(&batch, address, head->bytes, PYTHON_HEAD_BYTES);
+}
+
+static void fetch_heads_sigsafe(void)
+{
+        const struct python_layout *layout = task.layout;
+        unsigned count = copy.count < PYTHON_HEADS ? copy.count : PYTHON_HEADS, locals = 0;
+        memory_batch_clear_sigsafe(&batch);
+        copy.locals_read = false;
+        if (count != 0 && layout->frame_locals != PYTHON_NONE) /* the first piece */
+                copy.locals_read = memory_batch_add_sigsafe(&batch, copy.frames[0].address + layout->frame_locals,
+                                                            copy.locals, LOCALS_BYTES) == locals;
+        for (unsigned i = 0; i < count; i++) {
+                want_head_sigsafe(&copy.heads[i].name, &copy.frames[i], python_name_offset(layout));
+                want_head_sigsafe(&copy.heads[i].file, &copy.frames[i], layout->code_file);
+                want_head_sigsafe(&copy.heads[i].lines, &copy.frames[i], layout->code_lines);
+        }
+        memory_batch_read_sigsafe(&batch);
+        copy.locals_read = copy.locals_read && batch.read[locals];
+        for (unsigned i = 0; i < count; i++) {
+                struct python_heads *heads = &copy.heads[i];
+                heads->name.read = batch.read[heads->name.piece];
+                heads->file.read = batch.read[heads->file.piece];
+                heads->lines.read = batch.read[heads->lines.piece];
+        }
+}
+
+/* ---- public ---- */
+
+void python_copy_prepare(const struct python_layout *layout, const uint64_t *threads, unsigned count)
+{
+        task.layout = layout;
+        task.count = count < PYTHON_THREADS ? count : PYTHON_THREADS;
+        memcpy(task.threads, threads, task.count * sizeof *threads);
+        task.misses_allowed = PYTHON_FRAMES;
+        walk_sigsafe();
+        task.expected_count = copy.count;
+        for (unsigned i = 0; i < copy.count; i++)
+                task.expected[i] = copy.frames[i].address;
+        task.misses_allowed = MISSES;
+}
+
+void python_copy_sigsafe(void)
+{
+        if (task.count == 0)
+                return;
+        walk_sigsafe();
+        fetch_codes_sigsafe();
+        fetch_heads_sigsafe();
+}
+
+const struct python_copy *python_copy_get(void)
+{
+        return &copy;
+}

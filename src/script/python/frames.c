@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * frames.c - what was copied of a thread's Python frames, understood
+ *
+ * A list in which one frame makes no sense is thrown away whole: it was copied while it changed, and what is left of
+ * it would be a stack that never was.
+ *
+ * Context: watchdog
+ */
+#include "script/python/frames.h"
+
+#include "script/functions.h"
+#include "script/python/code.h"
+
+static const char changing[] = "the Python frames were just being changed";
+
+/* The interpreter's own frames: a shim between two of its activations; what cleans up after __init__ has no file. */
+static bool is_shim(const struct python_layout *layout, const struct python_copied *copied)
+{
+        return layout->frames == PYTHON_SHIMS && copied->frame[layout->frame_end] >= PYTHON_SHIM_OWNER;
+}
+
+static bool is_hidden(uint16_t function)
+{
+        const struct script_function *known = script_function_get(function);
+        return known != NULL && known->file[0] == '\0';
+}
+
+static void end_activation(struct python_stack *stack, unsigned first, uint64_t anchor)
+{
+        if (stack->count == first)
+                return;
+        stack->frames[stack->count - 1].last = true;
+        stack->frames[stack->count - 1].anchor = anchor;
+}
+
+/* Is this frame the last of its activation, and where does that lie? */
+static bool ends_here(const struct python_layout *layout, const struct python_copied *copied, uint64_t cframe,
+                      uint64_t *anchor)
+{
+        *anchor = 0;
+        if (layout->frames == PYTHON_FRAME_OBJECTS)
+                return true;
+        *anchor = cframe;
+        return layout->frames == PYTHON_CFRAMES && copied->frame[layout->frame_end] == 1;
+}
+
+/* False: it makes no sense. */
+static bool add_run(const struct python_runtime *runtime, const struct python_copy *copy, const struct python_run *run,
+                    python_stack_word *word, void *context, struct python_stack *stack)
+{
+        const struct python_layout *layout = &runtime->layout;
+        uint64_t cframe = run->cframe, anchor;
+        unsigned first = stack->count; /* of the activation */
+        for (unsigned i = run->first; i < run->first + run->count; i++) {
+                const struct python_copied *copied = &copy->frames[i];
+                struct python_place place;
+                if (is_shim(layout, copied)) {
+                        end_activation(stack, first, copied->address);
+                        first = stack->count;
+                        continue;
+                }
+                if (!python_place_of(runtime, copied, i < PYTHON_HEADS ? &copy->heads[i] : NULL, &place))
+                        return false;
+                if (!is_hidden(place.function))
+                        stack->frames[stack->count++] = (struct python_frame){ .address = copied->address,
+                                                                               .function = place.function,
+                                                                               .line = place.line };
+                if (!ends_here(layout, copied, cframe, &anchor))
+                        continue;
+                end_activation(stack, first, anchor);
+                first = stack->count;
+                if (layout->frames == PYTHON_CFRAMES && !word(context, cframe + layout->cframe_previous, &cframe))
+                        cframe = 0;
+        }
+        end_activation(stack, first, 0);
+        stack->cut = stack->cut || run->cut;
+        return true;
+}
+
+void python_frames(const struct python_runtime *runtime, const struct python_copy *copy, python_stack_word *word,
+                   void *context, struct python_stack *stack)
+{
+        stack->count = 0;
+        stack->cut = false;
+        stack->lost = NULL;
+        for (unsigned i = 0; i < copy->run_count; i++) {
+                if (add_run(runtime, copy, &copy->runs[i], word, context, stack))
+                        continue;
+                stack->count = 0;
+                stack->lost = changing;
+                return;
+        }
+        if (stack->count == 0 && copy->run_count != 0)
+                stack->lost = changing;
+}

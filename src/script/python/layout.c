@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * layout.c - where CPython keeps what we read of it
+ *
+ * Context: watchdog
+ */
+#include "script/python/layout.h"
+
+#include <errno.h>
+#include <string.h>
+
+static const struct python_layout layouts[] = {
+        {
+                .minor = 8,
+                .frames = PYTHON_FRAME_OBJECTS,
+                .lines = PYTHON_LNOTAB,
+                .runtime_interpreters = 32,
+                .interpreter_next = 0,
+                .interpreter_threads = 8,
+                .thread_next = 8,
+                .thread_interpreter = 16,
+                .thread_pthread = 176,
+                .thread_tid = PYTHON_NONE,
+                .thread_frame = 24,
+                .frame_previous = 24,
+                .frame_code = 32,
+                .frame_position = 104,
+                .frame_end = PYTHON_NONE,
+                .frame_locals = 360,
+                .code_first_line = 40,
+                .code_file = 104,
+                .code_name = 112,
+                .code_qualified_name = PYTHON_NONE,
+                .code_lines = 120,
+                .code_bytes = PYTHON_NONE,
+                .ascii_header = 48,
+                .compact_header = 72,
+                .gil = 1152,
+                .task_name = 120,
+                .task_coroutine = 112,
+        },
+        {
+                .minor = 9,
+                .frames = PYTHON_FRAME_OBJECTS,
+                .lines = PYTHON_LNOTAB,
+                .runtime_interpreters = 32,
+                .interpreter_next = 0,
+                .interpreter_threads = 8,
+                .thread_next = 8,
+                .thread_interpreter = 16,
+                .thread_pthread = 176,
+                .thread_tid = PYTHON_NONE,
+                .thread_frame = 24,
+                .frame_previous = 24,
+                .frame_code = 32,
+                .frame_position = 104,
+                .frame_end = PYTHON_NONE,
+                .frame_locals = 360,
+                .code_first_line = 40,
+                .code_file = 104,
+                .code_name = 112,
+                .code_qualified_name = PYTHON_NONE,
+                .code_lines = 120,
+                .code_bytes = PYTHON_NONE,
+                .ascii_header = 48,
+                .compact_header = 72,
+                .gil = 352,
+                .task_name = 160,
+                .task_coroutine = 152,
+        },
+        {
+                .minor = 10,
+                .frames = PYTHON_FRAME_OBJECTS,
+                .lines = PYTHON_LINETABLE,
+                .runtime_interpreters = 32,
+                .interpreter_next = 0,
+                .interpreter_threads = 8,
+                .thread_next = 8,
+                .thread_interpreter = 16,
+                .thread_pthread = 176,
+                .thread_tid = PYTHON_NONE,
+                .thread_frame = 24,
+                .frame_previous = 24,
+                .frame_code = 32,
+                .frame_position = 96,
+                .frame_end = PYTHON_NONE,
+                .frame_locals = 352,
+                .code_first_line = 40,
+                .code_file = 104,
+                .code_name = 112,
+                .code_qualified_name = PYTHON_NONE,
+                .code_lines = 120,
+                .code_bytes = PYTHON_NONE,
+                .ascii_header = 48,
+                .compact_header = 72,
+                .gil = 352,
+                .task_name = 168,
+                .task_coroutine = 160,
+        },
+        {
+                .minor = 11,
+                .frames = PYTHON_CFRAMES,
+                .lines = PYTHON_LOCATIONS,
+                .has_cframe = true,
+                .runtime_interpreters = 40,
+                .interpreter_next = 0,
+                .interpreter_threads = 16,
+                .thread_next = 8,
+                .thread_interpreter = 16,
+                .thread_pthread = 152,
+                .thread_tid = 160,
+                .thread_frame = 56,
+                .cframe_frame = 8,
+                .cframe_previous = 16,
+                .frame_previous = 48,
+                .frame_code = 32,
+                .frame_position = 56,
+                .frame_end = 68,
+                .frame_locals = 72,
+                .code_first_line = 72,
+                .code_file = 112,
+                .code_name = 120,
+                .code_qualified_name = 128,
+                .code_lines = 136,
+                .code_bytes = 184,
+                .ascii_header = 48,
+                .compact_header = 72,
+                .gil = 360,
+                .task_name = 144,
+                .task_coroutine = 136,
+        },
+        {
+                .minor = 12,
+                .frames = PYTHON_SHIMS,
+                .lines = PYTHON_LOCATIONS,
+                .has_cframe = true,
+                .gil_in_interpreter = true,
+                .runtime_interpreters = 40,
+                .interpreter_next = 0,
+                .interpreter_threads = 72,
+                .thread_next = 8,
+                .thread_interpreter = 16,
+                .thread_pthread = 136,
+                .thread_tid = 144,
+                .thread_frame = 56,
+                .cframe_frame = 0,
+                .cframe_previous = 8,
+                .frame_previous = 8,
+                .frame_code = 0,
+                .frame_position = 56,
+                .frame_end = 70,
+                .frame_locals = 72,
+                .code_first_line = 68,
+                .code_file = 112,
+                .code_name = 120,
+                .code_qualified_name = 128,
+                .code_lines = 136,
+                .code_bytes = 192,
+                .ascii_header = 40,
+                .compact_header = 56,
+                .gil = 384,
+                .task_name = 144,
+                .task_coroutine = 136,
+        },
+        {
+                .minor = 13,
+                .frames = PYTHON_SHIMS,
+                .lines = PYTHON_LOCATIONS,
+                .gil_in_interpreter = true,
+                .runtime_interpreters = 632,
+                .interpreter_next = 7264,
+                .interpreter_threads = 7344,
+                .thread_next = 8,
+                .thread_interpreter = 16,
+                .thread_pthread = 152,
+                .thread_tid = 160,
+                .thread_frame = 72,
+                .frame_previous = 8,
+                .frame_code = 0,
+                .frame_position = 56,
+                .frame_end = 70,
+                .frame_locals = 72,
+                .code_first_line = 68,
+                .code_file = 112,
+                .code_name = 120,
+                .code_qualified_name = 128,
+                .code_lines = 136,
+                .code_bytes = 200,
+                .ascii_header = 40,
+                .compact_header = 56,
+                .gil = 16,
+                .task_name = 128,
+                .task_coroutine = 120,
+        },
+};
+
+const struct python_layout *python_layout_of(unsigned minor)
+{
+        for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++)
+                if (layouts[i].minor == minor)
+                        return &layouts[i];
+        return NULL;
+}
+
+/* Where each offset stands among the words: 3.13, and 3.14 which is believed only if all of them make sense. */
+struct word {
+        uint16_t offset; /* of the field in struct python_layout */
+        uint8_t in_313, in_314;
+        uint16_t most; /* the largest offset that makes sense */
+};
+
+#define FIELD(name) offsetof(struct python_layout, name)
+
+static const struct word words_of[] = {
+        { FIELD(runtime_interpreters), 5, 5, 8192 },
+        { FIELD(interpreter_next), 8, 8, 32768 },
+        { FIELD(interpreter_threads), 9, 9, 32768 },
+        { FIELD(gil), 14, 15, 32768 },
+        { FIELD(thread_next), 21, 24, PYTHON_THREAD_BYTES - 8 },
+        { FIELD(thread_frame), 23, 26, PYTHON_THREAD_BYTES - 8 },
+        { FIELD(thread_pthread), 24, 27, 512 },
+        { FIELD(thread_tid), 25, 28, 512 },
+        { FIELD(frame_previous), 29, 32, PYTHON_FRAME_BYTES - 8 },
+        { FIELD(frame_code), 30, 33, PYTHON_FRAME_BYTES - 8 },
+        { FIELD(frame_position), 31, 34, PYTHON_FRAME_BYTES - 8 },
+        { FIELD(frame_end), 33, 36, PYTHON_FRAME_BYTES - 1 },
+        { FIELD(code_file), 35, 40, PYTHON_CODE_BYTES - 8 },
+        { FIELD(code_qualified_name), 37, 42, PYTHON_CODE_BYTES - 8 },
+        { FIELD(code_lines), 38, 43, PYTHON_CODE_BYTES - 8 },
+        { FIELD(code_first_line), 39, 44, PYTHON_CODE_BYTES - 4 },
+        { FIELD(code_bytes), 43, 48, 512 },
+};
+
+int python_layout_from_offsets(const uint64_t words[PYTHON_OFFSET_WORDS], unsigned minor, struct python_layout *layout)
+{
+        if (memcmp(words, "xdebugpy", 8) != 0)
+                return -ENOENT;
+        if (words[2] != 0 || minor < 13 || minor > 14) /* the third word is set in builds without a GIL */
+                return -ENOTSUP;
+        *layout = *python_layout_of(13);
+        layout->minor = (uint8_t)minor;
+        for (size_t i = 0; i < sizeof words_of / sizeof *words_of; i++) {
+                uint64_t value = words[minor == 13 ? words_of[i].in_313 : words_of[i].in_314];
+                uint16_t offset = (uint16_t)value;
+                if (value > words_of[i].most)
+                        return -ENOTSUP;
+                memcpy((uint8_t *)layout + words_of[i].offset, &offset, sizeof offset);
+        }
+        if (minor == 14) { /* these are not among the words, and not known of it */
+                layout->task_name = layout->task_coroutine = PYTHON_NONE;
+                layout->code_name = PYTHON_NONE;
+                layout->frame_locals = PYTHON_NONE;
+        }
+        return 0;
+}

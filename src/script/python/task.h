@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * task.h - the asyncio task whose coroutine a thread runs
+ *
+ * Context: watchdog
+ */
+#ifndef LOOPDOG_SCRIPT_PYTHON_TASK_H
+#define LOOPDOG_SCRIPT_PYTHON_TASK_H
+
+#include "script/python/frames.h"
+
+/* Find the task that was found last, if it still runs, else by `count` words of the native stack. Its name goes to
+ * `text`. Returns the index in `stack` of its coroutine's frame, or -1: there is no task, or it is not known. */
+int python_task(const struct python_runtime *runtime, const struct python_stack *stack, const uint64_t *words,
+                size_t count, char *text, size_t capacity);
+
+#endif
