@@ -1,11 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# demo.sh - two stalled servers, and what loopdog says about them
+# demo.sh - three stalled servers, and what loopdog says about them
 #
 # Usage: demo.sh BUILD-FOLDER
 #
-# Exit 0 only if both reports were really there: the demo is the first thing that people try, and is a test as well.
+# Exit 0 only if all reports were really there: the demo is the first thing that people try, and is a test as well.
 #
 # Context: run by `./dev demo` with the build folder
 set -eu
@@ -98,4 +98,16 @@ say "   This time nothing was waited for: the loop's thread was computing. Below
 # No cause is asked for: on a busy machine it may be that the thread was not let onto a CPU.
 show_report "the Lua script" '^loopdog: stall .* in ' '^ .*lua_pcall ' '^ .*aeMain '
 
-say "Both culprits were named. Try your own server: build/tools/loopdog run -- COMMAND"
+say "3. FastAPI on Debian's uvicorn. One route calls time.sleep(0.5) in an async def (demo/app.py); nobody told uvicorn,
+   the application or Python of loopdog."
+start_server /usr/bin/python3 -m uvicorn --app-dir "$root/demo" --uds "$work/web" --log-level warning app:app
+web() { curl --silent --show-error --max-time 10 --unix-socket "$work/web" "http://localhost/$1"; }
+await web hello || die "uvicorn does not answer"
+sleep 0.3 # its start-up, which imports the whole application within the loop, is over
+printf '    $ curl http://localhost/block      ' >&2
+web block >&2 || die "no answer from /block"
+say "   Below: the coroutine's own line, not uvicorn's. asyncio's debug mode names uvicorn's, at a third of the speed."
+show_report "block()" '^loopdog: stall .* in block\(\) at .*app\.py:21 calling time\.sleep, blocked in ' \
+        '^ .*app\.py:21 +block +time\.sleep\(0\.5\)'
+
+say "All culprits were named. Try your own server: build/tools/loopdog run -- COMMAND"

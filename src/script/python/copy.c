@@ -186,6 +186,11 @@ static void fetch_heads_sigsafe(void)
 
 void python_copy_prepare(const struct python_layout *layout, const uint64_t *threads, unsigned count)
 {
+        static bool touched;
+        if (count != 0 && !touched) { /* the handler is not to take page faults */
+                memset(&copy, 0, sizeof copy);
+                touched = true;
+        }
         task.layout = layout;
         task.count = count < PYTHON_THREADS ? count : PYTHON_THREADS;
         memcpy(task.threads, threads, task.count * sizeof *threads);
