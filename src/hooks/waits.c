@@ -58,18 +58,46 @@ __attribute__((always_inline)) static inline struct slot *enter_epoll(int epfd, 
         return __builtin_expect(own != NULL, 1) ? own : enter_slowly(key, site, cfa, sleeps);
 }
 
-#define POLL_WAIT(fds, count, can_sleep)                                                                               \
-        {                                                                                                              \
-                .key = WAIT_KEY(WAIT_POLL, CALL_SITE), .site = CALL_SITE, .cfa = CALLER_CFA, .sleeps = (can_sleep),    \
-                .polled = is_plausible(fds) ? (fds) : NULL, .polled_count = (count)                                    \
-        }
+static __attribute__((noinline)) struct slot *enter_poll_slowly(uint64_t site, uint64_t cfa, bool sleeps,
+                                                                const struct pollfd *fds, nfds_t count)
+{
+        struct wait wait = { .key = WAIT_KEY(WAIT_POLL, site),
+                             .site = site,
+                             .cfa = cfa,
+                             .sleeps = sleeps,
+                             .polled = fds,
+                             .polled_count = count };
+        return loop_enter_slow(&wait);
+}
 
-#define SELECT_WAIT(count, read, write, can_sleep)                                                                     \
-        {                                                                                                              \
-                .key = WAIT_KEY(WAIT_SELECT, CALL_SITE), .site = CALL_SITE, .cfa = CALLER_CFA, .sleeps = (can_sleep),  \
-                .selected = { is_plausible(read) ? (read) : NULL, is_plausible(write) ? (write) : NULL },              \
-                .selected_count = (count)                                                                              \
-        }
+__attribute__((always_inline)) static inline struct slot *enter_poll(uint64_t site, uint64_t cfa, bool sleeps,
+                                                                     const struct pollfd *fds, nfds_t count)
+{
+        const struct pollfd *set = is_plausible(fds) ? fds : NULL;
+        struct slot *own = set != NULL ? loop_enter_poll(WAIT_KEY(WAIT_POLL, site), cfa, sleeps, set, count) : NULL;
+        return __builtin_expect(own != NULL, 1) ? own : enter_poll_slowly(site, cfa, sleeps, set, count);
+}
+
+static __attribute__((noinline)) struct slot *enter_select_slowly(uint64_t site, uint64_t cfa, bool sleeps,
+                                                                  const fd_set *read, const fd_set *write, int count)
+{
+        struct wait wait = { .key = WAIT_KEY(WAIT_SELECT, site),
+                             .site = site,
+                             .cfa = cfa,
+                             .sleeps = sleeps,
+                             .selected = { read, write },
+                             .selected_count = count };
+        return loop_enter_slow(&wait);
+}
+
+__attribute__((always_inline)) static inline struct slot *
+enter_select(uint64_t site, uint64_t cfa, bool sleeps, const fd_set *read, const fd_set *write, int count)
+{
+        read = is_plausible(read) ? read : NULL;
+        write = is_plausible(write) ? write : NULL;
+        struct slot *own = loop_enter_select(WAIT_KEY(WAIT_SELECT, site), cfa, sleeps, read, write, count);
+        return __builtin_expect(own != NULL, 1) ? own : enter_select_slowly(site, cfa, sleeps, read, write, count);
+}
 
 EXPORTED int epoll_wait(int epfd, struct epoll_event *events, int count, int timeout)
 {
@@ -100,8 +128,7 @@ EXPORTED int epoll_pwait2(int epfd, struct epoll_event *events, int count, const
 
 EXPORTED int poll(struct pollfd *fds, nfds_t count, int timeout)
 {
-        struct wait wait = POLL_WAIT(fds, count, timeout != 0);
-        struct slot *own = loop_enter_slow(&wait);
+        struct slot *own = enter_poll(CALL_SITE, CALLER_CFA, timeout != 0, fds, count);
         int result = REAL(poll)(fds, count, timeout);
         loop_leave(own, result);
         return result;
@@ -109,8 +136,7 @@ EXPORTED int poll(struct pollfd *fds, nfds_t count, int timeout)
 
 EXPORTED int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
 {
-        struct wait wait = POLL_WAIT(fds, count, timespec_sleeps(timeout));
-        struct slot *own = loop_enter_slow(&wait);
+        struct slot *own = enter_poll(CALL_SITE, CALLER_CFA, timespec_sleeps(timeout), fds, count);
         int result = REAL(ppoll)(fds, count, timeout, mask);
         loop_leave(own, result);
         return result;
@@ -118,9 +144,9 @@ EXPORTED int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *time
 
 EXPORTED int __poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t bytes)
 {
-        struct wait wait = POLL_WAIT(fds, count, timeout != 0);
         /* A set that is larger than its array is for the function behind to abort on. */
-        struct slot *own = bytes / sizeof *fds < count ? NULL : loop_enter_slow(&wait);
+        bool fits = bytes / sizeof *fds >= count;
+        struct slot *own = fits ? enter_poll(CALL_SITE, CALLER_CFA, timeout != 0, fds, count) : NULL;
         int result = REAL(__poll_chk)(fds, count, timeout, bytes);
         loop_leave(own, result);
         return result;
@@ -129,8 +155,8 @@ EXPORTED int __poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t by
 EXPORTED int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask,
                          size_t bytes)
 {
-        struct wait wait = POLL_WAIT(fds, count, timespec_sleeps(timeout));
-        struct slot *own = bytes / sizeof *fds < count ? NULL : loop_enter_slow(&wait);
+        bool fits = bytes / sizeof *fds >= count;
+        struct slot *own = fits ? enter_poll(CALL_SITE, CALLER_CFA, timespec_sleeps(timeout), fds, count) : NULL;
         int result = REAL(__ppoll_chk)(fds, count, timeout, mask, bytes);
         loop_leave(own, result);
         return result;
@@ -138,9 +164,8 @@ EXPORTED int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec
 
 EXPORTED int select(int count, fd_set *read, fd_set *write, fd_set *except, struct timeval *timeout)
 {
-        struct wait wait =
-                SELECT_WAIT(count, read, write, timeout == NULL || timeout->tv_sec != 0 || timeout->tv_usec != 0);
-        struct slot *own = loop_enter_slow(&wait);
+        bool sleeps = timeout == NULL || timeout->tv_sec != 0 || timeout->tv_usec != 0;
+        struct slot *own = enter_select(CALL_SITE, CALLER_CFA, sleeps, read, write, count);
         int result = REAL(select)(count, read, write, except, timeout);
         loop_leave(own, result);
         return result;
@@ -149,8 +174,7 @@ EXPORTED int select(int count, fd_set *read, fd_set *write, fd_set *except, stru
 EXPORTED int pselect(int count, fd_set *read, fd_set *write, fd_set *except, const struct timespec *timeout,
                      const sigset_t *mask)
 {
-        struct wait wait = SELECT_WAIT(count, read, write, timespec_sleeps(timeout));
-        struct slot *own = loop_enter_slow(&wait);
+        struct slot *own = enter_select(CALL_SITE, CALLER_CFA, timespec_sleeps(timeout), read, write, count);
         int result = REAL(pselect)(count, read, write, except, timeout, mask);
         loop_leave(own, result);
         return result;

@@ -20,9 +20,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/library.h"
 #include "base/raw.h"
 #include "base/text.h"
-#include "base/library.h"
 
 struct loop_page loop_page;
 uint64_t loop_threshold_ns = UINT64_MAX;
@@ -36,6 +36,8 @@ struct suspect {
         uint32_t judge_at; /* the next count at which its sockets are looked at: doubles, so that it stays cheap */
         uint32_t set_count;
         int set[LIMIT_OWN_SET];
+        uint32_t size; /* as own_size and own_word of a slot */
+        uint64_t word;
         bool listed;
 };
 /* A few, because a server's callbacks may poll elsewhere in each turn (a database client waiting for its answer). */
@@ -136,30 +138,29 @@ static uint64_t first_word(const struct wait *wait)
         return wait->selected_count < 64 ? word & ((1ull << wait->selected_count) - 1) : word;
 }
 
-/* Would remember_set() find what it found at the last own wait? Then nothing has to be searched. */
-static bool is_same_set(const struct slot *slot, const struct wait *wait)
+/* Would remember_set() find what it found before? Then nothing has to be searched. */
+static bool is_same_set(const struct wait *wait, const int *set, uint32_t count, uint32_t size, uint64_t word)
 {
-        uint32_t remembered = atomic_load_explicit(&slot->own_set_count, memory_order_relaxed);
-        if (remembered == 0)
+        if (count == 0)
                 return false;
         if (WAIT_KEY_KIND(wait->key) == WAIT_SELECT) {
-                bool whole = wait->selected_count <= 64 || __builtin_popcountll(slot->own_word) >= LIMIT_OWN_SET;
-                return whole && wait->selected_count > 0 && (uint32_t)wait->selected_count == slot->own_size &&
-                       first_word(wait) == slot->own_word;
+                bool whole = wait->selected_count <= 64 || __builtin_popcountll(word) >= LIMIT_OWN_SET;
+                return whole && wait->selected_count > 0 && (uint32_t)wait->selected_count == size &&
+                       first_word(wait) == word;
         }
-        if (wait->polled == NULL || wait->polled_count != slot->own_size || wait->polled_count < remembered)
+        if (wait->polled == NULL || wait->polled_count != size || wait->polled_count < count)
                 return false;
-        for (uint32_t i = 0; i < remembered; i++)
-                if (wait->polled[i].fd != slot->own_set[i])
+        for (uint32_t i = 0; i < count; i++)
+                if (wait->polled[i].fd != set[i])
                         return false;
         return true;
 }
 
-static void keep_glance(struct slot *slot, const struct wait *wait)
+static void take_glance(const struct wait *wait, uint32_t *size, uint64_t *word)
 {
         bool polls = WAIT_KEY_KIND(wait->key) == WAIT_POLL;
-        slot->own_size = polls ? (uint32_t)wait->polled_count : (uint32_t)wait->selected_count;
-        slot->own_word = polls || wait->selected_count <= 0 ? 0 : first_word(wait);
+        *size = polls ? (uint32_t)wait->polled_count : (uint32_t)wait->selected_count;
+        *word = polls || wait->selected_count <= 0 ? 0 : first_word(wait);
 }
 
 static bool shares_descriptor(const struct wait *wait, const int *set, uint32_t count)
@@ -257,7 +258,7 @@ static void set_own(struct slot *slot, const struct wait *wait)
         bool set_kind = WAIT_KEY_KIND(wait->key) != WAIT_EPOLL;
         atomic_store(&slot->own_set_count, set_kind ? remember_set(wait, slot->own_set) : 0);
         if (set_kind)
-                keep_glance(slot, wait);
+                take_glance(wait, &slot->own_size, &slot->own_word);
         atomic_store(&slot->serial, is_serial(slot));
         atomic_store(&slot->site, wait->site);
 }
@@ -341,7 +342,8 @@ static struct suspect *find_suspect(const struct wait *wait)
         for (unsigned i = 0; i < LIMIT_SUSPECTS && suspect == NULL; i++)
                 if (suspects_here[i].key == wait->key)
                         suspect = &suspects_here[i];
-        if (suspect != NULL && shares_descriptor(wait, suspect->set, suspect->set_count))
+        if (suspect != NULL && (is_same_set(wait, suspect->set, suspect->set_count, suspect->size, suspect->word) ||
+                                shares_descriptor(wait, suspect->set, suspect->set_count)))
                 return suspect;
         if (suspect == NULL)
                 suspect = &suspects_here[next_suspect_here++ % LIMIT_SUSPECTS];
@@ -353,7 +355,10 @@ static struct suspect *find_suspect(const struct wait *wait)
 static bool looks_like_a_loop(const struct wait *wait, bool *listed)
 {
         struct suspect *suspect = find_suspect(wait);
-        suspect->set_count = remember_set(wait, suspect->set);
+        if (!is_same_set(wait, suspect->set, suspect->set_count, suspect->size, suspect->word)) {
+                suspect->set_count = remember_set(wait, suspect->set);
+                take_glance(wait, &suspect->size, &suspect->word);
+        }
         suspect->waits++;
         *listed = suspect->listed;
         if (suspect->listed)
@@ -417,7 +422,9 @@ static bool waits_for_own_set(const struct slot *slot, const struct wait *wait)
 static struct slot *own_wait(struct slot *slot, const struct wait *wait)
 {
         bool set_kind = WAIT_KEY_KIND(wait->key) != WAIT_EPOLL;
-        bool same = set_kind && is_same_set(slot, wait);
+        bool same = set_kind &&
+                    is_same_set(wait, slot->own_set, atomic_load_explicit(&slot->own_set_count, memory_order_relaxed),
+                                slot->own_size, slot->own_word);
         if (set_kind && !same && !waits_for_own_set(slot, wait))
                 return NULL;
         if (!wait->sleeps && wait->cfa < atomic_load_explicit(&slot->own_cfa, memory_order_relaxed)) {
@@ -426,7 +433,7 @@ static struct slot *own_wait(struct slot *slot, const struct wait *wait)
         }
         if (set_kind && !same) {
                 atomic_store_explicit(&slot->own_set_count, remember_set(wait, slot->own_set), memory_order_relaxed);
-                keep_glance(slot, wait);
+                take_glance(wait, &slot->own_size, &slot->own_word);
         }
         loop_end_iteration(slot, wait->cfa, wait->sleeps);
         return slot;

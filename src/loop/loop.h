@@ -35,7 +35,7 @@ struct wait {
 enum loop_attention {
         LOOP_STOPPED, /* there is no watchdog: start one */
         LOOP_WATCHED,
-        LOOP_ASLEEP,  /* the watchdog sleeps until it is woken */
+        LOOP_ASLEEP, /* the watchdog sleeps until it is woken */
 };
 struct loop_page {
         _Alignas(4096) _Atomic int attention;
@@ -93,6 +93,45 @@ __attribute__((always_inline)) static inline struct slot *loop_enter_epoll(uint6
             __builtin_expect(key != atomic_load_explicit(&slot->key, memory_order_relaxed), 0))
                 return NULL;
         if (!sleeps && cfa < atomic_load_explicit(&slot->own_cfa, memory_order_relaxed))
+                return NULL;
+        loop_end_iteration(slot, cfa, sleeps);
+        return slot;
+}
+
+/* The same for poll and select where they wait for the very set of the last own wait. `fds` and the sets must be
+ * readable as far as `count` says. */
+__attribute__((always_inline)) static inline bool loop_may_enter(const struct slot *slot, uint64_t key, uint64_t cfa,
+                                                                 bool sleeps, uint64_t count)
+{
+        return __builtin_expect(slot != NULL, 1) && key == atomic_load_explicit(&slot->key, memory_order_relaxed) &&
+               count == slot->own_size && (sleeps || cfa >= atomic_load_explicit(&slot->own_cfa, memory_order_relaxed));
+}
+
+__attribute__((always_inline)) static inline struct slot *loop_enter_poll(uint64_t key, uint64_t cfa, bool sleeps,
+                                                                          const struct pollfd *fds, uint64_t count)
+{
+        struct slot *slot = loop_slot_here;
+        if (!loop_may_enter(slot, key, cfa, sleeps, count))
+                return NULL;
+        uint32_t remembered = atomic_load_explicit(&slot->own_set_count, memory_order_relaxed);
+        if (remembered == 0 || remembered > count)
+                return NULL;
+        for (uint32_t i = 0; i < remembered; i++)
+                if (fds[i].fd != slot->own_set[i])
+                        return NULL;
+        loop_end_iteration(slot, cfa, sleeps);
+        return slot;
+}
+
+__attribute__((always_inline)) static inline struct slot *
+loop_enter_select(uint64_t key, uint64_t cfa, bool sleeps, const fd_set *read, const fd_set *write, int count)
+{
+        struct slot *slot = loop_slot_here;
+        if (count <= 0 || count > 64 || !loop_may_enter(slot, key, cfa, sleeps, (uint64_t)count))
+                return NULL;
+        uint64_t word =
+                (read != NULL ? (uint64_t)read->fds_bits[0] : 0) | (write != NULL ? (uint64_t)write->fds_bits[0] : 0);
+        if (word << (64 - count) >> (64 - count) != slot->own_word || slot->own_word == 0)
                 return NULL;
         loop_end_iteration(slot, cfa, sleeps);
         return slot;
