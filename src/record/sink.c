@@ -40,7 +40,8 @@ static struct {
         char path[LIMIT_PATH];
         dev_t device;       /* of the open file */
         ino_t inode;
-        uint64_t written;
+        uint64_t size;      /* of the file when it was last looked at, whoever wrote it */
+        bool begun;         /* our process record stands in it */
         uint64_t dropped;
         bool torn;          /* the last line was cut by a full disk: the next one begins on a line of its own */
         bool stderr_known;
@@ -183,6 +184,7 @@ static int open_file(void)
         sink.fd = move_up(fd);
         sink.device = status.st_dev;
         sink.inode = status.st_ino;
+        sink.size = (uint64_t)status.st_size;
         return 0;
 }
 
@@ -197,7 +199,10 @@ static bool file_is_gone(void)
 {
         struct stat status;
         int error = sink.kept ? fstat(sink.fd, &status) : stat(sink.path, &status);
-        return error != 0 || !is_same_file(&status);
+        if (error != 0 || !is_same_file(&status))
+                return true;
+        sink.size = (uint64_t)status.st_size;
+        return false;
 }
 
 static void let_go_of_file(void)
@@ -207,7 +212,7 @@ static void let_go_of_file(void)
         else
                 close(sink.fd);
         sink.fd = -1;
-        sink.written = 0;
+        sink.begun = false;
 }
 
 static void say_cannot_open(int error)
@@ -242,9 +247,9 @@ static int make_ready(bool *fresh)
                 return error;
         }
         /* After a fork stopped the watchdog it goes on in the file of before. */
-        if (sink.device == device && sink.inode == inode && sink.written != 0 && !sink.created)
+        if (sink.device == device && sink.inode == inode && sink.begun && !sink.created)
                 return 0;
-        sink.written = 0;
+        sink.begun = false;
         *fresh = true;
         return -EAGAIN;
 }
@@ -255,7 +260,7 @@ static int write_line(const char *line, size_t length)
                 sink.torn = false;
         ssize_t n = write(sink.fd, line, length);
         if (n == (ssize_t)length) {
-                sink.written += length;
+                sink.begun = true;
                 return 0;
         }
         int error = n < 0 ? -errno : -ENOSPC;
@@ -269,7 +274,9 @@ int sink_line(const char *line, size_t length, bool *fresh)
         int error = make_ready(fresh);
         if (*fresh)
                 return -EAGAIN;
-        if (error == 0 && sink.written + length > sink.limit_bytes) {
+        /* By what stands in the file: a service that crashes again and again, or many workers that share a path, must
+         * not fill the disk either. Those who write at the same moment may exceed it by a line each. */
+        if (error == 0 && sink.size + length > sink.limit_bytes) {
                 notice("%s has reached LOOPDOG_LIMIT: stalls are counted, not recorded", sink.path);
                 error = -EFBIG;
         }
@@ -408,6 +415,6 @@ void sink_after_fork(void)
         if (!sink.kept)
                 sink.path[0] = '\0';
         sink.dropped = 0;
-        sink.written = 0;
+        sink.begun = false;
         sink.torn = false;
 }

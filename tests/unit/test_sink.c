@@ -383,6 +383,38 @@ Test(sink, stops_at_the_limit_and_goes_on_counting)
         cr_expect(noticed("LOOPDOG_LIMIT"));
 }
 
+Test(sink, takes_the_limit_for_that_of_the_file_whoever_wrote_it)
+{
+        FILE *earlier = fopen(in_folder("out.jsonl"), "w");
+        fprintf(earlier, "%079d\n", 0); /* of a service that crashes again and again */
+        fclose(earlier);
+        sink_setup(path, 100);
+        cr_expect(eq(int, put("more than is left\n"), -EFBIG));
+        cr_expect(zero(int, put("fits here!!\n")), "80 bytes, the process record's 8 and these 12");
+        cr_expect(eq(int, put("\n"), -EFBIG));
+        struct stat status;
+        cr_assert(zero(int, stat(path, &status)));
+        cr_expect(eq(u64, (uint64_t)status.st_size, 100));
+}
+
+Test(sink, shares_the_limit_with_all_who_share_the_file)
+{
+        struct stat status;
+        sink_setup(in_folder("out.jsonl"), 10000);
+        for (int child = 0; child < 4; child++) {
+                if (fork() != 0)
+                        continue;
+                for (int i = 0; i < 300; i++)
+                        put("a line of 32 bytes, one of many\n");
+                _exit(0);
+        }
+        while (wait(NULL) > 0)
+                ;
+        cr_assert(zero(int, stat(path, &status)));
+        cr_expect(gt(u64, (uint64_t)status.st_size, 10000 - 32));
+        cr_expect(le(u64, (uint64_t)status.st_size, 10000 + 4 * 32), "at most a line more of each");
+}
+
 Test(sink, begins_to_count_again_in_a_new_file)
 {
         sink_setup(in_folder("out.jsonl"), 20);
