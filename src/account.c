@@ -146,6 +146,7 @@ void account_exit(void)
                 .loops = loops.loops,
                 .stalls = watch->stalls,
                 .stalls_startup = watch->stalls_startup,
+                .stalls_crowded = watch->stalls_crowded,
                 .captures = captures->captures,
                 .captures_signal = captures->by_signal,
                 .losses = account.losses,

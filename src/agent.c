@@ -206,6 +206,7 @@ static void decide_cause(struct explained *explained)
                 .locked_out = profile->locked_out,
                 .faulting = profile->faulting,
                 .stopped = profile->stopped,
+                .crowded = explained->crowded != 0,
         };
         uint32_t count;
         evidence.call = profile_main_call(profile, &count);
@@ -233,6 +234,7 @@ static void explain_and_report(const struct stall *stall, enum journal_stall_as 
                 .startup = stall->startup,
                 .end = end_name(stall->end),
                 .profile = stall->samples != 0 ? profile_of(stall) : NULL,
+                .crowded = profile_of(stall) == NULL ? stall->samples : 0,
         };
         decide_cause(&explained);
         journal_stall(&explained, as);

@@ -65,6 +65,8 @@ static struct cause_verdict by_samples(const struct cause_evidence *evidence, st
 struct cause_verdict cause_decide(const struct cause_evidence *evidence)
 {
         struct cause_verdict verdict = { .call = -1, .cpu_known = evidence->cpu_known };
+        if (evidence->crowded)
+                return unknown(verdict, "too many loops stalled at the same time to keep the samples of all");
         if (evidence->samples == 0)
                 return unknown(verdict, "it was over before the watchdog could look at it");
         if (is_locked_out(evidence)) {

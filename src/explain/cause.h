@@ -29,7 +29,8 @@ struct cause_evidence {
         uint32_t locked_out; /* of those: in a wait for the interpreter's global lock */
         uint32_t faulting;
         uint32_t stopped;
-        int call; /* the system call of most blocked samples, -1 */
+        bool crowded;      /* it was looked at, but too many others stalled for its samples to be kept */
+        int call;          /* the system call of most blocked samples, -1 */
 };
 
 struct cause_verdict {

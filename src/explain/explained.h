@@ -23,7 +23,8 @@ struct explained {
         bool startup;
         const char *end;     /* how it ended where not by the next wait; NULL */
         uint64_t cpu_ns;     /* over the stall; valid with verdict.cpu_known */
-        const struct profile *profile; /* NULL: too many stalls at once, there is none */
+        const struct profile *profile; /* NULL: there is none */
+        uint32_t crowded;    /* samples that were taken but not kept: LIMIT_STALLS stalls were open */
         struct cause_verdict verdict;
 };
 

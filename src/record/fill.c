@@ -239,6 +239,17 @@ static void fill_losses(struct record_stall *stall, const struct profile *profil
         stall->losses = made.losses;
 }
 
+/* Of a stall beyond LIMIT_STALLS nothing was kept but how often it was looked at. */
+static void fill_crowded(struct record_stall *stall, uint32_t samples)
+{
+        if (samples == 0)
+                return;
+        made.losses[0] = (struct record_loss){ "too many loops stalled at the same time", samples };
+        stall->losses = made.losses;
+        stall->losses_count = 1;
+        stall->samples = stall->samples_lost = samples;
+}
+
 /* The most frequent stack first: readers and people look there. */
 static void put_main_first(const struct profile *profile)
 {
@@ -452,8 +463,10 @@ void fill_stall(struct record *record, const struct explained *explained)
                 .end = explained->end,
         };
         fill_verdict(stall, explained);
-        if (explained->profile == NULL)
+        if (explained->profile == NULL) {
+                fill_crowded(stall, explained->crowded);
                 return;
+        }
         fill_stacks(stall, explained);
         fill_culprit(stall, explained->profile);
         fill_holder(stall, explained->profile);

@@ -408,6 +408,7 @@ static void write_exit(struct text *line, const struct record_exit *exit)
         add_number(line, "loops", exit->loops);
         add_number(line, "stalls", exit->stalls);
         add_number(line, "stalls_startup", exit->stalls_startup);
+        add_number(line, "stalls_crowded", exit->stalls_crowded);
         add_number(line, "captures", exit->captures);
         add_number(line, "captures_signal", exit->captures_signal);
         add_number(line, "candidates_dropped", exit->candidates_dropped);

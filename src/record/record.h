@@ -184,6 +184,7 @@ struct record_exit {        /* type exit, the last line: the agent's own account
         uint64_t loops;
         uint64_t stalls;
         uint64_t stalls_startup;
+        uint64_t stalls_crowded;  /* beyond LIMIT_STALLS at a time: their samples were not kept */
         uint64_t captures;
         uint64_t captures_signal; /* of them, by signal */
         const struct record_loss *losses;

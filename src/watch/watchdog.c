@@ -120,7 +120,7 @@ static void finish(struct watched *w, enum stall_end end, uint64_t end_ns)
                         stall->id = ++dog.next_id;
                 dog.totals.stalls++;
                 dog.totals.stalls_startup += stall->startup;
-                dog.totals.stalls_crowded += stall->place == UINT32_MAX;
+                dog.totals.stalls_crowded += stall->place == UINT32_MAX && stall->samples != 0;
         }
         dog.calls->stall_ended(stall);
         if (stall->place != UINT32_MAX)

@@ -44,7 +44,7 @@ struct watch_totals {
         uint64_t stalls;
         uint64_t stalls_startup;
         uint64_t iterations_lost;
-        uint64_t stalls_crowded; /* recorded without stacks: LIMIT_STALLS were open */
+        uint64_t stalls_crowded; /* their samples were not kept: LIMIT_STALLS were open */
 };
 
 /* Start the thread. app thread. 0; -EALREADY where it runs or is being started; -errno. */

@@ -140,6 +140,10 @@ def all_watched(place, book):
     harness.check(line["loops_unwatched"] == 0, f"{line['loops_unwatched']} loops were not watched")
 
 
+def has_stack(stall):
+    return bool(records.frames_of(stall))
+
+
 def ended_by_thread(place, book):
     stall, = book.stalls(startup=False)
     harness.check(stall.get("end") == "thread", f"end is {stall.get('end')}")
@@ -149,6 +153,24 @@ add("threads: 5,000 loops one after the other use their slots again", "rules_thr
     after=all_watched)
 add("threads: a thread that ends within its stall", "rules_threads", "ended", planted=1, after=ended_by_thread)
 add("threads: 8 loops stall at the same time", "rules_threads", "parallel", planted=8)
+
+
+@suite.case("threads: 40 loops stall at the same time: what was not kept of some is said, and none is missing")
+def crowd(place):
+    place.run_victim("rules_threads", "crowd")
+    if place.plain:
+        return
+    book = place.read()
+    harness.check(not book.complaints, "\n".join(book.complaints))
+    stalls = book.stalls(startup=False)
+    without = [stall for stall in stalls if not has_stack(stall)]
+    harness.check(len(stalls) == 40, f"{len(stalls)} stalls reported of 40")
+    harness.check(without, "all stacks were kept: there was no crowd")
+    harness.check(only(book, "exit")["stalls_crowded"] == len(without), f"{len(without)} stalls have no stack")
+    for stall in without:
+        harness.check("too many loops stalled" in stall["detail"].get("reason", ""), records.describe(stall))
+        harness.check(stall["samples"] == stall["lost"]["samples"] > 0, records.describe(stall))
+
 
 # ---- fork, exec ----
 

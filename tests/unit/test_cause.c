@@ -71,6 +71,13 @@ Test(cause, is_unknown_without_a_sample_even_where_cpu_time_is_known)
         expect_unknown(evidence, "before the watchdog");
 }
 
+Test(cause, is_unknown_where_the_samples_of_all_could_not_be_kept)
+{
+        struct cause_evidence evidence = { .duration_ns = DURATION_NS, .crowded = true, .call = -1 };
+        expect_unknown(evidence, "too many loops stalled at the same time");
+        cr_expect(zero(ptr, strstr(cause_decide(&evidence).reason, "before the watchdog")), "it was looked at");
+}
+
 /* ---- CPU time is known: it decides ---- */
 
 Test(cause, is_cpu_from_60_percent_on)

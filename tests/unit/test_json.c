@@ -264,6 +264,7 @@ Test(json, writes_the_exit)
         expect_number(root, "loops", at_exit->loops);
         expect_number(root, "stalls", at_exit->stalls);
         expect_number(root, "stalls_startup", at_exit->stalls_startup);
+        expect_number(root, "stalls_crowded", 0);
         expect_number(root, "captures", at_exit->captures);
         expect_number(root, "captures_signal", at_exit->captures_signal);
         expect_number(root, "candidates_dropped", at_exit->candidates_dropped);

@@ -424,6 +424,19 @@ Test(pass, records_stalls_beyond_the_limit_without_a_place)
         cr_expect(lt(uint, latest(DETECTED)->stall.place, LIMIT_STALLS), "places are given back");
 }
 
+Test(pass, does_not_count_as_crowded_what_was_never_looked_at)
+{
+        for (int i = 0; i < LIMIT_STALLS; i++)
+                make_last(make_other_loop(10 + i), 300 * MS);
+        pass();
+        make_other_loop(5);
+        make_last(loop_slot_here, 300 * MS);
+        wait_on(5); /* over before the next pass */
+        pass();
+        cr_expect(eq(u64, watch_totals()->stalls, 1));
+        cr_expect(zero(u64, watch_totals()->stalls_crowded), "it would have no stack in any case");
+}
+
 Test(pass, does_not_count_as_crowded_what_was_no_stall)
 {
         struct slot *slots[LIMIT_STALLS + 3];

@@ -2,11 +2,11 @@
  *
  * rules_threads.c - threads that are loops for a while
  *
- *     rules_threads many|ended|parallel
+ *     rules_threads many|ended|parallel|crowd
  *
  * "many": 5,000 threads, one after the other, each with a loop of two waits: more than there are slots, so each must be
  * given back; the last one stalls. "ended": a thread ends from within its stalled callback. "parallel": 8 loops at the
- * same time, each with a stall, all overlapping.
+ * same time, each with a stall, all overlapping. "crowd": the same with 40, more than can be followed at a time.
  *
  * Context: the threads named above
  */
@@ -54,8 +54,8 @@ static void *stalling_loop(void *argument)
 int main(int argc, char **argv)
 {
         const char *mode = argc > 1 ? argv[1] : "many";
-        pthread_t threads[8];
-        int count = !strcmp(mode, "parallel") ? 8 : 1;
+        pthread_t threads[40];
+        int count = !strcmp(mode, "parallel") ? 8 : !strcmp(mode, "crowd") ? 40 : 1;
         void *ends = !strcmp(mode, "ended") ? threads : NULL;
         if (!strcmp(mode, "many"))
                 for (int i = 0; i < 5000; i++) {

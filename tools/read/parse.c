@@ -148,6 +148,7 @@ static const struct field exit_fields[] = {
         { "loops", FIELD_U64, EXIT(loops) },
         { "stalls", FIELD_U64, EXIT(stalls) },
         { "stalls_startup", FIELD_U64, EXIT(stalls_startup) },
+        { "stalls_crowded", FIELD_U64, EXIT(stalls_crowded) },
         { "captures", FIELD_U64, EXIT(captures) },
         { "captures_signal", FIELD_U64, EXIT(captures_signal) },
         { "candidates_dropped", FIELD_U64, EXIT(candidates_dropped) },
