@@ -11,11 +11,12 @@
 #define LOOPDOG_BASE_LIMITS_H
 
 /* loop/ */
-#define LIMIT_SLOTS 4096  /* threads that are loops at the same time; later ones are counted, not watched */
-#define LIMIT_RING 16     /* long iterations that ended before the watchdog came by, per loop; power of two */
-#define LIMIT_OWN_SET 8   /* descriptors remembered of a poll or select loop's last own set */
-#define LIMIT_OWN_SCAN 64 /* descriptors of the present set compared with them */
-#define LIMIT_SUSPECTS 4  /* call sites of poll and select remembered of a thread that is no loop yet */
+#define LIMIT_SLOTS 4096            /* threads that are loops at the same time; later ones are counted, not watched */
+#define LIMIT_REFUSED_WAITS 4096    /* a thread that got no slot asks again after so many waits */
+#define LIMIT_RING 16               /* long iterations that ended before the watchdog came by, per loop; power of two */
+#define LIMIT_OWN_SET 8             /* descriptors remembered of a poll or select loop's last own set */
+#define LIMIT_OWN_SCAN 64           /* descriptors of the present set compared with them */
+#define LIMIT_SUSPECTS 4            /* call sites of poll and select remembered of a thread that is no loop yet */
 
 /* watch/ */
 #define LIMIT_STALLS 32 /* stalls with stacks at the same time; further ones are recorded without */

@@ -44,6 +44,10 @@ struct suspect {
 static __thread struct suspect suspects_here[LIMIT_SUSPECTS];
 static __thread unsigned next_suspect_here;
 
+/* There was no slot for this thread: 1 and its waits since. Neither is the table searched at each of them, nor is the
+ * thread counted again. 0: it was not refused. */
+static __thread uint32_t refused_here;
+
 static struct {
         const struct loop_calls *calls;
         bool off;
@@ -287,9 +291,12 @@ static struct slot *claim(const struct wait *wait, bool listed)
 {
         struct slot *slot = stage.key_made ? slot_claim() : NULL;
         if (slot == NULL) {
-                atomic_fetch_add(&stage.unwatched, 1);
+                if (refused_here == 0)
+                        atomic_fetch_add(&stage.unwatched, 1);
+                refused_here = 1;
                 return NULL;
         }
+        refused_here = 0;
         atomic_store(&slot->tid, (int32_t)raw_syscall_sigsafe(SYS_gettid, 0, 0, 0, 0, 0, 0));
         /* May be a child since loop_setup(). */
         atomic_store(&stage.pid, (pid_t)raw_syscall_sigsafe(SYS_getpid, 0, 0, 0, 0, 0, 0));
@@ -370,11 +377,12 @@ static bool looks_like_a_loop(const struct wait *wait, bool *listed)
 }
 
 /* The first wait of a thread that is no loop yet. Poll and select outside of loop libraries were watched for three
- * waits
- * already: they need no second. */
+ * waits already: they need no second. */
 static struct slot *begin(const struct wait *wait)
 {
         bool listed = false;
+        if (refused_here != 0 && refused_here++ < LIMIT_REFUSED_WAITS)
+                return NULL;
         if (WAIT_KEY_KIND(wait->key) == WAIT_EPOLL)
                 return claim(wait, false);
         if (!looks_like_a_loop(wait, &listed))
@@ -611,6 +619,7 @@ void loop_after_fork(void)
         slots_after_fork();
         loop_slot_here = NULL;
         memset(suspects_here, 0, sizeof suspects_here);
+        refused_here = 0;
         if (stage.key_made)
                 pthread_setspecific(stage.key, NULL);
         memset(close_map, 0, sizeof close_map);

@@ -191,7 +191,7 @@ struct record_exit {        /* type exit, the last line: the agent's own account
         size_t losses_count;
         uint64_t candidates_dropped;
         uint64_t iterations_lost; /* long iterations that did not fit the ring */
-        uint64_t loops_unwatched; /* beyond LIMIT_SLOTS */
+        uint64_t loops_unwatched; /* threads beyond LIMIT_SLOTS, each counted once */
         uint64_t bytes_dropped;   /* of output that could not be written */
         uint64_t watchdog_cpu_ns;
         uint64_t wakeups;

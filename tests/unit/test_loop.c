@@ -124,7 +124,34 @@ Test(loop, is_not_watched_when_there_are_too_many)
         cr_expect(zero(ptr, wait_on(5)));
         cr_expect(zero(ptr, wait_on(5)));
         cr_expect(eq(int, errno, EXDEV));
-        cr_expect(ge(u64, loop_totals().unwatched, 1));
+        cr_expect(eq(u64, loop_totals().unwatched, 1), "threads are counted, not their waits");
+}
+
+Test(loop, is_watched_later_where_there_is_room_again)
+{
+        while (slot_claim() != NULL)
+                ;
+        wait_on(5);
+        slot_free(slot_at(7));
+        cr_expect(zero(ptr, wait_on(5)), "the table is not searched at each wait");
+        unsigned waits = 1;
+        while (waits < 2 * LIMIT_REFUSED_WAITS && wait_on(5) == NULL)
+                waits++;
+        cr_expect(eq(uint, waits, LIMIT_REFUSED_WAITS - 1));
+        cr_expect(eq(ptr, loop_slot_here, slot_at(7)));
+        cr_expect(eq(ptr, wait_on(5), slot_at(7)), "from now on at each wait");
+        cr_expect(eq(uint, atomic_load(&slot_at(7)->state), SLOT_LOOP));
+}
+
+Test(loop, is_refused_again_and_counted_once_where_there_is_still_no_room)
+{
+        while (slot_claim() != NULL)
+                ;
+        for (unsigned waits = 0; waits < 3 * LIMIT_REFUSED_WAITS; waits++)
+                cr_assert(zero(ptr, wait_on(5)));
+        cr_expect(eq(u64, loop_totals().unwatched, 1));
+        loop_after_fork();
+        cr_expect(not(zero(ptr, wait_on(5))), "a child's table is empty");
 }
 
 /* ---- own waits ---- */
