@@ -3,7 +3,8 @@
  * journal.c - what is written, when, and in which form
  *
  * Nothing is written before the first loop is confirmed. With a file, every record is a line; without, stalls are text
- * on stderr and the rest is not said. Notices (notice.h) go to stderr in both cases, once, and into the process record.
+ * on stderr and the rest is not said. Notices (notice.h) go to stderr in both cases, once, and into the process record;
+ * they are what is wrong or missing, and nothing that an orderly service does each night.
  *
  * Context: watchdog; journal_setup() in the constructor, journal_keep() on a thread of the host
  */
@@ -163,6 +164,7 @@ void journal_exit(const struct record_exit *exit)
         fill_common(&record, RECORD_EXIT);
         record.exit = *exit;
         record.exit.bytes_dropped = sink_bytes_dropped();
+        record.exit.reopened = sink_reopened();
         write_record(&record);
 }
 

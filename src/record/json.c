@@ -415,6 +415,7 @@ static void write_exit(struct text *line, const struct record_exit *exit)
         add_number(line, "iterations_lost", exit->iterations_lost);
         add_number(line, "loops_unwatched", exit->loops_unwatched);
         add_number(line, "bytes_dropped", exit->bytes_dropped);
+        add_number(line, "reopened", exit->reopened);
         add_number(line, "watchdog_cpu_ns", exit->watchdog_cpu_ns);
         add_number(line, "wakeups", exit->wakeups);
         add_number(line, "latest_ns", exit->latest_ns);

@@ -193,6 +193,7 @@ struct record_exit {        /* type exit, the last line: the agent's own account
         uint64_t iterations_lost; /* long iterations that did not fit the ring */
         uint64_t loops_unwatched; /* threads beyond LIMIT_SLOTS, each counted once */
         uint64_t bytes_dropped;   /* of output that could not be written */
+        uint64_t reopened;        /* the file was found removed, rotated or emptied, and was begun anew */
         uint64_t watchdog_cpu_ns;
         uint64_t wakeups;
         uint64_t latest_ns; /* the watchdog's worst lateness */

@@ -3,9 +3,9 @@
  * sink.c - where records go: a file of JSON Lines, or stderr as text
  *
  * The file is written line by line with one write() each, so that a reader never sees two lines mixed, even where two
- * processes share a path. It is looked at before each line: one that was removed or rotated is opened anew. stderr
- * belongs to the host: it is never made to block us or changed, and it is left alone when it is not what it was at the
- * start.
+ * processes share a path. It is looked at before each line: one that was removed, rotated or emptied is begun anew,
+ * which is counted and not said, because that is how logs are kept. stderr belongs to the host: it is never made to
+ * block us or changed, and it is left alone when it is not what it was at the start.
  *
  * Context: watchdog, but sink_setup() in the constructor and sink_keep() on a thread of the host
  */
@@ -43,6 +43,7 @@ static struct {
         uint64_t size;      /* of the file when it was last looked at, whoever wrote it */
         bool begun;         /* our process record stands in it */
         uint64_t dropped;
+        uint64_t reopened;  /* how often it was removed, rotated or emptied under us */
         bool torn;          /* the last line was cut by a full disk: the next one begins on a line of its own */
         bool stderr_known;
         dev_t stderr_device;
@@ -82,6 +83,11 @@ bool sink_is_file(void)
 uint64_t sink_bytes_dropped(void)
 {
         return sink.dropped;
+}
+
+uint64_t sink_reopened(void)
+{
+        return sink.reopened;
 }
 
 int sink_descriptor(void)
@@ -193,16 +199,23 @@ static bool is_same_file(const struct stat *status)
         return status->st_dev == sink.device && status->st_ino == sink.inode;
 }
 
-/* Removed or rotated since it was opened? The name of a kept file may be out of our reach by now, but its descriptor
- * stood in the host's table: a host that closes all it does not know may use the number for something else. */
-static bool file_is_gone(void)
+enum file_state {
+        FILE_THERE,
+        FILE_EMPTIED, /* it is smaller than before, as by logrotate's copytruncate */
+        FILE_GONE,    /* removed or rotated */
+};
+
+/* What has become of the open file? The name of a kept one may be out of our reach by now, but its descriptor stood in
+ * the host's table: a host that closes all it does not know may use the number for something else. */
+static enum file_state look_at_file(void)
 {
         struct stat status;
         int error = sink.kept ? fstat(sink.fd, &status) : stat(sink.path, &status);
         if (error != 0 || !is_same_file(&status))
-                return true;
+                return FILE_GONE;
+        uint64_t before = sink.size;
         sink.size = (uint64_t)status.st_size;
-        return false;
+        return sink.size < before ? FILE_EMPTIED : FILE_THERE;
 }
 
 static void let_go_of_file(void)
@@ -213,6 +226,7 @@ static void let_go_of_file(void)
                 close(sink.fd);
         sink.fd = -1;
         sink.begun = false;
+        sink.torn = false;
 }
 
 static void say_cannot_open(int error)
@@ -230,15 +244,9 @@ static void say_cannot_open(int error)
         sink_text(bytes, line.length);
 }
 
-static int make_ready(bool *fresh)
+/* Open the file; `fresh` unless it goes on in the file of before, after a fork stopped the watchdog. */
+static int begin_file(bool *fresh)
 {
-        *fresh = false;
-        if (sink.fd >= 0 && !file_is_gone())
-                return 0;
-        if (sink.fd >= 0) {
-                let_go_of_file();
-                notice("%s was removed or rotated: opened anew", sink.path);
-        }
         dev_t device = sink.device;
         ino_t inode = sink.inode;
         int error = open_file();
@@ -246,12 +254,33 @@ static int make_ready(bool *fresh)
                 say_cannot_open(error);
                 return error;
         }
-        /* After a fork stopped the watchdog it goes on in the file of before. */
         if (sink.device == device && sink.inode == inode && sink.begun && !sink.created)
                 return 0;
         sink.begun = false;
         *fresh = true;
         return -EAGAIN;
+}
+
+static int make_ready(bool *fresh)
+{
+        *fresh = false;
+        if (sink.fd < 0)
+                return begin_file(fresh);
+        switch (look_at_file()) {
+        case FILE_THERE:
+                return 0;
+        case FILE_EMPTIED:
+                sink.reopened++;
+                sink.begun = false;
+                sink.torn = false;
+                *fresh = true;
+                return -EAGAIN;
+        case FILE_GONE:
+                break;
+        }
+        sink.reopened++;
+        let_go_of_file();
+        return begin_file(fresh);
 }
 
 static int write_line(const char *line, size_t length)
@@ -415,6 +444,7 @@ void sink_after_fork(void)
         if (!sink.kept)
                 sink.path[0] = '\0';
         sink.dropped = 0;
+        sink.reopened = 0;
         sink.begun = false;
         sink.torn = false;
 }

@@ -21,14 +21,18 @@ bool sink_is_file(void);
 void sink_keep(void);
 
 /* Write one whole line to the file with a single write(). `fresh` is set where the file has just been opened (at first,
- * or again after it was removed or rotated): then nothing was written, and the caller writes the process record and
- * this line again. 0; -EAGAIN with *fresh; -EFBIG beyond the limit; another -errno. Lost bytes are counted. */
+ * or again after it was removed or rotated) or was found emptied: then nothing was written, and the caller writes the
+ * process record and this line again. 0; -EAGAIN with *fresh; -EFBIG beyond the limit; another -errno. Lost bytes are
+ * counted. */
 int sink_line(const char *line, size_t length, bool *fresh);
 
 /* Write text to stderr, as far as it takes it at once. Lost bytes are counted. */
 void sink_text(const char *text, size_t length);
 
 uint64_t sink_bytes_dropped(void);
+
+/* How often the file was found removed, rotated or emptied, and was begun anew. */
+uint64_t sink_reopened(void);
 
 /* The open file's descriptor, or -1. */
 int sink_descriptor(void);

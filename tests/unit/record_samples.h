@@ -283,7 +283,7 @@ static const struct record exit_record = {
         .pid = 4242, .run = "b1946ac92492d234", .program = "uvicorn",
         .exit = {
                 .reason = "exit", .loops = 1, .stalls = 19, .stalls_startup = 1, .captures = 790, .captures_signal = 5,
-                .losses = redis_losses, .losses_count = COUNT(redis_losses), .candidates_dropped = 2,
+                .losses = redis_losses, .losses_count = COUNT(redis_losses), .candidates_dropped = 2, .reopened = 2,
                 .watchdog_cpu_ns = 41000000, .wakeups = 1200, .latest_ns = 35000000,
         },
 };

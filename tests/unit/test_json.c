@@ -271,6 +271,7 @@ Test(json, writes_the_exit)
         expect_number(root, "iterations_lost", 0);
         expect_number(root, "loops_unwatched", 0);
         expect_number(root, "bytes_dropped", 0);
+        expect_number(root, "reopened", at_exit->reopened);
         expect_number(root, "watchdog_cpu_ns", at_exit->watchdog_cpu_ns);
         expect_number(root, "wakeups", at_exit->wakeups);
         expect_number(root, "latest_ns", at_exit->latest_ns);

@@ -266,7 +266,21 @@ Test(sink, begins_a_new_file_when_it_was_removed)
         unlink(path);
         cr_expect(zero(int, put("two\n")));
         cr_expect_str_eq(content_of(path), "process\ntwo\n");
-        cr_expect(noticed("removed or rotated"));
+        cr_expect(eq(u64, sink_reopened(), 1));
+        cr_expect(zero(sz, notice_count()), "it is nothing to be said on the host's stderr");
+}
+
+Test(sink, begins_anew_in_a_file_that_was_emptied)
+{
+        sink_setup(in_folder("out.jsonl"), LIMIT);
+        put("one\n");
+        cr_expect(zero(u64, sink_reopened()));
+        cr_assert(zero(int, truncate(path, 0))); /* as logrotate's copytruncate */
+        cr_expect(zero(int, put("two\n")));
+        cr_expect(zero(int, put("three\n")));
+        cr_expect_str_eq(content_of(path), "process\ntwo\nthree\n");
+        cr_expect(eq(u64, sink_reopened(), 1));
+        cr_expect(zero(sz, notice_count()));
 }
 
 Test(sink, begins_a_new_file_when_another_took_its_place)

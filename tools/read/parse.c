@@ -155,6 +155,7 @@ static const struct field exit_fields[] = {
         { "iterations_lost", FIELD_U64, EXIT(iterations_lost) },
         { "loops_unwatched", FIELD_U64, EXIT(loops_unwatched) },
         { "bytes_dropped", FIELD_U64, EXIT(bytes_dropped) },
+        { "reopened", FIELD_U64, EXIT(reopened) },
         { "watchdog_cpu_ns", FIELD_U64, EXIT(watchdog_cpu_ns) },
         { "wakeups", FIELD_U64, EXIT(wakeups) },
         { "latest_ns", FIELD_U64, EXIT(latest_ns) },
