@@ -179,8 +179,10 @@ struct record_loop { /* type loop: totals since the loop began */
         size_t buckets_count;
 };
 
-struct record_exit {        /* type exit, the last line: the agent's own account */
-        const char *reason; /* "exit", "exec", "fork" (the watchdog was stopped for good) */
+/* Type exit, the agent's own account: the last line, unless an exec fails. Then lines follow, and an exit that counts
+ * all of it anew. */
+struct record_exit {
+        const char *reason; /* "exit", "exec" */
         uint64_t loops;
         uint64_t stalls;
         uint64_t stalls_startup;

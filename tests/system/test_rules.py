@@ -199,6 +199,8 @@ def exec_reason(place, book):
 add("exec: the stall is written, and the next program starts afresh", "rules_exec", "self", files=None, planted=2,
     after=exec_reason)
 add("exec: one that fails changes nothing", "rules_exec", "fail", planted=1)
+add("exec: one that fails late leaves an exit line behind, and the watch goes on", "rules_exec", "late", planted=1,
+    after=exec_reason)
 
 
 @suite.case("exec: 60 in a row under capture at 5 ms: no signal outlives one")

@@ -111,6 +111,29 @@ Test(analysis, counts_a_stall_once_if_its_file_is_read_twice)
         cr_expect_eq(((struct analysed_loss *)map_find_string(&analysis.losses, "torn"))->count, 3);
 }
 
+/* An exec has failed: the process goes on behind its exit line, and its counts with it. */
+Test(analysis, takes_the_last_exit_of_a_process)
+{
+        static const char first[] = "\"reason\":\"exec\",\"captures\":10,"
+                                    "\"lost\":{\"samples\":1,\"reasons\":{\"torn\":1}}";
+        static const char last[] = "\"reason\":\"exit\",\"captures\":25,\"time\":\"2026-11-22T20:15:06Z\","
+                                   "\"lost\":{\"samples\":4,\"reasons\":{\"torn\":3,\"late\":1}}";
+        add("exit", "a", "%s", first);
+        const struct analysed_process *process = analysis.processes.entries[0].value;
+        cr_expect(process->exited);
+        add("loop", "a", "\"tid\":1,\"loop\":\"epoll:5\",\"time\":\"2026-11-22T20:15:05Z\"");
+        cr_expect_not(process->exited, "it goes on");
+        add("exit", "a", "%s", last);
+        add("exit", "a", "%s", first); /* the file is read twice */
+        add("loop", "a", "\"tid\":1,\"loop\":\"epoll:5\",\"time\":\"2026-11-22T20:15:05Z\"");
+        add("exit", "a", "%s", last);
+        analysis_finish(&analysis);
+        cr_expect(process->exited);
+        cr_expect_eq(process->exit.captures, 25);
+        cr_expect_eq(((struct analysed_loss *)map_find_string(&analysis.losses, "torn"))->count, 3);
+        cr_expect_eq(((struct analysed_loss *)map_find_string(&analysis.losses, "late"))->count, 1);
+}
+
 Test(analysis, tells_processes_apart_that_write_alternately)
 {
         add("stall-begin", "a", STALL "," BLOCKED, 1, 100 * MS);

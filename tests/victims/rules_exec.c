@@ -2,11 +2,12 @@
  *
  * rules_exec.c - exec from a callback
  *
- *     rules_exec self|fail|chain[N]
+ *     rules_exec self|fail|late|chain[N]
  *
  * "self": after a stall of 300 ms that never ends by a wait the program runs itself as "after", which stalls too.
- * "fail": an exec that fails in the middle of a stall changes nothing. "chainN": N times in a row 30 ms of computing in
- * the callback, so that captures by signal are under way, and then exec: a signal left over would kill the new program.
+ * "fail": an exec that fails in the middle of a stall changes nothing. "late": one that only the kernel can refuse, as
+ * the file is no program; a stall follows. "chainN": N times in a row 30 ms of computing in the callback, so that
+ * captures by signal are under way, and then exec: a signal left over would kill the new program.
  *
  * Context: one thread
  */
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "truth.h"
@@ -43,6 +45,16 @@ static VICTIM_FRAME void on_fail(struct turn *loop)
         VICTIM_CHECK(execv(arguments[0], arguments) == -1 && errno == ENOENT);
         quiet_sleep_ms(200);
         truth_end(begin, "blocked", "quiet_sleep_ms", "on_fail");
+}
+
+static VICTIM_FRAME void on_late(struct turn *loop)
+{
+        char path[] = "/tmp/loopdog-no-program-XXXXXX";
+        char *arguments[] = { path, NULL };
+        int fd = mkstemp(path);
+        VICTIM_CHECK(fd >= 0 && write(fd, "\1\2\3\4", 4) == 4 && fchmod(fd, 0700) == 0 && close(fd) == 0);
+        VICTIM_CHECK(execv(path, arguments) == -1 && errno == ENOEXEC);
+        unlink(path);
 }
 
 static VICTIM_FRAME void on_after(struct turn *loop)
@@ -75,6 +87,10 @@ int main(int argc, char **argv)
                 return 0;
         }
         turn_run(&loop, 5, NULL);
+        if (!strcmp(mode, "late")) {
+                turn_run(&loop, 1, on_late);
+                turn_run(&loop, 5, NULL);
+        }
         turn_run(&loop, 1, !strcmp(mode, "self") ? on_self : !strcmp(mode, "fail") ? on_fail : on_after);
         turn_run(&loop, 5, NULL);
         return 0;

@@ -86,24 +86,38 @@ static void add_loop(struct analysis *analysis, struct analysed_process *process
         loop->stalls_counted = line->stalls;
 }
 
-static void add_exit(struct analysis *analysis, struct analysed_process *process, const struct record *record)
+/* Of several the latest says it all: after an exec that failed a process goes on, and counts on. */
+static void add_exit(struct analysed_process *process, const struct record *record, const char *line, size_t length)
 {
-        const struct record_exit *line = &record->exit;
-        if (process->exited)
-                return; /* the same file twice */
+        if (record->time_ns < process->exit_ns)
+                return;
+        free(process->exit_line.line);
+        process->exit_line = keep(line, length);
+        process->exit_ns = record->time_ns;
         process->exited = true;
-        process->exit = *line;
+}
+
+static void finish_exit(struct analysis *analysis, struct analysed_process *process)
+{
+        struct parsed parsed;
+        char why[128];
+        if (!process->exit_line.line ||
+            parse_record(&parsed, process->exit_line.line, process->exit_line.length, why, sizeof(why)) != 0)
+                return;
+        process->exit = parsed.record.exit;
         process->exit.reason = NULL;
         process->exit.losses = NULL;
-        for (size_t i = 0; i < line->losses_count; i++) {
-                void **at = map_at_string(&analysis->losses, line->losses[i].reason);
+        for (size_t i = 0; i < parsed.record.exit.losses_count; i++) {
+                const struct record_loss *line = &parsed.record.exit.losses[i];
+                void **at = map_at_string(&analysis->losses, line->reason);
                 struct analysed_loss *loss = *at;
                 if (!loss) {
                         loss = *at = alloc_zeroed(1, sizeof(*loss));
-                        loss->reason = alloc_string(line->losses[i].reason);
+                        loss->reason = alloc_string(line->reason);
                 }
-                loss->count += line->losses[i].count;
+                loss->count += line->count;
         }
+        parsed_free(&parsed);
 }
 
 /* --------------------------------------------------------------------------------------------------------- stalls */
@@ -242,6 +256,8 @@ static void add_stall(struct analysis *analysis, struct analysed_process *proces
 void analysis_add(struct analysis *analysis, const struct record *record, const char *line, size_t length)
 {
         struct analysed_process *process = find_process(analysis, record);
+        if (record->time_ns > process->exit_ns)
+                process->exited = false;
         switch (record->type) {
         case RECORD_PROCESS:
                 add_process(analysis, process, record);
@@ -256,7 +272,7 @@ void analysis_add(struct analysis *analysis, const struct record *record, const 
                 add_loop(analysis, process, record);
                 break;
         case RECORD_EXIT:
-                add_exit(analysis, process, record);
+                add_exit(process, record, line, length);
                 break;
         }
 }
@@ -281,6 +297,7 @@ void analysis_finish(struct analysis *analysis)
                 struct analysed_process *process = analysis->processes.entries[i].value;
                 for (size_t j = 0; j < process->open_count; j++)
                         finish_open(analysis, process, &process->open[j]);
+                finish_exit(analysis, process);
         }
         analysis->finished = true;
 }
@@ -293,6 +310,7 @@ static void free_process(void *pointer)
         for (size_t i = 0; i < process->open_count; i++)
                 free(process->open[i].begin.line);
         free(process->open);
+        free(process->exit_line.line);
         idset_free(&process->ended);
         free(process->run);
         free(process->host);

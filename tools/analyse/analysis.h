@@ -42,8 +42,10 @@ struct analysed_process {
         uint64_t threshold_ns; /* 0: not known */
         uint64_t first_ns;     /* CLOCK_REALTIME of its earliest and latest line */
         uint64_t last_ns;
-        bool exited;             /* its exit line was seen */
-        struct record_exit exit; /* numbers only */
+        bool exited;             /* its exit line was seen, and nothing later */
+        uint64_t exit_ns;        /* when its latest exit line was written; */
+        struct kept exit_line;   /* that line */
+        struct record_exit exit; /* and, once finished, its numbers */
         uint64_t stalls;         /* seen, before any filter */
         uint64_t stalls_counted; /* by the agent, whether written or not, as far as loop lines say */
         struct idset ended;
