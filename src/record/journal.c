@@ -21,6 +21,7 @@ static struct {
         bool announced;       /* the process record is due or written */
         size_t notices_said;
         uint64_t begin_ns;    /* CLOCK_REALTIME */
+        uint64_t dropped;     /* records that are in no file */
         char line[LIMIT_LINE_BYTES];
 } journal;
 
@@ -57,22 +58,26 @@ void journal_begin(void)
 
 static void write_process(void);
 
-static void write_record(const struct record *record)
+static int try_record(const struct record *record, bool *fresh)
 {
         struct text text = TEXT_IN(journal.line);
+        int error = record_write_json(&text, record);
+        return error != 0 ? error : sink_line(journal.line, text.length, fresh);
+}
+
+static void write_record(const struct record *record)
+{
         bool fresh = false;
-        if (record_write_json(&text, record) != 0)
-                return;
-        if (sink_line(journal.line, text.length, &fresh) == 0 || !fresh)
-                return;
-        /* A new file begins with the process record, which overwrites the line. */
-        if (record->type != RECORD_PROCESS)
-                write_process();
-        struct record again = *record;
-        again.time_ns = clock_realtime_ns(); /* after the process record's */
-        text_clear(&text);
-        record_write_json(&text, &again);
-        sink_line(journal.line, text.length, &fresh);
+        int error = try_record(record, &fresh);
+        if (fresh) {
+                /* A new file begins with the process record, which overwrites the line. */
+                if (record->type != RECORD_PROCESS)
+                        write_process();
+                struct record again = *record;
+                again.time_ns = clock_realtime_ns(); /* after the process record's */
+                error = try_record(&again, &fresh);
+        }
+        journal.dropped += error != 0;
 }
 
 static void write_process(void)
@@ -163,6 +168,7 @@ void journal_exit(const struct record_exit *exit)
         struct record record;
         fill_common(&record, RECORD_EXIT);
         record.exit = *exit;
+        record.exit.records_dropped = journal.dropped;
         record.exit.bytes_dropped = sink_bytes_dropped();
         record.exit.reopened = sink_reopened();
         write_record(&record);
@@ -178,5 +184,6 @@ void journal_after_fork(void)
         journal.announced = false;
         journal.notices_said = 0;
         journal.begin_ns = 0;
+        journal.dropped = 0;
         sink_after_fork();
 }

@@ -414,6 +414,7 @@ static void write_exit(struct text *line, const struct record_exit *exit)
         add_number(line, "candidates_dropped", exit->candidates_dropped);
         add_number(line, "iterations_lost", exit->iterations_lost);
         add_number(line, "loops_unwatched", exit->loops_unwatched);
+        add_number(line, "records_dropped", exit->records_dropped);
         add_number(line, "bytes_dropped", exit->bytes_dropped);
         add_number(line, "reopened", exit->reopened);
         add_number(line, "watchdog_cpu_ns", exit->watchdog_cpu_ns);

@@ -194,6 +194,7 @@ struct record_exit {
         uint64_t candidates_dropped;
         uint64_t iterations_lost; /* long iterations that did not fit the ring */
         uint64_t loops_unwatched; /* threads beyond LIMIT_SLOTS, each counted once */
+        uint64_t records_dropped; /* that could not be written, or exceed LIMIT_LINE_BYTES without any stack */
         uint64_t bytes_dropped;   /* of output that could not be written */
         uint64_t reopened;        /* the file was found removed, rotated or emptied, and was begun anew */
         uint64_t watchdog_cpu_ns;

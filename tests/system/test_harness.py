@@ -28,7 +28,8 @@ STALL = {**COMMON, "type": "stall", "id": 1, "begin": "2026-11-22T20:15:04.00000
          "stacks": [{"count": 3, "first_ns": 50, "last_ns": 250, "state": "S", "complete": True, "frames": FRAMES}]}
 EXIT = {**COMMON, "type": "exit", "reason": "exit", "loops": 1, "stalls": 1, "stalls_startup": 0, "captures": 3,
         "stalls_crowded": 0, "captures_signal": 0, "candidates_dropped": 0, "iterations_lost": 0, "loops_unwatched": 0,
-        "bytes_dropped": 0, "reopened": 0, "watchdog_cpu_ns": 0, "wakeups": 0, "latest_ns": 0, "lost": {"samples": 0}}
+        "records_dropped": 0, "bytes_dropped": 0, "reopened": 0, "watchdog_cpu_ns": 0, "wakeups": 0, "latest_ns": 0,
+        "lost": {"samples": 0}}
 BEGIN = records.parse_time(STALL["begin"])
 TRUTH = Planted(BEGIN, BEGIN + 0.3, "blocked", "planted_sleep_ms", ("on_timer",))
 

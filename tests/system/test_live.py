@@ -134,7 +134,7 @@ class Live(Case):
         """the summary has totals, the worst culprits and what the agent lost"""
         stalls = [stall(i, 100 * i, f"f{i}") for i in range(1, 8)]
         _, err = self.run_command("true", script=[process(), *stalls, loop(stalls=9), farewell(
-            stalls_crowded=3, iterations_lost=4, bytes_dropped=77,
+            stalls_crowded=3, iterations_lost=4, records_dropped=2, bytes_dropped=77,
             lost={"samples": 5, "reasons": {"not dumpable": 5}})])
         summary = err[err.index("loopdog: 7 stalls"):]
         self.assertIn("loopdog: 7 stalls, 2.8 s lost, longest 700 ms; 1 loop in 1 process", summary)
@@ -144,6 +144,7 @@ class Live(Case):
         self.assertIn("loopdog: samples without a stack: 5 (5.0 %): not dumpable (5)", summary)
         self.assertIn("loopdog: 3 stalls have no stacks: too many loops stalled at the same time", summary)
         self.assertIn("loopdog: 4 long iterations ended unseen", summary)
+        self.assertIn("loopdog: 2 records could not be written", summary)
         self.assertIn("loopdog: 77 bytes of records could not be written", summary)
         self.assertIn("loopdog: 2 more stalls were counted than are recorded", summary)
 

@@ -270,6 +270,7 @@ Test(json, writes_the_exit)
         expect_number(root, "candidates_dropped", at_exit->candidates_dropped);
         expect_number(root, "iterations_lost", 0);
         expect_number(root, "loops_unwatched", 0);
+        expect_number(root, "records_dropped", 0);
         expect_number(root, "bytes_dropped", 0);
         expect_number(root, "reopened", at_exit->reopened);
         expect_number(root, "watchdog_cpu_ns", at_exit->watchdog_cpu_ns);

@@ -154,6 +154,7 @@ static const struct field exit_fields[] = {
         { "candidates_dropped", FIELD_U64, EXIT(candidates_dropped) },
         { "iterations_lost", FIELD_U64, EXIT(iterations_lost) },
         { "loops_unwatched", FIELD_U64, EXIT(loops_unwatched) },
+        { "records_dropped", FIELD_U64, EXIT(records_dropped) },
         { "bytes_dropped", FIELD_U64, EXIT(bytes_dropped) },
         { "reopened", FIELD_U64, EXIT(reopened) },
         { "watchdog_cpu_ns", FIELD_U64, EXIT(watchdog_cpu_ns) },

@@ -203,12 +203,14 @@ void overview_losses(const struct overview *view, const struct analysis *analysi
                 sum.stalls_crowded += exit->stalls_crowded;
                 sum.iterations_lost += exit->iterations_lost;
                 sum.loops_unwatched += exit->loops_unwatched;
+                sum.records_dropped += exit->records_dropped;
                 sum.bytes_dropped += exit->bytes_dropped;
         }
         write_samples(view->out, analysis, sum.captures);
         write_count(view->out, sum.stalls_crowded, "stalls have no stacks: too many loops stalled at the same time");
         write_count(view->out, sum.iterations_lost, "long iterations ended unseen, while the watchdog had no CPU");
         write_count(view->out, sum.loops_unwatched, "loops were not watched: there were too many at the same time");
+        write_count(view->out, sum.records_dropped, "records could not be written, or were too long");
         write_count(view->out, sum.bytes_dropped, "bytes of records could not be written");
         write_count(view->out, unwritten,
                     "more stalls were counted than are recorded: LOOPDOG_LIMIT was reached, or a file is missing");
