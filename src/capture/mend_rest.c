@@ -5,8 +5,11 @@
  * A blocking write of a megabyte to a pipe returns what it has written so far when a signal arrives, and many programs
  * do not expect that. Whether the kernel cut it short or the call had ended by itself can't be seen from the result
  * alone, so only calls are continued that can't end short by themselves (or where asking again does no harm), and the
- * rest is asked for until it is done or there is an error; the error is left to the program's next call, as the kernel
- * would have done.
+ * rest is asked for until it is done or there is an error, which the kernel would have left to the program's next call.
+ *
+ * A socket gives its error away to whoever asks first: a program whose connection was reset would see the end of the
+ * stream instead of ECONNRESET, or die of SIGPIPE at its next write. So the rest of a socket is waited for by ppoll(),
+ * which shows an error and leaves it there, and is moved without waiting.
  *
  * Left alone: non-blocking descriptors, regular files (a limit on their size raises SIGXFSZ), terminals, messages,
  * whatever has a time limit that may have run out.
@@ -22,6 +25,8 @@
 #include <fcntl.h>
 #include <linux/aio_abi.h>
 #include <linux/io_uring.h>
+#include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -33,6 +38,8 @@
 #include "capture/calls.h"
 
 #define LIMIT_PARTS 1024 /* UIO_MAXIOV */
+#define SLICE_NS 20000000ull /* doubled after each try in vain */
+#define LONGEST_SLICE_NS 1000000000ull
 
 bool mend_is_short_sigsafe(int64_t number, const uint64_t arguments[6], int64_t result)
 {
@@ -79,8 +86,12 @@ struct stream {
         struct mend_frame *frame;
         uint64_t fd;
         uint64_t flags;
+        uint64_t deadline_ns; /* of the socket's own time limit, CLOCK_MONOTONIC; 0: none */
+        uint64_t slice_ns;
         bool receives;
         bool is_socket;
+        bool promised; /* poll said that something can be moved, */
+        bool refused;  /* and then nothing could be: it would say so again at once */
         long done;
 };
 
@@ -99,20 +110,28 @@ static bool option_sigsafe(uint64_t fd, int option, void *value, uint32_t length
                                    (uintptr_t)&length, 0) == 0;
 }
 
-static bool socket_goes_on_sigsafe(const struct stream *stream)
+static bool socket_goes_on_sigsafe(struct stream *stream)
 {
-        int type, domain;
+        int type, domain, least;
         struct timeval limit;
+        if (!call_allowed_sigsafe(SYS_ppoll))
+                return false;
         if (!option_sigsafe(stream->fd, SO_TYPE, &type, sizeof(type)) || type != SOCK_STREAM)
                 return false;
         /* A local socket ends a message where descriptors were passed, MSG_WAITALL or not. */
         if (stream->receives && (!option_sigsafe(stream->fd, SO_DOMAIN, &domain, sizeof(domain)) ||
                                  (domain != AF_INET && domain != AF_INET6)))
                 return false;
+        /* Poll would wait for so many bytes, even if fewer are missing. */
+        if (stream->receives && (!option_sigsafe(stream->fd, SO_RCVLOWAT, &least, sizeof(least)) || least > 1))
+                return false;
         if (!option_sigsafe(stream->fd, stream->receives ? SO_RCVTIMEO : SO_SNDTIMEO, &limit, sizeof(limit)))
                 return false;
-        return (limit.tv_sec == 0 && limit.tv_usec == 0) ||
-               !may_have_expired_sigsafe(stream->frame, (uint64_t)limit.tv_sec, (uint64_t)limit.tv_usec * 1000);
+        if (limit.tv_sec == 0 && limit.tv_usec == 0)
+                return true;
+        uint64_t rest_ns = (uint64_t)limit.tv_usec * 1000;
+        stream->deadline_ns = mend_now_ns_sigsafe() + (uint64_t)limit.tv_sec * 1000000000 + rest_ns;
+        return !may_have_expired_sigsafe(stream->frame, (uint64_t)limit.tv_sec, rest_ns);
 }
 
 static bool goes_on_sigsafe(struct stream *stream)
@@ -133,17 +152,86 @@ static bool goes_on_sigsafe(struct stream *stream)
         return !stream->receives && S_ISFIFO(about.st_mode);
 }
 
-static long move_part_sigsafe(const struct stream *stream, uint64_t address, uint64_t length, bool *again)
+/* As ppoll(), for `most_ns` at most and never longer than the socket's time limit. 0 where that has run out. */
+static long poll_sigsafe(const struct stream *stream, struct pollfd *poll, uint64_t most_ns)
+{
+        uint64_t now_ns = stream->deadline_ns != 0 ? mend_now_ns_sigsafe() : 0;
+        uint64_t left_ns = UINT64_MAX;
+        if (stream->deadline_ns != 0)
+                left_ns = stream->deadline_ns > now_ns ? stream->deadline_ns - now_ns : 0;
+        if (most_ns < left_ns)
+                left_ns = most_ns;
+        struct timespec limit = { .tv_sec = (time_t)(left_ns / 1000000000), .tv_nsec = (long)(left_ns % 1000000000) };
+        struct mend_call call;
+        bool again;
+        call.number = SYS_ppoll;
+        call.arguments[0] = (uintptr_t)poll;
+        call.arguments[1] = 1;
+        call.arguments[2] = left_ns != UINT64_MAX ? (uintptr_t)&limit : 0; /* the kernel stores what is left */
+        call.arguments[3] = call.arguments[4] = call.arguments[5] = 0;
+        return issue_sigsafe(&call, stream->frame, &again);
+}
+
+/* The bytes that can be received without asking the socket for its error. */
+static uint64_t queued_sigsafe(const struct stream *stream)
+{
+        int bytes = 0;
+        if (!call_allowed_sigsafe(SYS_ioctl) ||
+            raw_syscall_sigsafe(SYS_ioctl, stream->fd, FIONREAD, (uintptr_t)&bytes, 0, 0, 0) != 0 || bytes < 0)
+                return 0;
+        return (uint64_t)bytes;
+}
+
+/* Wait until something can be moved; how much may be tried, or 0: the rest is left to the program. */
+static uint64_t movable_sigsafe(struct stream *stream, uint64_t wanted)
+{
+        for (;;) {
+                short events = stream->receives ? POLLIN | POLLPRI : POLLOUT;
+                bool blind = stream->refused;
+                struct pollfd poll = { .fd = (int)stream->fd, .events = blind ? 0 : events };
+                uint64_t most_ns = blind ? SLICE_NS : stream->receives ? UINT64_MAX : stream->slice_ns;
+                long ready = poll_sigsafe(stream, &poll, most_ns);
+                stream->promised = ready > 0;
+                stream->refused = false;
+                if (ready < 0) /* by a signal of the program's own */
+                        return 0;
+                if ((poll.revents & (POLLERR | POLLHUP | POLLNVAL)) != 0)
+                        return stream->receives ? queued_sigsafe(stream) : 0;
+                if ((poll.revents & POLLPRI) != 0) /* a receiving call ends at urgent data */
+                        return 0;
+                if (ready == 0 && stream->deadline_ns != 0 && mend_now_ns_sigsafe() >= stream->deadline_ns)
+                        return 0;
+                /* Poll wants more room in a socket's buffer than a write does, and the reader may be waiting for just
+                 * this rest: it is tried from time to time. */
+                if (ready > 0 || (!stream->receives && !blind))
+                        return wanted;
+        }
+}
+
+static long move_part_sigsafe(struct stream *stream, uint64_t address, uint64_t length, bool *again)
 {
         struct mend_call call;
+        uint64_t movable = stream->is_socket ? movable_sigsafe(stream, length) : length;
+        if (movable == 0)
+                return 0;
         call.number = !stream->is_socket ? SYS_write : stream->receives ? SYS_recvfrom : SYS_sendto;
         call.arguments[0] = stream->fd;
         call.arguments[1] = address;
-        call.arguments[2] = length;
+        call.arguments[2] = movable < length ? movable : length;
         /* A socket whose peer is gone raises SIGPIPE only where nothing was sent: that is the next call's. */
-        call.arguments[3] = stream->flags | (stream->receives ? 0 : MSG_NOSIGNAL);
+        uint64_t flags = stream->flags & ~(uint64_t)MSG_WAITALL;
+        call.arguments[3] = flags | MSG_DONTWAIT | (stream->receives ? 0 : MSG_NOSIGNAL);
         call.arguments[4] = call.arguments[5] = 0;
-        return call_allowed_sigsafe(call.number) ? issue_sigsafe(&call, stream->frame, again) : -ENOSYS;
+        long moved = call_allowed_sigsafe(call.number) ? issue_sigsafe(&call, stream->frame, again) : -ENOSYS;
+        if (!stream->is_socket)
+                return moved;
+        *again = moved > 0 || moved == -EAGAIN;
+        stream->refused = moved == -EAGAIN && stream->promised;
+        if (moved > 0)
+                stream->slice_ns = SLICE_NS;
+        else if (stream->slice_ns < LONGEST_SLICE_NS)
+                stream->slice_ns *= 2;
+        return moved == -EAGAIN ? 0 : moved;
 }
 
 /* Move what is not yet done of one part. false: no more can be done. */
@@ -156,9 +244,10 @@ static bool part_sigsafe(struct stream *stream, const struct iovec *part, uint64
         uint64_t length = part->iov_len - *skip, moved = 0;
         bool again = true;
         while (moved < length && again) {
-                long more =
-                        move_part_sigsafe(stream, (uintptr_t)part->iov_base + *skip + moved, length - moved, &again);
-                if (more <= 0)
+                uint64_t address = (uintptr_t)part->iov_base + *skip + moved;
+                again = false;
+                long more = move_part_sigsafe(stream, address, length - moved, &again);
+                if (more < 0)
                         break;
                 moved += (uint64_t)more;
         }
@@ -188,6 +277,9 @@ static long stream_sigsafe(struct mend_frame *frame)
         stream.frame = frame;
         stream.fd = arguments[0];
         stream.flags = 0;
+        stream.deadline_ns = 0;
+        stream.slice_ns = SLICE_NS;
+        stream.promised = stream.refused = false;
         stream.done = (long)frame->result;
         stream.receives = frame->number == SYS_recvfrom || frame->number == SYS_recvmsg;
         if (frame->number == SYS_sendto || frame->number == SYS_recvfrom)

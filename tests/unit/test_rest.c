@@ -10,6 +10,7 @@
 #include <linux/aio_abi.h>
 #include <linux/io_uring.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -326,15 +327,139 @@ Test(rest, a_regular_file_may_be_full, .init = begin)
         cr_assert_eq(lseek(fd, 0, SEEK_CUR), 0);
 }
 
-Test(rest, an_error_is_left_to_the_next_call, .init = begin)
+/* ---- an error is for the program ---- */
+
+/* End a connection by a reset. */
+static void reset(int fd)
+{
+        struct linger at_once = { 1, 0 };
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+        close(fd);
+}
+
+/* Until nothing more is taken, also after the kernel has moved what it has to the other end. */
+static void fill(int fd)
+{
+        for (int quiet = 0; quiet < 5; quiet++, sleep_us(20000))
+                while (send(fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+                        quiet = 0;
+}
+
+static void *reset_later(void *fd)
+{
+        sleep_us(50000);
+        reset(*(int *)fd);
+        return NULL;
+}
+
+Test(rest, an_error_is_left_to_the_next_send, .init = begin)
 {
         struct flow flow;
         make_tcp(&flow);
-        close(flow.in);
-        send(flow.out, bytes, 1, 0); /* answered by a reset */
+        reset(flow.in);
         sleep_us(20000);
-        cr_assert_eq(rest_of(SYS_write, flow.out, 0, 1000), 100,
-                     "and no SIGPIPE");
+        cr_assert_eq(rest_of(SYS_write, flow.out, 0, 1000), 100);
+        cr_assert_eq(send(flow.out, bytes, 1, 0), -1, "and no SIGPIPE");
+        cr_assert_eq(errno, ECONNRESET, "%d", errno);
+}
+
+Test(rest, an_error_that_comes_while_it_waits_to_send_is_left_to_the_next_send, .init = begin)
+{
+        struct flow flow;
+        pthread_t thread;
+        make_tcp(&flow);
+        fill(flow.out);
+        pthread_create(&thread, NULL, reset_later, &flow.in);
+        uint64_t begin_ns = now_ns();
+        cr_assert_eq(rest_of(SYS_sendto, flow.out, 0, 1000), 100);
+        cr_assert_gt(now_ns() - begin_ns, 40000000);
+        pthread_join(thread, NULL);
+        cr_assert_eq(send(flow.out, bytes, 1, 0), -1, "and no SIGPIPE");
+        cr_assert_eq(errno, ECONNRESET, "%d", errno);
+}
+
+Test(rest, an_error_is_left_to_the_next_receive, .init = begin)
+{
+        struct flow flow;
+        make_tcp(&flow);
+        reset(flow.out);
+        sleep_us(20000);
+        cr_assert_eq(rest_of(SYS_recvfrom, flow.in, MSG_WAITALL, 1000), 100);
+        cr_assert_eq(recv(flow.in, bytes, 1, 0), -1, "it would be the end of the stream");
+        cr_assert_eq(errno, ECONNRESET, "%d", errno);
+}
+
+Test(rest, an_error_that_comes_while_it_waits_is_left_to_the_next_receive, .init = begin)
+{
+        struct flow flow;
+        pthread_t thread;
+        make_tcp(&flow);
+        pthread_create(&thread, NULL, reset_later, &flow.out);
+        uint64_t begin_ns = now_ns();
+        cr_assert_eq(rest_of(SYS_recvfrom, flow.in, MSG_WAITALL, 1000), 100);
+        cr_assert_gt(now_ns() - begin_ns, 40000000);
+        pthread_join(thread, NULL);
+        cr_assert_eq(recv(flow.in, bytes, 1, 0), -1, "it would be the end of the stream");
+        cr_assert_eq(errno, ECONNRESET, "%d", errno);
+}
+
+/* The kernel gives what was received before the reset. */
+Test(rest, what_came_before_an_error_is_received, .init = begin)
+{
+        static const size_t sent[] = { 300, 1400, 1500 };
+        for (size_t i = 0; i < sizeof(sent) / sizeof(sent[0]); i++) {
+                struct flow flow;
+                make_tcp(&flow);
+                cr_assert_eq(send(flow.out, bytes, sent[i], 0), (ssize_t)sent[i]);
+                reset(flow.out);
+                sleep_us(20000);
+                long whole = 100 + (long)sent[i] < 1500 ? 100 + (long)sent[i] : 1500;
+                cr_assert_eq(rest_of(SYS_recvfrom, flow.in, MSG_WAITALL, 1000), whole);
+                if (sent[i] > 1400)
+                        cr_assert_eq(recv(flow.in, bytes, sizeof(bytes), 0), 100);
+                cr_assert_eq(recv(flow.in, bytes, 1, 0), -1);
+                cr_assert_eq(errno, ECONNRESET, "%d", errno);
+        }
+}
+
+Test(rest, the_end_of_the_stream_ends_a_receive, .init = begin)
+{
+        struct flow flow;
+        make_tcp(&flow);
+        cr_assert_eq(send(flow.out, bytes, 300, 0), 300);
+        close(flow.out);
+        cr_assert_eq(rest_of(SYS_recvfrom, flow.in, MSG_WAITALL, 1000), 400);
+        cr_assert_eq(recv(flow.in, bytes, 1, 0), 0);
+}
+
+Test(rest, a_receive_that_ends_by_itself_at_fewer_bytes_may_be_short, .init = begin)
+{
+        struct flow flow;
+        int least = 2000;
+        make_tcp(&flow);
+        cr_assert_eq(setsockopt(flow.in, SOL_SOCKET, SO_RCVLOWAT, &least, sizeof(least)), 0);
+        cr_assert_eq(send(flow.out, bytes, 1400, 0), 1400);
+        cr_assert_eq(rest_of(SYS_recvfrom, flow.in, MSG_WAITALL, 1000), 100, "poll would wait for 2000");
+        cr_assert_eq(send(flow.out, "!", 1, MSG_OOB), 1);
+        least = 1;
+        cr_assert_eq(setsockopt(flow.in, SOL_SOCKET, SO_RCVLOWAT, &least, sizeof(least)), 0);
+        sleep_us(20000);
+        cr_assert_eq(rest_of(SYS_recvfrom, flow.in, MSG_WAITALL, 1000), 100, "it would go on beyond urgent data");
+}
+
+/* Poll wants a third of a socket's buffer to be free, and a reader that waits for the rest never frees that. */
+Test(rest, what_fits_is_sent_though_poll_would_wait, .init = begin)
+{
+        struct flow flow;
+        make_local(&flow);
+        size_t queued = 0;
+        for (ssize_t n; (n = send(flow.out, bytes, sizeof(bytes), MSG_DONTWAIT)) > 0;)
+                queued += (size_t)n;
+        for (size_t got = 0; got < queued / 4;)
+                got += (size_t)recv(flow.in, bytes, sizeof(bytes), 0);
+        struct pollfd room = { .fd = flow.out, .events = POLLOUT };
+        cr_assert_eq(poll(&room, 1, 0), 0, "there is room enough for poll: this tries nothing");
+        cr_assert_eq(rest_of(SYS_sendto, flow.out, 0, 1000), 1500);
 }
 
 Test(rest, the_programs_own_signal_may_cut_a_call_short, .init = begin)
