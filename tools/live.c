@@ -79,17 +79,20 @@ static void add_begun(struct live *live, const struct record *record, const char
         };
 }
 
-static void remove_begun(struct live *live, const struct record *record)
+/* Has it been shown that this stall had begun? */
+static bool remove_begun(struct live *live, const struct record *record)
 {
         for (size_t i = 0; i < live->begun_count; i++) {
                 struct live_begin *begun = &live->begun[i];
                 if (begun->id != record->stall.id || strcmp(begun->run, record->run) != 0)
                         continue;
+                bool shown = begun->announce_ns == UINT64_MAX;
                 free(begun->run);
                 free(begun->line.line);
                 *begun = live->begun[--live->begun_count];
-                return;
+                return shown;
         }
+        return false;
 }
 
 /* What a process says about its settings, each thing once. */
@@ -113,7 +116,12 @@ static void take(void *context, const struct parsed *parsed, const char *line, s
                 add_begun(live, record, line, length);
                 return;
         }
-        remove_begun(live, record);
+        bool shown = remove_begun(live, record);
+        if (record_was_no_stall(&record->stall)) {
+                if (shown)
+                        show(live, record);
+                return;
+        }
         count_gate(live, record->stall.duration_ns);
         show(live, record);
 }

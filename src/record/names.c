@@ -74,3 +74,8 @@ int record_cause_from_name(const char *name)
 {
         return index_of(causes, COUNT(causes), name);
 }
+
+bool record_was_no_stall(const struct record_stall *stall)
+{
+        return stall->end && strcmp(stall->end, "left") == 0;
+}

@@ -124,9 +124,9 @@ struct record_stall {      /* types stall-begin and stall */
         uint64_t cpu_ns;
         uint64_t late_ns; /* how much later than at the threshold the watchdog came */
         uint32_t yields;
-        const char *phase; /* "startup" or NULL */
-        const char *end;   /* how it ended: NULL by the next wait, "exit" with the process, "thread" with its thread,
-                            * "left" when the loop was left */
+        const char *phase;  /* "startup" or NULL */
+        const char *end;    /* how it ended: NULL by the next wait, "exit" with the process, "thread" with its thread,
+                             * "left": it was none, see record_was_no_stall() */
         enum record_cause cause;
         struct record_detail detail;
         uint64_t signature;                 /* 0: none; written as 16 hexadecimal digits */
@@ -217,6 +217,9 @@ struct record {
                 struct record_exit exit;
         };
 };
+
+/* Was this begun stall taken back? The thread had left its loop; only the `stall-begin` had to be told to be over. */
+bool record_was_no_stall(const struct record_stall *stall);
 
 /* Whose code this is, by module, file and function: a table of system libraries, runtimes and loop libraries
  * (record/owner.c). `own_prefixes` is LOOPDOG_OWN: path prefixes separated by ':' that are the user's own; may be

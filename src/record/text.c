@@ -339,7 +339,10 @@ static void write_head(struct text *text, const struct record *record, const str
         const struct record_stall *stall = &record->stall;
         char bytes[64];
         struct text start = TEXT_IN(bytes);
-        text_string(&start, record->type == RECORD_STALL_BEGIN ? "still stalled after " : "stall ");
+        if (record->type == RECORD_STALL_BEGIN)
+                text_string(&start, "still stalled after ");
+        else
+                text_string(&start, record_was_no_stall(stall) ? "no stall after all: " : "stall ");
         text_duration(&start, stall->duration_ns);
         text_string(text, "loopdog: ");
         part_coloured(text, style, RED, start.bytes, start.length);
@@ -471,7 +474,7 @@ static const char *end_words(const char *end)
         if (strcmp(end, "thread") == 0)
                 return "ended when its thread ended";
         if (strcmp(end, "left") == 0)
-                return "ended when the loop was left";
+                return "the thread had left its loop";
         return NULL;
 }
 

@@ -227,10 +227,11 @@ class Book:
             complain(f"exit on line {ends[0] + 1} of {len(lines)}")
         begun = {line["id"] for line in lines if line["type"] == "stall-begin"}
         ended = {line["id"] for line in lines if line["type"] == "stall"}
+        none = {line["id"] for line in lines if line["type"] == "stall" and line.get("end") == "left"}
         if ends and begun - ended:
             complain(f"stalls without an end though the process ended cleanly: {sorted(begun - ended)}")
-        if ends and lines[-1]["stalls"] != len(ended):
-            complain(f"the exit line counts {lines[-1]['stalls']} stalls, the file has {len(ended)}")
+        if ends and lines[-1]["stalls"] != len(ended - none):
+            complain(f"the exit line counts {lines[-1]['stalls']} stalls, the file has {len(ended - none)}")
 
     def complaints_about_ends(self, clean):
         """Processes whose last line is not `exit`, where they ended cleanly."""

@@ -82,6 +82,18 @@ class Live(Case):
         self.assertIn("cpu 0.3 ms of 2.6 s", ended)
         self.assertIn("loopdog: 1 stall, 2.6 s lost", err)
 
+    def test_takes_back_what_was_none(self):
+        """a begun stall that was none after all is shown only if it was announced, and never counted"""
+        script = [process(), stall_begin(), "sleep 300", stall(1, 400, end="left"), farewell()]
+        _, err = self.run_command("true", flags=("--fail-on-stall",), script=script)
+        self.assertNotIn("block()", err)
+        self.assertIn("loopdog: no stalls", err)
+        script[2:4] = ["sleep 1500", stall(1, 1600, end="left")]
+        _, err = self.run_command("true", flags=("--fail-on-stall",), script=script)
+        self.assertEqual(err.count("still stalled after"), 1)
+        self.assertEqual(err.count("loopdog: no stall after all: 1.6 s in block()"), 1)
+        self.assertIn("loopdog: no stalls", err)
+
     def test_does_not_announce_what_ends(self):
         """a stall that ends within 1 s is shown once"""
         _, err = self.run_command("true", script=[process(), stall_begin(), "sleep 300", stall(1, 400), farewell()])

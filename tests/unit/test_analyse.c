@@ -97,6 +97,24 @@ Test(analysis, counts_a_stall_once_if_its_begin_comes_later)
         cr_expect_eq(analysis.never_ended, 0);
 }
 
+/* Announced, and then found to be none: the thread had left its loop. */
+Test(analysis, does_not_count_what_was_no_stall_after_all)
+{
+        add("stall-begin", "a", STALL "," BLOCKED, 1, 100 * MS);
+        add("stall", "a", STALL ",\"end\":\"left\"," BLOCKED, 1, 400 * MS);
+        add("stall-begin", "a", STALL "," BLOCKED, 1, 100 * MS); /* the file is read twice */
+        add("stall", "a", STALL ",\"end\":\"exit\"," BLOCKED, 2, 300 * MS);
+        struct groups groups = group(GROUP_CULPRIT);
+        const struct analysed_process *process = analysis.processes.entries[0].value;
+        cr_expect_eq(analysis.stalls.count, 1);
+        cr_expect_eq(analysis.stalls.total_ns, 300 * MS);
+        cr_expect_eq(analysis.never_ended, 0);
+        cr_expect_eq(process->stalls, 1);
+        cr_assert_eq(groups.count, 1);
+        cr_expect_eq(groups.items[0].stalls.count, 1);
+        groups_free(&groups);
+}
+
 Test(analysis, counts_a_stall_once_if_its_file_is_read_twice)
 {
         for (int i = 0; i < 2; i++) {

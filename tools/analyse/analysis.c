@@ -250,7 +250,8 @@ static void add_stall(struct analysis *analysis, struct analysed_process *proces
         if (!idset_add(&process->ended, record->stall.id))
                 return;
         remove_open(process, record->stall.id);
-        count_stall(analysis, process, record, line, length, true);
+        if (!record_was_no_stall(&record->stall))
+                count_stall(analysis, process, record, line, length, true);
 }
 
 void analysis_add(struct analysis *analysis, const struct record *record, const char *line, size_t length)
