@@ -113,7 +113,7 @@ static const struct argp parser = {
         .doc = "Read the records of stalls (JSON Lines, as LOOPDOG_OUTPUT or \"loopdog run -o\" writes them) and show "
                "what they add up to: who stopped the loops, for how long and why, with an example of each of the worst."
                "\vLines that are no records are said on stderr, counted and skipped. The exit code is 0 if anything "
-               "could be read, 1 if not, 2 for a wrong option.",
+               "could be read or all files are empty, 1 if not, 2 for a wrong option.",
 };
 
 static void take(void *context, const struct parsed *parsed, const char *line, size_t length)
@@ -161,7 +161,8 @@ int cmd_report(int argc, char **argv)
                 input_read(&input, chosen.paths[i]);
         analysis_finish(&analysis);
         int code = EXIT_FAILED;
-        if (input.records > 0)
+        bool all_empty = input.files_empty > 0 && input.files_empty == input.files;
+        if (input.records > 0 || all_empty)
                 code = print_report(&chosen, &input, &analysis);
         else
                 say("no record could be read");

@@ -179,7 +179,8 @@ class Sums(Report):
         collect(found)
         self.assertEqual(names - documented, set(), "not in docs/report-json.md")
         self.assertEqual(found["v"], 1)
-        self.assertEqual(found["input"], {"files": 1, "files_unreadable": 0, "lines": 6, "records": 5, "skipped": 1})
+        self.assertEqual(found["input"], {"files": 1, "files_unreadable": 0, "files_empty": 0, "lines": 6,
+                                          "records": 5, "skipped": 1})
         group = found["groups"][0]
         self.assertEqual((group["count"], group["total_ns"], group["median_ns"]), (2, 800 * MS, 400 * MS))
         self.assertEqual(group["culprit"], python_frame("block"))
@@ -311,8 +312,7 @@ class BadFiles(Report):
 
     def test_nothing_to_read(self):
         """exit code 1 where nothing could be read"""
-        empty = self.write("empty.jsonl", "")
-        for path, words in ((empty, "empty.jsonl: empty"), (self.folder / "none", "No such file"),
+        for path, words in ((self.folder / "none", "No such file"),
                             (self.write("text", "hello\n"), "text:1: skipped: not JSON"),
                             (self.temporary, "no files in this folder"), ("/dev/null", "/dev/null: empty")):
             out, err = self.report(path, code=1)
@@ -321,6 +321,18 @@ class BadFiles(Report):
             self.assertIn("no record could be read", err)
             self.assertEqual(self.report("--json", path, code=1)[0], "")
         self.assertIn("name a file", self.report(code=2)[1])
+
+    def test_empty(self):
+        """a file without a record is one of a process that ended before its first: a note, and no failure"""
+        empty = self.write("a/empty.jsonl", "")
+        out, err = self.report(empty)
+        self.assertEqual(out, "no stalls; 0 processes\n")
+        self.assertEqual(err, f"loopdog: {empty}: empty: its process ended before its first record\n")
+        document = json.loads(self.report("--json", self.folder / "a")[0])
+        self.assertEqual((document["input"]["files_empty"], document["input"]["files_unreadable"]), (1, 0))
+        self.records("a/b.jsonl", stall())
+        self.assertIn("1 stall,", self.report(self.folder / "a")[0])
+        self.assertIn("no record could be read", self.report(empty, self.folder / "none", code=1)[1])
 
     def test_one_of_many(self):
         """one file that can't be read does not keep the others from being read"""

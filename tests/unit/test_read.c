@@ -426,7 +426,11 @@ Test(files, says_that_a_file_is_empty_missing_or_unreadable)
         struct input input;
         cr_redirect_stderr();
         append("empty", "", 0);
-        cr_expect(strstr(read_all(&input, path_of("empty")), "/empty: empty"));
+        cr_expect(strstr(read_all(&input, path_of("empty")), "/empty: empty: its process ended before its first"));
+        cr_expect_eq(input.files_empty, 1);
+        cr_expect_eq(input.files_bad, 0);
+        cr_expect(strstr(read_all(&input, "/dev/null"), "/dev/null: empty\n"));
+        cr_expect_eq(input.files_empty, 0, "nobody's file");
         cr_expect(strstr(read_all(&input, path_of("missing")), "No such file"));
         cr_expect_eq(input.files_bad, 1);
 }

@@ -98,6 +98,19 @@ void input_close(struct input *input, struct source *source)
                     (unsigned long long)(source->complaints - COMPLAINTS_SHOWN));
 }
 
+/* An agent makes its file before it has something to write (while it still may), and the process can be killed in
+ * between: then an empty file is all there is to be read. */
+static void take_empty(struct input *input, const char *name, int fd)
+{
+        struct stat status;
+        if (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode)) {
+                say("%s: empty", name);
+                return;
+        }
+        say("%s: empty: its process ended before its first record", name);
+        input->files_empty++;
+}
+
 static void read_descriptor(struct input *input, const char *name, int fd)
 {
         struct source source;
@@ -108,7 +121,7 @@ static void read_descriptor(struct input *input, const char *name, int fd)
                 say("%s: %s", name, strerror(-error));
                 input->files_bad++;
         } else if (source.lines.number == 0) {
-                say("%s: empty", name);
+                take_empty(input, name, fd);
         }
         source_free(&source);
 }

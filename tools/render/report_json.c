@@ -59,6 +59,7 @@ static json_t *input_json(const struct input *input)
         json_t *object = json_object();
         set_number(object, "files", input->files);
         set_number(object, "files_unreadable", input->files_bad);
+        set_number(object, "files_empty", input->files_empty);
         set_number(object, "lines", input->lines);
         set_number(object, "records", input->records);
         set_number(object, "skipped", input->skipped);

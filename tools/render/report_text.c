@@ -113,7 +113,8 @@ void report_text(const struct report *report, FILE *out, const struct record_sty
         const struct overview view = { .out = out, .columns = style->columns, .colour = style->colour };
         const struct input *input = report->input;
         overview_totals(&view, report->analysis);
-        write_span(report->analysis, out);
+        if (report->analysis->processes.count > 0)
+                write_span(report->analysis, out);
         if (input->skipped > 0)
                 fprintf(out, "skipped as unreadable: %llu of %llu lines\n", (unsigned long long)input->skipped,
                         (unsigned long long)input->lines);
