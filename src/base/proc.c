@@ -20,6 +20,15 @@
 
 static int proc_fd = -1;
 
+int proc_move_up(int fd)
+{
+        int high = fcntl(fd, F_DUPFD_CLOEXEC, DESCRIPTOR_FLOOR);
+        if (high < 0) /* RLIMIT_NOFILE is lower than our floor */
+                return fd;
+        close(fd);
+        return high;
+}
+
 int proc_keep(void)
 {
         if (proc_fd >= 0)
@@ -27,13 +36,7 @@ int proc_keep(void)
         int low = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (low < 0)
                 return -errno;
-        int high = fcntl(low, F_DUPFD_CLOEXEC, DESCRIPTOR_FLOOR);
-        if (high < 0) {
-                proc_fd = low; /* RLIMIT_NOFILE is lower than our floor */
-                return 0;
-        }
-        close(low);
-        proc_fd = high;
+        proc_fd = proc_move_up(low);
         return 0;
 }
 

@@ -13,6 +13,9 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+/* A descriptor of ours, moved up to a number where it is in nobody's way; the same one where that can't be. */
+int proc_move_up(int fd);
+
 /* Open /proc (O_PATH | O_CLOEXEC, high number) so that later look-ups work without the root directory of now.
  * Idempotent. 0 or -errno. */
 int proc_keep(void);

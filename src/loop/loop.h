@@ -137,6 +137,7 @@ loop_enter_select(uint64_t key, uint64_t cfa, bool sleeps, const fd_set *read, c
         return slot;
 }
 
+/* Whatever the wait is for, as its hook does it. Used by the tests only: each hook knows its own way. */
 static inline struct slot *loop_enter(const struct wait *wait)
 {
         struct slot *slot = NULL;
@@ -145,7 +146,8 @@ static inline struct slot *loop_enter(const struct wait *wait)
         return slot != NULL ? slot : loop_enter_slow(wait);
 }
 
-/* The wait is over. `slot` is what loop_enter() returned; `result` the call's. app thread. */
+/* The wait is over. `slot` is what loop_enter_epoll() or loop_enter_slow() returned; `result` the call's. app thread.
+ */
 static inline void loop_leave(struct slot *slot, int result)
 {
         if (slot == NULL)

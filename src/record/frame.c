@@ -122,7 +122,7 @@ void record_frame_package(struct text *text, const struct record_frame *frame)
                 module_name(text, rest);
 }
 
-static bool same_string(const char *a, const char *b)
+bool record_same_string(const char *a, const char *b)
 {
         return a == b || (a && b && strcmp(a, b) == 0);
 }
@@ -130,8 +130,8 @@ static bool same_string(const char *a, const char *b)
 bool record_frame_same(const struct record_frame *a, const struct record_frame *b)
 {
         return a == b || (a->lang == b->lang && a->line == b->line && a->offset == b->offset &&
-                          same_string(a->function, b->function) && same_string(a->file, b->file) &&
-                          same_string(a->module, b->module));
+                          record_same_string(a->function, b->function) && record_same_string(a->file, b->file) &&
+                          record_same_string(a->module, b->module));
 }
 
 int record_stack_find(const struct record_stack *stack, const struct record_frame *frame)

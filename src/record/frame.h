@@ -29,6 +29,9 @@ const char *record_basename(const char *path);
 /* Append the short name of what a frame belongs to: "fastapi", "asyncio", "redis-server", "python3.11", "libc". */
 void record_frame_package(struct text *text, const struct record_frame *frame);
 
+/* Are they equal, or both NULL? */
+bool record_same_string(const char *a, const char *b);
+
 /* Is it the same place in the same code? */
 bool record_frame_same(const struct record_frame *a, const struct record_frame *b);
 

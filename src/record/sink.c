@@ -27,8 +27,6 @@
 #include "base/proc.h"
 #include "base/text.h"
 
-#define DESCRIPTOR_FLOOR 900
-
 static struct {
         const char *output;
         char folder[LIMIT_PATH]; /* where a relative path begins, ending in '/': servers change their folder */
@@ -148,16 +146,6 @@ static int make_path(void)
         return -ENAMETOOLONG;
 }
 
-/* Out of the way of programs that expect the lowest free number. */
-static int move_up(int fd)
-{
-        int high = fcntl(fd, F_DUPFD_CLOEXEC, DESCRIPTOR_FLOOR);
-        if (high < 0)
-                return fd;
-        close(fd);
-        return high;
-}
-
 /* O_NONBLOCK: a FIFO without a reader must not hold us up. */
 #define OPEN_FLAGS (O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
 
@@ -187,7 +175,7 @@ static int open_file(void)
                 close(fd);
                 return -EIO;
         }
-        sink.fd = move_up(fd);
+        sink.fd = proc_move_up(fd);
         sink.device = status.st_dev;
         sink.inode = status.st_ino;
         sink.size = (uint64_t)status.st_size;

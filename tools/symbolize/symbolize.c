@@ -12,6 +12,7 @@
 
 #include "alloc.h"
 #include "map.h"
+#include "record/frame.h"
 #include "symbolize/object.h"
 #include "symbolize/place.h"
 
@@ -125,22 +126,17 @@ static struct record_frame *expand_stack(struct symbolizer *symbolizer, const st
         return frames;
 }
 
-static bool same_string(const char *a, const char *b)
-{
-        return a == b || (a && b && strcmp(a, b) == 0);
-}
-
 /* Whether the record names `frame` as `culprit`; what the culprit leaves out does not count against it. */
 static bool is_culprit(const struct record_frame *culprit, const struct record_frame *frame)
 {
-        if (culprit->lang != frame->lang || !same_string(culprit->function, frame->function))
+        if (culprit->lang != frame->lang || !record_same_string(culprit->function, frame->function))
                 return false;
-        if (culprit->module && !same_string(culprit->module, frame->module))
+        if (culprit->module && !record_same_string(culprit->module, frame->module))
                 return false;
         if (culprit->offset && culprit->offset != frame->offset)
                 return false;
         if (frame->lang != RECORD_NATIVE)
-                return same_string(culprit->file, frame->file) && culprit->line == frame->line;
+                return record_same_string(culprit->file, frame->file) && culprit->line == frame->line;
         return true;
 }
 
