@@ -81,6 +81,53 @@ Test(watchdog_says, yields_are_really_within_a_callback_or_not)
         cr_expect(not(atomic_load(&slot->reentrant)));
         cr_expect(eq(ptr, go_through(within, 0), slot), "the loop itself has moved there");
 }
+
+Test(watchdog_says, that_a_loop_was_left_also_where_the_ring_is_full)
+{
+        struct slot *slot = make_loop(5);
+        struct slot_ended ended;
+        for (int i = 0; i < LIMIT_RING; i++) {
+                make_last(slot, 200 * MS);
+                wait_on(5);
+        }
+        uint64_t busy_ns = slot->busy_ns, count = iterations(slot);
+        make_last(slot, 300 * MS);
+        loop_mark_left(slot, mark_of(slot));
+        wait_on(5);
+        cr_expect(eq(uint, atomic_load(&slot->ring_lost), 1));
+        cr_expect(ge(u64, slot->outside_ns, 300 * MS), "the totals need no room in the ring");
+        cr_expect(eq(u64, slot->busy_ns, busy_ns));
+        cr_expect(eq(u64, iterations(slot), count));
+        for (int i = 0; i < LIMIT_RING; i++) {
+                cr_assert(loop_take_ended(slot, &ended));
+                cr_expect(not(ended.left));
+        }
+        cr_expect(not(loop_take_ended(slot, &ended)));
+}
+
+Test(watchdog_says, nothing_wrong_of_the_ring_where_its_counts_begin_at_0_again)
+{
+        struct slot *slot = make_loop(5);
+        struct slot_ended ended;
+        uint64_t begin_ns[LIMIT_RING];
+        atomic_store(&slot->ring_head, UINT32_MAX - 3);
+        atomic_store(&slot->ring_tail, UINT32_MAX - 3);
+        cr_expect(not(loop_take_ended(slot, &ended)));
+        for (int i = 0; i < LIMIT_RING + 2; i++) {
+                make_last(slot, 200 * MS);
+                if (i < LIMIT_RING)
+                        begin_ns[i] = MARK_NS(mark_of(slot));
+                wait_on(5);
+        }
+        cr_expect(lt(uint, atomic_load(&slot->ring_head), LIMIT_RING));
+        cr_expect(eq(uint, atomic_load(&slot->ring_lost), 2));
+        for (int i = 0; i < LIMIT_RING; i++) {
+                cr_assert(loop_take_ended(slot, &ended));
+                cr_expect(eq(u64, ended.begin_ns, begin_ns[i]), "%d", i);
+        }
+        cr_expect(not(loop_take_ended(slot, &ended)));
+}
+
 /* ---- descriptors that are closed ---- */
 
 Test(close_note, ends_the_loop_and_its_iteration)
@@ -188,6 +235,74 @@ Test(close_note, of_a_range_finds_the_instance_in_it)
                 loop_note_close(cases[i].first, cases[i].last);
                 cr_expect(zero(u64, atomic_load(&slot->key)), "case %zu", i);
         }
+}
+
+/* A loop as if of another thread. */
+static struct slot *make_other_loop(int fd)
+{
+        loop_slot_here = NULL;
+        return make_loop(fd);
+}
+
+static bool has_ended(const struct slot *slot)
+{
+        return atomic_load(&slot->key) == 0;
+}
+
+Test(close_note, of_a_neighbour_is_of_another_instance)
+{
+        static const int fds[] = { 0, 1, 62, 63, 64, 65, 127, 128, 65471, 65472, 65534, 65535 };
+        enum { COUNT = sizeof fds / sizeof *fds };
+        struct slot *slots[COUNT];
+        for (int i = 0; i < COUNT; i++)
+                slots[i] = make_other_loop(fds[i]);
+        for (int i = 0; i < COUNT; i++) {
+                loop_note_close((unsigned)fds[i], (unsigned)fds[i]);
+                for (int j = 0; j < COUNT; j++)
+                        cr_expect(eq(int, has_ended(slots[j]), j <= i), "%d after the close of %d", fds[j], fds[i]);
+        }
+}
+
+Test(close_note, of_a_range_ends_all_in_it_and_none_beside_it)
+{
+        static const int fds[] = { 63, 64, 100, 127, 128, 191, 192 };
+        enum { COUNT = sizeof fds / sizeof *fds };
+        struct slot *slots[COUNT];
+        for (int i = 0; i < COUNT; i++)
+                slots[i] = make_other_loop(fds[i]);
+        loop_note_close(191, 64);
+        for (int i = 0; i < COUNT; i++)
+                cr_expect(not(has_ended(slots[i])), "the wrong way round it is none");
+        loop_note_close(64, 191);
+        for (int i = 0; i < COUNT; i++)
+                cr_expect(eq(int, has_ended(slots[i]), fds[i] >= 64 && fds[i] <= 191), "%d", fds[i]);
+}
+
+Test(close_note, of_what_lies_beyond_the_map_is_left_to_the_watchdog)
+{
+        struct slot *last = make_other_loop(65535), *beyond = make_other_loop(65536), *first = make_other_loop(0);
+        loop_note_close(65536, 65536);
+        loop_note_close(65536, UINT32_MAX);
+        cr_expect(not(has_ended(last)));
+        cr_expect(not(has_ended(beyond)));
+        cr_expect(not(has_ended(first)), "it is not the map's beginning");
+        loop_note_close(65535, UINT32_MAX);
+        cr_expect(has_ended(last));
+        cr_expect(not(has_ended(first)));
+}
+
+Test(close_note, is_needed_once_for_all_threads_of_an_instance)
+{
+        struct slot *one = make_other_loop(5), *other = make_other_loop(5), *candidate;
+        loop_slot_here = NULL;
+        candidate = wait_on(5);
+        loop_note_close(5, 5);
+        cr_expect(has_ended(one));
+        cr_expect(has_ended(other));
+        cr_expect(zero(u64, atomic_load(&candidate->candidate_key)));
+        cr_expect(eq(u64, loop_totals().candidates_dropped, 1));
+        loop_note_close(5, 5); /* another file of the same number */
+        cr_expect(eq(u64, loop_totals().candidates_dropped, 1));
 }
 
 Test(close_note, of_the_watchdog_itself_means_another_table)

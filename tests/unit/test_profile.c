@@ -261,6 +261,79 @@ Test(profile, counts_stacks_whose_frames_do_not_fit)
         cr_expect(eq(u64, profile.frames[LIMIT_STALL_FRAMES - 1].function, LIMIT_STALL_FRAMES));
 }
 
+/* A stack of `count` functions that no stack with another `first` has. */
+static void add_deep(uint64_t first, unsigned count)
+{
+        struct stack deep = { .count = count };
+        for (unsigned i = 0; i < count; i++)
+                deep.frames[i].function = first + i;
+        add(sample_at(first, 'R', -1), &deep);
+}
+
+Test(profile, takes_exactly_as_many_stacks_as_its_limit)
+{
+        for (uint64_t i = 1; i <= LIMIT_STACKS; i++)
+                add_deep(1000 * i, 1);
+        cr_expect(eq(uint, profile.stacks_count, LIMIT_STACKS));
+        cr_expect(zero(uint, profile.stacks_dropped));
+        add_deep(1000 * LIMIT_STACKS, 1);
+        cr_expect(eq(uint, profile.stacks[LIMIT_STACKS - 1].count, 2), "the last one is found again");
+        cr_expect(eq(int, profile_main_stack(&profile), LIMIT_STACKS - 1));
+        add_deep(7, 1);
+        cr_expect(eq(uint, profile.stacks_dropped, 1));
+        cr_expect(eq(uint, profile.frames_count, LIMIT_STACKS), "what is dropped takes no room");
+}
+
+Test(profile, takes_exactly_as_many_frames_as_its_limit)
+{
+        unsigned left = LIMIT_STALL_FRAMES;
+        for (uint64_t i = 1; left > LIMIT_FRAMES; i++, left -= LIMIT_FRAMES)
+                add_deep(1000 * i, LIMIT_FRAMES);
+        add_deep(1, left - 1);
+        cr_assert(eq(uint, profile.frames_count, LIMIT_STALL_FRAMES - 1));
+        uint32_t count = profile.stacks_count;
+        add_deep(500, 2);
+        cr_expect(eq(uint, profile.stacks_dropped, 1), "one frame too many");
+        add_deep(600, 1);
+        cr_expect(eq(uint, profile.stacks_dropped, 1), "a smaller one fits");
+        cr_expect(eq(uint, profile.stacks_count, count + 1));
+        cr_expect(eq(uint, profile.frames_count, LIMIT_STALL_FRAMES));
+        cr_expect(eq(u64, profile.frames[LIMIT_STALL_FRAMES - 1].function, 600));
+        add_deep(700, 1);
+        cr_expect(eq(uint, profile.stacks_dropped, 2));
+        add_deep(1000, LIMIT_FRAMES);
+        cr_expect(eq(uint, profile.stacks[0].count, 2), "what is known is still counted");
+        cr_expect(eq(uint, profile.stacks_dropped, 2));
+}
+
+Test(profile, tells_the_deepest_stacks_apart_by_their_last_frame)
+{
+        struct stack deep = { .count = LIMIT_FRAMES };
+        for (unsigned i = 0; i < LIMIT_FRAMES; i++)
+                deep.frames[i].function = 1 + i;
+        add(sample_at(1, 'R', -1), &deep);
+        deep.frames[LIMIT_FRAMES - 1].function++;
+        add(sample_at(2, 'R', -1), &deep);
+        cr_expect(eq(uint, profile.stacks_count, 2));
+        cr_expect(eq(uint, profile.stacks[1].first_frame, LIMIT_FRAMES));
+}
+
+Test(profile, counts_a_sample_whose_stack_does_not_fit_for_all_the_rest)
+{
+        uint32_t count;
+        for (uint64_t i = 1; i <= LIMIT_STACKS; i++)
+                add_deep(1000 * i, 1);
+        struct stack dropped = { .count = 1, .frames = { { .function = 7 } } };
+        add(sample_at(90000, 'S', 230), &dropped);
+        cr_assert(eq(uint, profile.stacks_dropped, 1));
+        cr_expect(eq(uint, profile.samples, LIMIT_STACKS + 1));
+        cr_expect(eq(uint, profile.blocked, 1));
+        cr_expect(eq(int, profile_main_call(&profile, &count), 230));
+        cr_expect(eq(u64, profile.last_ns, 90000));
+        cr_expect(eq(u64, profile.last_cpu_ns, 45000));
+        cr_expect(zero(uint, profile.losses[CAPTURE_OK]), "it was no loss of the capture");
+}
+
 Test(profile, begins_anew_after_it_was_cleared)
 {
         static const uint64_t functions[] = { 0x1000, 0x2000 };
