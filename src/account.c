@@ -29,6 +29,7 @@ struct loop_account {
 
 static struct {
         uint64_t loop_records_ns; /* when they were last written */
+        uint64_t cpu_ns;          /* of the watchdog's threads that have ended: one does at each fork */
         const char *_Atomic reason;
         struct loop_account loops[LIMIT_SLOTS];
         struct record_bucket buckets[HISTOGRAM_BUCKETS];
@@ -154,15 +155,21 @@ void account_exit(void)
                 .candidates_dropped = loops.candidates_dropped,
                 .iterations_lost = watch->iterations_lost,
                 .loops_unwatched = loops.unwatched,
-                .watchdog_cpu_ns = own_cpu_ns(),
+                .watchdog_cpu_ns = account.cpu_ns + own_cpu_ns(),
                 .wakeups = watch->wakeups,
                 .latest_ns = watch->latest_ns,
         };
         journal_exit(&record);
 }
 
+void account_thread_ends(void)
+{
+        account.cpu_ns += own_cpu_ns();
+}
+
 void account_after_fork(void)
 {
         memset(account.loops, 0, slots_used() * sizeof *account.loops);
         account.loop_records_ns = 0;
+        account.cpu_ns = 0;
 }

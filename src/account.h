@@ -23,6 +23,9 @@ void account_tick(uint64_t now_ns);
 /* Write the agent's own account. */
 void account_exit(void);
 
+/* The watchdog's thread ends, for good or only for a fork: what it has used counts on. */
+void account_thread_ends(void);
+
 /* What it will give as its reason: a static string. Any thread. */
 void account_end_reason(const char *reason);
 

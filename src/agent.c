@@ -331,6 +331,7 @@ static void watchdog_ends(bool for_good)
         for (uint32_t i = 0; i < slots_used(); i++)
                 capture_task_close(&tasks[i]);
         journal_end();
+        account_thread_ends();
         /* The watchdog's descriptor table ends with it; only what was opened for it in the host's stays. */
         if (!rights_given_up)
                 proc_set_descriptor(-1);
