@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "account.h"
+#include "base/calls.h"
 #include "base/clock.h"
 #include "base/config.h"
 #include "base/notice.h"
@@ -108,7 +109,9 @@ static bool find_stack(struct script_context *context)
         struct script_memory memory = { sample.stack_address, sample.stack, sample.stack_length };
         if (sample.loss != CAPTURE_OK)
                 return false;
-        if (!unwind_ready() || unwind_sample(&sample, &stack) != 0)
+        /* Its first use makes libunwind open a pipe. */
+        bool ready = unwind_ready() && call_allowed_sigsafe(SYS_pipe2);
+        if (!ready || unwind_sample(&sample, &stack) != 0)
                 stack = (struct stack){ .count = 0 };
         if (sample.accompanied)
                 script_merge(&stack, &memory, context);
@@ -290,7 +293,8 @@ static void unshare_descriptors(void)
 {
         int keep[JOURNAL_KEPT_FDS + CAPTURE_KEPT_FDS + 1];
         size_t count = 0;
-        if (raw_syscall_sigsafe(SYS_unshare, CLONE_FILES, 0, 0, 0, 0, 0) != 0) {
+        if (!call_allowed_sigsafe(SYS_unshare) || !call_allowed_sigsafe(SYS_close_range) ||
+            raw_syscall_sigsafe(SYS_unshare, CLONE_FILES, 0, 0, 0, 0, 0) != 0) {
                 notice("no descriptor table of its own (unshare failed): loopdog's files show in /proc/self/fd");
                 return;
         }
@@ -314,9 +318,12 @@ static void watchdog_begins(void)
 {
         const char *why = NULL;
         unshare_descriptors();
-        if (proc_keep() != 0)
+        int error = proc_keep();
+        if (error != 0 && error != PROC_FILTERED)
                 notice("no /proc here: no stacks, no names");
-        if (unwind_load(&why) != 0)
+        /* The loader opens files, libunwind a pipe. capture_start() says why. */
+        bool filtered = !call_allowed_sigsafe(SYS_openat) || !call_allowed_sigsafe(SYS_pipe2);
+        if (!filtered && unwind_load(&why) != 0)
                 notice("no stacks: %s", why);
         if (capture_start(config.signal, &why) != 0)
                 notice("%s", why);
@@ -459,6 +466,7 @@ static const struct loop_calls loop_calls = { .start = start, .wake = watchdog_w
 __attribute__((constructor)) static void agent_load(void)
 {
         int saved_errno = errno;
+        calls_load();
         hooks_resolve();
         config_load(&config, environ);
         journal_setup();

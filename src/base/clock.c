@@ -12,12 +12,15 @@
 
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
 #include <fcntl.h>
+
+#include "base/calls.h"
 
 #define CALIBRATE_NS 100000000ull
 #define DRIFT_NS 2000000ull
@@ -65,6 +68,8 @@ const char *clock_name(void)
 static bool kernel_trusts_tsc(void)
 {
         char name[16] = "";
+        if (!call_allowed_sigsafe(SYS_openat))
+                return false;
         int fd = open("/sys/devices/system/clocksource/clocksource0/current_clocksource", O_RDONLY | O_CLOEXEC);
         if (fd < 0)
                 return false;

@@ -12,6 +12,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "base/calls.h"
 #include "base/raw.h"
 #include "base/text.h"
 
@@ -33,6 +34,8 @@ int proc_keep(void)
 {
         if (proc_fd >= 0)
                 return 0;
+        if (!call_allowed_sigsafe(SYS_openat))
+                return PROC_FILTERED;
         int low = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (low < 0)
                 return -errno;
@@ -52,6 +55,8 @@ void proc_set_descriptor(int fd)
 
 int proc_open(const char *relative_path)
 {
+        if (!call_allowed_sigsafe(SYS_openat) || !call_allowed_sigsafe(SYS_pread64))
+                return PROC_FILTERED;
         if (proc_fd >= 0) {
                 int fd = openat(proc_fd, relative_path, O_RDONLY | O_CLOEXEC);
                 return fd < 0 ? -errno : fd;
@@ -95,6 +100,8 @@ ssize_t memory_read_sigsafe(uint64_t address, void *buffer, size_t length)
 {
         struct iovec local = { .iov_base = buffer, .iov_len = length };
         struct iovec remote = { .iov_base = (void *)(uintptr_t)address, .iov_len = length };
+        if (!call_allowed_sigsafe(SYS_process_vm_readv))
+                return PROC_FILTERED;
         long pid = raw_syscall_sigsafe(SYS_getpid, 0, 0, 0, 0, 0, 0);
         return raw_syscall_sigsafe(SYS_process_vm_readv, (uint64_t)pid, (uintptr_t)&local, 1, (uintptr_t)&remote, 1, 0);
 }

@@ -7,6 +7,7 @@
 #ifndef LOOPDOG_BASE_PROC_H
 #define LOOPDOG_BASE_PROC_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -15,6 +16,9 @@
 
 /* A descriptor of ours, moved up to a number where it is in nobody's way; the same one where that can't be. */
 int proc_move_up(int fd);
+
+/* What the functions below return where a seccomp filter forbids the system call that they need (calls.h). */
+#define PROC_FILTERED (-ENOTSUP)
 
 /* Open /proc (O_PATH | O_CLOEXEC, high number) so that later look-ups work without the root directory of now.
  * Idempotent. 0 or -errno. */

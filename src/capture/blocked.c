@@ -15,10 +15,10 @@
 #include <string.h>
 #include <sys/syscall.h>
 
+#include "base/calls.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/proc.h"
-#include "capture/calls.h"
 #include "capture/mend.h"
 
 #define RED_ZONE 128
@@ -98,8 +98,8 @@ enum capture_loss blocked_take(struct capture_task *task, const struct task_call
                 return CAPTURE_GONE;
         if (status.state == 'T' || status.state == 't')
                 return CAPTURE_STOPPED;
-        if (!call_allowed_sigsafe(SYS_process_vm_readv))
-                return CAPTURE_UNREADABLE;
+        if (!call_allowed_sigsafe(SYS_process_vm_readv) || !call_allowed_sigsafe(SYS_openat))
+                return CAPTURE_FILTERED;
         sample->time_ns = clock_now_ns();
         enum capture_loss loss = copy_stack(task, call.stack_pointer, buffer, sample);
         if (loss == CAPTURE_OK && companion_sigsafe != NULL)

@@ -12,7 +12,9 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 
+#include "base/calls.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/proc.h"
@@ -62,6 +64,10 @@ int capture_start(int wanted, const char **why)
                 return r;
         }
         r = try_reading();
+        if (r == PROC_FILTERED || !call_allowed_sigsafe(SYS_openat)) {
+                *why = "no stacks: a seccomp filter forbids system calls that they need (process_vm_readv, openat)";
+                return PROC_FILTERED;
+        }
         if (r < 0) {
                 *why = "no stacks: process_vm_readv() is refused here (seccomp, or a kernel without it)";
                 return r;
@@ -114,12 +120,23 @@ static enum capture_loss take_running(struct attempt *attempt)
         return signal_take(attempt->task, attempt->sample);
 }
 
+static enum capture_loss loss_of_open_error(int error)
+{
+        switch (error) {
+        case -EACCES:
+        case -EPERM:
+                return CAPTURE_NOT_DUMPABLE;
+        case PROC_FILTERED:
+                return CAPTURE_FILTERED;
+        default:
+                return CAPTURE_NO_PROC;
+        }
+}
+
 /* Without `syscall`, which could not be opened, only the state is known. */
 static enum capture_loss take_by_state(struct attempt *attempt)
 {
-        enum capture_loss closed = attempt->task->open_error == -EACCES || attempt->task->open_error == -EPERM
-                                           ? CAPTURE_NOT_DUMPABLE
-                                           : CAPTURE_NO_PROC;
+        enum capture_loss closed = loss_of_open_error(attempt->task->open_error);
         char state;
         int r = task_read_state(attempt->task, &state);
         if (r == -ESRCH)
@@ -209,8 +226,9 @@ void capture_take(struct capture_task *task, bool may_signal, const _Atomic uint
         sample->time_ns = clock_now_ns();
         sample->cpu_ns = task_cpu_ns(task->tid);
         task->mark = mark;
-        if (buffers == NULL) {
-                sample->loss = CAPTURE_UNREADABLE;
+        bool filtered = !call_allowed_sigsafe(SYS_pread64); /* then nothing at all is known of the thread */
+        if (buffers == NULL || filtered) {
+                sample->loss = filtered ? CAPTURE_FILTERED : CAPTURE_UNREADABLE;
                 count(sample);
                 return;
         }
@@ -245,6 +263,10 @@ static const char *const texts[CAPTURE_LOSSES] = {
         [CAPTURE_UNREADABLE] = "its memory could not be read (seccomp, or a kernel without process_vm_readv)",
         [CAPTURE_GONE] = "the thread has ended",
         [CAPTURE_FORBIDDEN] = "the process was about to become another program",
+        [CAPTURE_FILTERED] = "a seccomp filter forbids the system calls that a stack needs",
+        [CAPTURE_FILTERED_THREAD] =
+                "the thread runs and has a seccomp filter of its own: loopdog sends it no signal,"
+                " whose handler it might not survive",
         [CAPTURE_RUNNING] = "the thread ran, and no signal is sent before the threshold",
 };
 

@@ -87,10 +87,4 @@ void capture_allow(void);
 /* In the child. The capture_tasks of the parent must be forgotten, not closed. */
 void capture_after_fork(void);
 
-/* A seccomp filter may kill the process for a call. capture_calls[] (ended by -1) are those of this stage that a
- * program does not make anyway, handler included; capture_refuse() names one that must not be made. Any thread, any
- * time. */
-extern const short capture_calls[];
-void capture_refuse(int number);
-
 #endif

@@ -34,8 +34,8 @@
 #include <sys/uio.h>
 #include <time.h>
 
+#include "base/calls.h"
 #include "base/raw.h"
-#include "capture/calls.h"
 
 #define LIMIT_PARTS 1024 /* UIO_MAXIOV */
 #define SLICE_NS 20000000ull /* doubled after each try in vain */

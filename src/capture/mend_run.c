@@ -32,8 +32,8 @@
 #include <sys/uio.h>
 #include <time.h>
 
+#include "base/calls.h"
 #include "base/raw.h"
-#include "capture/calls.h"
 #include "capture/handler.h"
 
 #define NS_PER_S 1000000000ull

@@ -28,19 +28,21 @@
 /* Why a sample has no stack. capture_loss_text() has the words for people. */
 enum capture_loss {
         CAPTURE_OK,
-        CAPTURE_ENDED,          /* the iteration ended before the capture was complete: thrown away */
-        CAPTURE_MOVED,          /* the thread ran while its stack was copied, time after time */
-        CAPTURE_NOT_DUMPABLE,   /* /proc/self/task/TID/syscall may not be opened after setuid or PR_SET_DUMPABLE */
-        CAPTURE_NO_PROC,        /* no /proc here (chroot or container) */
-        CAPTURE_NO_SIGNAL,      /* no free real-time signal */
-        CAPTURE_SIGNAL_BLOCKED, /* the thread blocks the signal and is on the CPU */
-        CAPTURE_SIGNAL_TAKEN,   /* the program changed the signal's action */
-        CAPTURE_SIGNAL_LATE,    /* the thread did not run its handler in time */
-        CAPTURE_STOPPED,        /* the thread is stopped (SIGSTOP, debugger) */
-        CAPTURE_UNREADABLE,     /* process_vm_readv failed (seccomp, kernel option) */
-        CAPTURE_GONE,           /* the thread has ended */
-        CAPTURE_FORBIDDEN,      /* the process is about to exec */
-        CAPTURE_RUNNING,        /* the thread ran, and a signal was not allowed yet */
+        CAPTURE_ENDED,            /* the iteration ended before the capture was complete: thrown away */
+        CAPTURE_MOVED,            /* the thread ran while its stack was copied, time after time */
+        CAPTURE_NOT_DUMPABLE,     /* /proc/self/task/TID/syscall may not be opened after setuid or PR_SET_DUMPABLE */
+        CAPTURE_NO_PROC,          /* no /proc here (chroot or container) */
+        CAPTURE_NO_SIGNAL,        /* no free real-time signal */
+        CAPTURE_SIGNAL_BLOCKED,   /* the thread blocks the signal and is on the CPU */
+        CAPTURE_SIGNAL_TAKEN,     /* the program changed the signal's action */
+        CAPTURE_SIGNAL_LATE,      /* the thread did not run its handler in time */
+        CAPTURE_STOPPED,          /* the thread is stopped (SIGSTOP, debugger) */
+        CAPTURE_UNREADABLE,       /* process_vm_readv failed (seccomp, kernel option) */
+        CAPTURE_GONE,             /* the thread has ended */
+        CAPTURE_FORBIDDEN,        /* the process is about to exec */
+        CAPTURE_FILTERED,         /* a seccomp filter forbids a system call that is needed */
+        CAPTURE_FILTERED_THREAD,  /* the thread runs, and has a seccomp filter that was never tried */
+        CAPTURE_RUNNING,          /* the thread ran, and a signal was not allowed yet */
         CAPTURE_LOSSES,
 };
 

@@ -18,12 +18,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/calls.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/proc.h"
 #include "base/raw.h"
 #include "base/text.h"
-#include "capture/calls.h"
 #include "capture/handler.h"
 #include "capture/mend.h"
 
@@ -35,7 +35,7 @@
 
 static struct {
         uint32_t generation;
-        uint64_t sent;
+        _Atomic uint64_t sent;
         _Atomic int forbidden; /* threads of the host between capture_forbid_and_drain() and exec */
         _Atomic bool sending;
 } asking;
@@ -163,7 +163,9 @@ static bool install(int number)
 static bool may_use_signals(void)
 {
         return call_allowed_sigsafe(SYS_rt_tgsigqueueinfo) && call_allowed_sigsafe(SYS_rt_sigaction) &&
-               call_allowed_sigsafe(SYS_rt_sigprocmask) && call_allowed_sigsafe(SYS_process_vm_readv);
+               call_allowed_sigsafe(SYS_rt_sigprocmask) && call_allowed_sigsafe(SYS_process_vm_readv) &&
+               call_allowed_sigsafe(SYS_gettid) && call_allowed_sigsafe(SYS_openat) &&
+               call_allowed_sigsafe(SYS_sched_yield) && call_allowed_sigsafe(SYS_nanosleep);
 }
 
 /* Once a process: a signal of an earlier start may still be on its way and must be known as ours. */
@@ -398,13 +400,17 @@ enum capture_loss signal_take(struct capture_task *task, struct sample *sample)
 {
         int number = atomic_load(&handler.number);
         struct task_status status;
-        if (number == 0 || !may_use_signals())
+        if (!may_use_signals())
+                return CAPTURE_FILTERED;
+        if (number == 0)
                 return CAPTURE_NO_SIGNAL;
         if (task->stack_high == 0 && task->stack_hint != 0)
                 task_find_stack(task, task->stack_hint); /* takes its time: before looking at the thread */
         if (task_read_status(task, &status) != 0)
                 return capture_task_gone(task) ? CAPTURE_GONE : CAPTURE_NO_PROC;
         sample->switches = status.switches;
+        if (status.filters != 0 && status.filters != calls_filters())
+                return CAPTURE_FILTERED_THREAD;
         if (status.pending & bit_of(number))
                 return CAPTURE_SIGNAL_LATE;
         if (status.blocked & bit_of(number))
@@ -457,7 +463,7 @@ void capture_forbid_and_drain(void)
         atomic_fetch_add(&asking.forbidden, 1);
         for (int i = 0; atomic_load(&asking.sending) && i < LIMIT_DRAIN_STEPS; i++)
                 raw_syscall_sigsafe(SYS_nanosleep, (uintptr_t)&step, 0, 0, 0, 0, 0);
-        if (number != 0)
+        if (number != 0 && atomic_load(&asking.sent) != atomic_load(&handler.arrived))
                 drain(number);
 }
 

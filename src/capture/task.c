@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/calls.h"
 #include "base/limits.h"
 #include "base/proc.h"
 #include "base/raw.h"
@@ -158,7 +159,7 @@ bool capture_task_gone(struct capture_task *task)
         if (task->tid == 0)
                 return true;
         int r = task_read_state(task, &state);
-        if (r == -EBADF) { /* no /proc: ask the kernel for the thread itself */
+        if (r == -EBADF && call_allowed_sigsafe(SYS_tgkill)) { /* no /proc: ask the kernel for the thread itself */
                 long pid = raw_syscall_sigsafe(SYS_getpid, 0, 0, 0, 0, 0, 0);
                 return raw_syscall_sigsafe(SYS_tgkill, (uint64_t)pid, (uint64_t)task->tid, 0, 0, 0, 0) == -ESRCH;
         }
@@ -245,6 +246,10 @@ static int read_status(int fd, struct task_status *status)
                         take_number(&value, 16, &status->pending);
                 else if ((value = value_of(line, "SigBlk:")) != NULL)
                         take_number(&value, 16, &status->blocked);
+                else if ((value = value_of(line, "Seccomp:")) != NULL)
+                        take_number(&value, 10, &status->filters);
+                else if (status->filters != 0 && (value = value_of(line, "Seccomp_filters:")) != NULL)
+                        take_number(&value, 10, &status->filters);
                 else if ((value = value_of(line, "voluntary_ctxt_switches:")) != NULL)
                         complete = take_number(&value, 10, &status->switches);
         }
@@ -273,7 +278,8 @@ uint64_t task_cpu_ns(int32_t tid)
         /* The kernel's id of a thread's CPU clock: CPUCLOCK_PERTHREAD_MASK | CPUCLOCK_SCHED. */
         struct timespec t;
         uint32_t clock = ~(uint32_t)tid << 3 | 4 | 2;
-        if (raw_syscall_sigsafe(SYS_clock_gettime, clock, (uintptr_t)&t, 0, 0, 0, 0) != 0)
+        if (!call_allowed_sigsafe(SYS_clock_gettime) ||
+            raw_syscall_sigsafe(SYS_clock_gettime, clock, (uintptr_t)&t, 0, 0, 0, 0) != 0)
                 return 0;
         return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
 }

@@ -26,6 +26,7 @@ struct task_status {
         char state;
         uint64_t pending;  /* SigPnd: sent to this thread, not to the process */
         uint64_t blocked;  /* SigBlk */
+        uint64_t filters;  /* seccomp filters that it is under */
         uint64_t switches; /* voluntary_ctxt_switches */
 };
 

@@ -16,6 +16,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "base/calls.h"
 #include "base/clock.h"
 #include "base/config.h"
 #include "base/notice.h"
@@ -86,7 +87,9 @@ static void read_executable(void)
 {
         int folder = proc_descriptor(); /* also after chroot */
         const char *name = folder >= 0 ? "self/exe" : "/proc/self/exe";
-        ssize_t n = readlinkat(folder, name, process.executable, sizeof process.executable - 1);
+        ssize_t n = -1;
+        if (call_allowed_sigsafe(SYS_readlinkat))
+                n = readlinkat(folder, name, process.executable, sizeof process.executable - 1);
         process.executable[n > 0 ? n : 0] = '\0';
 }
 
@@ -108,7 +111,7 @@ void fill_begin(void)
         struct utsname names;
         struct text host = TEXT_IN(process.host);
         struct text run = TEXT_IN(process.run);
-        if (uname(&names) == 0)
+        if (call_allowed_sigsafe(SYS_uname) && uname(&names) == 0)
                 text_string(&host, names.nodename);
         text_hex(&run, make_run(), 16);
         read_command();

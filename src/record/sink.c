@@ -21,6 +21,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "base/calls.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/notice.h"
@@ -164,6 +165,8 @@ static int open_path(void)
 
 static int open_file(void)
 {
+        if (!call_allowed_sigsafe(SYS_openat) || !call_allowed_sigsafe(SYS_newfstatat))
+                return PROC_FILTERED;
         int error = sink.path[0] == '\0' ? make_path() : 0;
         if (error != 0)
                 return error;
@@ -198,6 +201,8 @@ enum file_state {
 static enum file_state look_at_file(void)
 {
         struct stat status;
+        if (!call_allowed_sigsafe(SYS_newfstatat)) /* there is no way to know */
+                return false;
         int error = sink.kept ? fstat(sink.fd, &status) : stat(sink.path, &status);
         if (error != 0 || !is_same_file(&status))
                 return FILE_GONE;
@@ -342,7 +347,7 @@ static bool stderr_is_the_same(void)
         struct stat status;
         int folder;
         const char *name = stderr_name(&folder);
-        if (!sink.stderr_known || fstatat(folder, name, &status, 0) != 0)
+        if (!sink.stderr_known || !call_allowed_sigsafe(SYS_newfstatat) || fstatat(folder, name, &status, 0) != 0)
                 return false;
         bool null = S_ISCHR(status.st_mode) && status.st_rdev == makedev(1, 3);
         return !null && status.st_dev == sink.stderr_device && status.st_ino == sink.stderr_inode &&
@@ -352,6 +357,8 @@ static bool stderr_is_the_same(void)
 /* The host's own open file, from its descriptor table. */
 static int borrow_stderr(void)
 {
+        if (!call_allowed_sigsafe(SYS_pidfd_open) || !call_allowed_sigsafe(SYS_pidfd_getfd))
+                return PROC_FILTERED;
         int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
         if (pidfd < 0)
                 return -errno;
@@ -366,6 +373,8 @@ static int reopen_stderr(void)
 {
         int folder;
         const char *name = stderr_name(&folder);
+        if (!call_allowed_sigsafe(SYS_openat))
+                return PROC_FILTERED;
         int fd = openat(folder, name, O_WRONLY | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
         return fd < 0 ? -errno : fd;
 }
@@ -375,6 +384,8 @@ static int reopen_stderr(void)
 static size_t splice_text(const char *text, size_t length)
 {
         int pipes[2];
+        if (!call_allowed_sigsafe(SYS_pipe2) || !call_allowed_sigsafe(SYS_splice))
+                return 0;
         int fd = borrow_stderr();
         ssize_t n = -1;
         if (fd >= 0 && pipe2(pipes, O_CLOEXEC | O_NONBLOCK) == 0) {
@@ -399,8 +410,11 @@ static size_t write_text(const char *text, size_t length)
                 fd = reopen_stderr(); /* an old kernel: better overwritten than nothing */
         if (fd == -EACCES && S_ISFIFO(sink.stderr_mode))
                 return splice_text(text, length);
-        if (fd < 0)
+        if (fd < 0 || (S_ISSOCK(sink.stderr_mode) && !call_allowed_sigsafe(SYS_sendto))) {
+                if (fd >= 0)
+                        close(fd);
                 return 0;
+        }
         ssize_t n = S_ISSOCK(sink.stderr_mode) ? send(fd, text, length, MSG_DONTWAIT | MSG_NOSIGNAL)
                                                : write(fd, text, length);
         close(fd);

@@ -22,6 +22,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/calls.h"
 #include "base/notice.h"
 #include "base/raw.h"
 
@@ -488,11 +489,13 @@ static void watch(void)
 {
         while (!atomic_load(&dog.stop)) {
                 uint32_t wake = atomic_load(&dog.wake);
+                calls_look_again();
                 if (clock_tend())
                         forget_iterations();
                 uint64_t next_ns = pass();
                 dog.totals.wakeups++;
-                if (dog.can_sleep_forever && clock_now_ns() - dog.active_ns >= IDLE_NS && !stall_is_followed())
+                bool can_sleep_forever = dog.can_sleep_forever && call_allowed_sigsafe(SYS_membarrier);
+                if (can_sleep_forever && clock_now_ns() - dog.active_ns >= IDLE_NS && !stall_is_followed())
                         sleep_forever(wake);
                 else
                         sleep_until(next_ns, wake);
@@ -532,10 +535,15 @@ static void meet_again(void)
 /* As little in the host's way as can be: its scheduling class and affinity are those of the loop that started us. */
 static void become_modest(void)
 {
-        prctl(PR_SET_NAME, "loopdog");
-        prctl(PR_SET_TIMERSLACK, 1000); /* 1 us instead of 50 */
         struct sched_param parameters;
         int policy;
+        if (call_allowed_sigsafe(SYS_prctl)) {
+                prctl(PR_SET_NAME, "loopdog");
+                prctl(PR_SET_TIMERSLACK, 1000); /* 1 us instead of 50 */
+        }
+        if (!call_allowed_sigsafe(SYS_sched_getparam) || !call_allowed_sigsafe(SYS_sched_getscheduler) ||
+            !call_allowed_sigsafe(SYS_sched_setscheduler))
+                return;
         if (pthread_getschedparam(pthread_self(), &policy, &parameters) == 0 && policy != SCHED_OTHER) {
                 parameters.sched_priority = 0;
                 pthread_setschedparam(pthread_self(), SCHED_OTHER, &parameters);
@@ -557,8 +565,10 @@ static void *run(void *unused)
 {
         atomic_store(&dog.tid, (int)raw_syscall_sigsafe(SYS_gettid, 0, 0, 0, 0, 0, 0));
         loop_is_watchdog = true;
+        calls_find_out();
         become_modest();
         dog.can_sleep_forever =
+                call_allowed_sigsafe(SYS_membarrier) &&
                 raw_syscall_sigsafe(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0, 0, 0, 0) == 0;
         dog.active_ns = clock_now_ns();
         dog.calls->begin();

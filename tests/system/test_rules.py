@@ -9,6 +9,7 @@ ends must be as without the agent; there the victim checks itself and its exit c
 Context: system test
 """
 
+import json
 import os
 import signal
 import sys
@@ -260,6 +261,76 @@ for number in (signal.SIGTERM, signal.SIGKILL, signal.SIGSEGV):
         if not place.plain:
             left_open(place, place.read())
     suite.add(f"killed by {signal.Signals(number).name}: the begin of the stall is on file", killed)
+
+
+# ---- seccomp filters ----
+
+
+def under_filter(place, action, when, call, why, signal_only):
+    """It survives both stalls, they are on file, and each has its stack or the reason why not."""
+    place.run_victim("rules_seccomp", action, when, call)
+    if place.plain:
+        return
+    book = place.read()
+    harness.check(not book.complaints, "\n".join(book.complaints))
+    stalls = book.stalls(startup=False)
+    harness.check(len(stalls) == 2, f"{len(stalls)} stalls instead of 2")
+    harness.check(all(abs(s["duration_ns"] - 300e6) < 30e6 for s in stalls), "not of 300 ms")
+    for stall, callback in zip(stalls, ("on_sleep", "on_busy")):
+        has_stack = any(f.get("function") == callback for f in records.frames_of(stall))
+        expects_stack = why is None or (signal_only and callback == "on_sleep")
+        harness.check(has_stack == expects_stack, f"{'a' if has_stack else 'no'} stack of {callback}")
+        said = json.dumps(stall)
+        harness.check(expects_stack or why in said, f"{callback}: no word of why there is no stack in {said[:600]}")
+
+
+FILTERED, FILTERED_THREAD = "a seccomp filter forbids", "a seccomp filter of its own"
+for action in ("kill", "errno"):
+    for call, why, signal_only in [("process_vm_readv", FILTERED, False), ("rt_tgsigqueueinfo", FILTERED, True),
+                                   ("pidfd_getfd", None, False), ("membarrier", None, False)]:
+        def before(place, arguments=(action, "before", call, why, signal_only)):
+            under_filter(place, *arguments)
+        suite.add(f"seccomp: {action} {call}, a filter from before the first wait", before)
+    for call in ("process_vm_readv", "rt_tgsigqueueinfo", "pidfd_getfd", "openat", "fork"):
+        def after(place, arguments=(action, "after", call, FILTERED_THREAD, True)):
+            under_filter(place, *arguments)
+        suite.add(f"seccomp: {action} {call}, a later filter of the loop's thread", after)
+
+        def for_all(place, arguments=(action, "all", call, FILTERED, False)):
+            under_filter(place, *arguments)
+        suite.add(f"seccomp: {action} {call}, a later filter of all threads", for_all)
+
+
+@suite.case("seccomp: a program that forbids itself children before its first wait survives, unwatched")
+def no_children(place):
+    for action in ("kill", "errno"):
+        place.run_victim("rules_seccomp", action, "before", "fork")
+        harness.check(place.plain or not place.read().files, "there is a file")
+
+
+@suite.case("seccomp: where no file can be opened, stderr says so")
+def no_file(place):
+    for action in ("kill", "errno"):
+        program = place.run_victim("rules_seccomp", action, "before", "openat")
+        if not place.plain:
+            harness.check("loopdog: cannot write" in program.output(), "nothing is said")
+            harness.check(not place.read().files, "there is a file")
+
+
+@suite.case("seccomp: stalls as text, under a filter without pidfd_getfd and process_vm_readv")
+def filtered_text(place):
+    for call in ("pidfd_getfd", "process_vm_readv"):
+        reader, writer = os.pipe()
+        victim = os.path.join(suite.options.victims, "rules_seccomp")
+        program = place.start("rules_seccomp", [victim, "kill", "before", call], env={"LOOPDOG_OUTPUT": ""},
+                              stderr=writer)
+        os.close(writer)
+        program.wait(30, 0)
+        with os.fdopen(reader, "rb") as pipe:
+            text = pipe.read().decode()
+        if not place.plain:
+            harness.check(text.count("loopdog: stall") == 2, f"not two stalls in:\n{text}")
+            harness.check(call == "pidfd_getfd" or FILTERED in text, f"no word of the filter in:\n{text}")
 
 
 # ---- what the program sees ----

@@ -19,6 +19,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "base/calls.h"
 #include "capture/handler.h"
 #include "capture/mend.h"
 #include "capture/signal.h"
@@ -483,7 +484,7 @@ Test(rest, refused_system_calls_are_not_made, .init = begin)
 {
         struct flow flow;
         make_pipe(&flow);
-        capture_refuse(SYS_fcntl);
+        call_refuse(SYS_fcntl);
         cr_assert_eq(rest_of(SYS_write, flow.out, 0, 1000), 100);
 }
 
