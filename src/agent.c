@@ -11,7 +11,6 @@
  */
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -20,6 +19,7 @@
 #include "base/calls.h"
 #include "base/clock.h"
 #include "base/config.h"
+#include "base/descriptors.h"
 #include "base/notice.h"
 #include "base/proc.h"
 #include "base/raw.h"
@@ -42,8 +42,6 @@ static struct capture_task tasks[LIMIT_SLOTS];
 static struct profile profiles[LIMIT_STALLS];
 static struct sample sample;
 static struct stack stack;
-
-static bool rights_given_up; /* what the agent holds open was opened before, and can't be opened again */
 
 static struct profile *profile_of(const struct stall *stall)
 {
@@ -288,37 +286,13 @@ static void loop_ends(struct slot *slot)
 
 /* ---- the watchdog's begin and end ---- */
 
-/* A descriptor table of our own: the host can neither close nor inherit what we open, nor see it in /proc/self/fd. */
-static void unshare_descriptors(void)
-{
-        int keep[JOURNAL_KEPT_FDS + CAPTURE_KEPT_FDS + 1];
-        size_t count = 0;
-        if (!call_allowed_sigsafe(SYS_unshare) || !call_allowed_sigsafe(SYS_close_range) ||
-            raw_syscall_sigsafe(SYS_unshare, CLONE_FILES, 0, 0, 0, 0, 0) != 0) {
-                notice("no descriptor table of its own (unshare failed): loopdog's files show in /proc/self/fd");
-                return;
-        }
-        keep[count++] = proc_descriptor();
-        count += journal_kept_descriptors(&keep[count]);
-        count += capture_kept_descriptors(&keep[count]);
-        /* Close the gaps between those that are kept, in ascending order. */
-        unsigned from = 0;
-        while (from != UINT32_MAX) {
-                unsigned next = UINT32_MAX;
-                for (size_t i = 0; i < count; i++)
-                        if (keep[i] >= 0 && (unsigned)keep[i] >= from && (unsigned)keep[i] < next)
-                                next = (unsigned)keep[i];
-                if (next > from)
-                        raw_syscall_sigsafe(SYS_close_range, from, next == UINT32_MAX ? next : next - 1, 0, 0, 0, 0);
-                from = next == UINT32_MAX ? next : next + 1;
-        }
-}
-
 static void watchdog_begins(void)
 {
         const char *why = NULL;
-        unshare_descriptors();
-        int error = proc_keep();
+        if (!descriptors_unshare())
+                notice("no descriptor table of its own (unshare refused): loopdog's files show in /proc/self/fd");
+        int error = proc_begin();
+        capture_kept_begin();
         if (error != 0 && error != PROC_FILTERED)
                 notice("no /proc here: no stacks, no names");
         /* The loader opens files, libunwind a pipe. capture_start() says why. */
@@ -339,9 +313,7 @@ static void watchdog_ends(bool for_good)
                 capture_task_close(&tasks[i]);
         journal_end();
         account_thread_ends();
-        /* The watchdog's descriptor table ends with it; only what was opened for it in the host's stays. */
-        if (!rights_given_up)
-                proc_set_descriptor(-1);
+        proc_end();
 }
 
 static const struct watch_calls watch_calls = {
@@ -378,8 +350,7 @@ static void fork_child(void)
         modules_after_fork();
         symbols_after_fork();
         hooks_note_pid();
-        if (!rights_given_up)
-                proc_set_descriptor(-1); /* it was the parent's watchdog's */
+        proc_end(); /* it was the parent's watchdog's */
 }
 
 /* A child of clone() without libc: nobody told us that the watchdog is gone. */
@@ -428,7 +399,6 @@ static void rights_end(void)
         const char *why;
         pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
         if (config.threshold_ns != 0) {
-                rights_given_up = true;
                 proc_keep();
                 clock_tsc_usable();
                 capture_keep();

@@ -47,7 +47,8 @@
 #define LIMIT_SIGNATURES 512          /* signatures whose repeats are counted */
 
 /* base/ */
-#define LIMIT_NOTICES 8 /* things said once at the first own wait */
+#define LIMIT_DESCRIPTOR 2048       /* numbers of ours in the host's table, from 900 upwards as a rule */
+#define LIMIT_NOTICES 8             /* things said once at the first own wait */
 #define LIMIT_NOTICE_BYTES 256
 
 #endif

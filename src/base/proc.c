@@ -8,65 +8,79 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/calls.h"
+#include "base/descriptors.h"
 #include "base/raw.h"
 #include "base/text.h"
 
-/* Our descriptors are moved up here, out of the way of programs that expect the lowest free number. */
-#define DESCRIPTOR_FLOOR 900
+/* Two tables, two numbers: what a thread of the host opened before the rights went, and what the watchdog goes by. */
+static int kept_fd = -1;
+static int own_fd = -1;
+static __thread bool begun_here;
 
-static int proc_fd = -1;
-
-int proc_move_up(int fd)
+static int open_folder(void)
 {
-        int high = fcntl(fd, F_DUPFD_CLOEXEC, DESCRIPTOR_FLOOR);
-        if (high < 0) /* RLIMIT_NOFILE is lower than our floor */
-                return fd;
-        close(fd);
-        return high;
+        if (!call_allowed_sigsafe(SYS_openat))
+                return PROC_FILTERED;
+        int fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        return descriptor_take(fd < 0 ? -errno : fd);
 }
 
 int proc_keep(void)
 {
-        if (proc_fd >= 0)
+        if (descriptor_is_kept(kept_fd))
                 return 0;
-        if (!call_allowed_sigsafe(SYS_openat))
-                return PROC_FILTERED;
-        int low = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-        if (low < 0)
-                return -errno;
-        proc_fd = proc_move_up(low);
-        return 0;
+        kept_fd = open_folder();
+        return kept_fd < 0 ? kept_fd : 0;
+}
+
+int proc_begin(void)
+{
+        begun_here = true;
+        own_fd = descriptor_is_kept(kept_fd) ? kept_fd : open_folder();
+        return own_fd < 0 ? own_fd : 0;
+}
+
+void proc_end(void)
+{
+        if (own_fd != kept_fd)
+                descriptor_close(own_fd);
+        own_fd = -1;
+        begun_here = false;
 }
 
 int proc_descriptor(void)
 {
-        return proc_fd;
+        if (begun_here && own_fd >= 0 && !descriptor_is_ours(own_fd))
+                own_fd = open_folder(); /* the host has closed it */
+        if (begun_here)
+                return own_fd < 0 ? -1 : own_fd;
+        return descriptor_is_kept(kept_fd) ? kept_fd : -1;
 }
 
 void proc_set_descriptor(int fd)
 {
-        proc_fd = fd;
+        begun_here = true;
+        own_fd = descriptor_take(fd);
 }
 
 int proc_open(const char *relative_path)
 {
         if (!call_allowed_sigsafe(SYS_openat) || !call_allowed_sigsafe(SYS_pread64))
                 return PROC_FILTERED;
-        if (proc_fd >= 0) {
-                int fd = openat(proc_fd, relative_path, O_RDONLY | O_CLOEXEC);
-                return fd < 0 ? -errno : fd;
-        }
+        int folder = proc_descriptor();
         char bytes[128];
         struct text path = TEXT_IN(bytes);
-        text_string(&path, "/proc/");
+        if (folder < 0)
+                text_string(&path, "/proc/");
         text_string(&path, relative_path);
-        int fd = open(bytes, O_RDONLY | O_CLOEXEC);
-        return fd < 0 ? -errno : fd;
+        int fd = openat(folder < 0 ? AT_FDCWD : folder, bytes, O_RDONLY | O_CLOEXEC);
+        return descriptor_take(fd < 0 ? -errno : fd);
 }
 
 ssize_t proc_read_fd(int fd, char *buffer, size_t capacity)
@@ -92,7 +106,7 @@ ssize_t proc_read(const char *relative_path, char *buffer, size_t capacity)
         if (fd < 0)
                 return fd;
         ssize_t n = proc_read_fd(fd, buffer, capacity);
-        close(fd);
+        descriptor_close(fd);
         return n;
 }
 

@@ -14,22 +14,23 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
-/* A descriptor of ours, moved up to a number where it is in nobody's way; the same one where that can't be. */
-int proc_move_up(int fd);
-
 /* What the functions below return where a seccomp filter forbids the system call that they need (calls.h). */
 #define PROC_FILTERED (-ENOTSUP)
 
-/* Open /proc (O_PATH | O_CLOEXEC, high number) so that later look-ups work without the root directory of now.
- * Idempotent. 0 or -errno. */
+/* Open /proc (O_PATH | O_CLOEXEC, high number) so that later look-ups work without the root directory of now. Thread
+ * of the host; idempotent. 0 or -errno. */
 int proc_keep(void);
 
-/* The kept descriptor or -1; agent.c moves it into the watchdog's own table. */
-int proc_descriptor(void);
-void proc_set_descriptor(int fd);
+/* The watchdog, once its descriptor table is what it will be: take over what was kept, or open it now. 0 or -errno. */
+int proc_begin(void);
+void proc_end(void);
 
-/* Open "self/maps" and the like, O_RDONLY | O_CLOEXEC, through the kept descriptor where there is one, else "/proc/".
- * A descriptor or -errno. */
+/* The descriptor of /proc for the calling thread, or -1. */
+int proc_descriptor(void);
+void proc_set_descriptor(int fd); /* for the tests */
+
+/* Open "self/maps" and the like, O_RDONLY | O_CLOEXEC, through that descriptor where there is one, else "/proc/".
+ * A descriptor, to be closed by descriptor_close(), or -errno. */
 int proc_open(const char *relative_path);
 
 /* Read a whole small file of /proc anew (pread from 0) and terminate it with a NUL. Bytes without the NUL, or -errno;

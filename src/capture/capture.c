@@ -226,6 +226,7 @@ void capture_take(struct capture_task *task, bool may_signal, const _Atomic uint
         sample->time_ns = clock_now_ns();
         sample->cpu_ns = task_cpu_ns(task->tid);
         task->mark = mark;
+        task_open_again(task);
         bool filtered = !call_allowed_sigsafe(SYS_pread64); /* then nothing at all is known of the thread */
         if (buffers == NULL || filtered) {
                 sample->loss = filtered ? CAPTURE_FILTERED : CAPTURE_UNREADABLE;

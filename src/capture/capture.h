@@ -43,9 +43,8 @@ void capture_keep(void);
 /* A descriptor for reading the kept file of this thread, the caller's to close; -1 where none was kept. */
 int capture_kept_syscall(int32_t tid);
 
-/* Descriptors that the watchdog's own table must keep; at most CAPTURE_KEPT_FDS. */
-#define CAPTURE_KEPT_FDS 1
-size_t capture_kept_descriptors(int *descriptors);
+/* The watchdog begins: what was kept until now stands in its table too. Right after descriptors_unshare(). */
+void capture_kept_begin(void);
 
 /* Make and touch the buffers; choose the signal: `wanted` from the settings or 0. Returns 0; -EBUSY where no signal is
  * free (then only sleeping threads are captured; *why says so in words); another -errno where nothing works. */

@@ -16,16 +16,19 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/descriptors.h"
 #include "base/proc.h"
 #include "base/raw.h"
 #include "base/text.h"
 
-#define DESCRIPTOR_FLOOR 900
-
-static struct {
+/* A file and the thread that it tells of. */
+struct kept {
         int fd;
         int32_t tid;
-} kept = { .fd = -1 };
+};
+
+static struct kept kept = { .fd = -1 };  /* in the host's table */
+static struct kept taken = { .fd = -1 }; /* in the table that the watchdog began with */
 
 void capture_keep(void)
 {
@@ -33,31 +36,31 @@ void capture_keep(void)
         char bytes[64];
         struct text path = TEXT_IN(bytes);
         int32_t tid = (int32_t)raw_syscall_sigsafe(SYS_gettid, 0, 0, 0, 0, 0, 0);
-        if (kept.fd >= 0 && kept.tid == tid)
+        bool is_kept = descriptor_is_kept(kept.fd);
+        if (is_kept && kept.tid == tid)
                 return;
         text_format(&path, "self/task/%d/syscall", tid);
-        int low = proc_open(bytes);
-        if (low >= 0) {
-                int high = fcntl(low, F_DUPFD_CLOEXEC, DESCRIPTOR_FLOOR);
-                if (high >= 0)
-                        close(low);
-                if (kept.fd >= 0) /* of the parent, before a fork */
-                        close(kept.fd);
-                kept.fd = high >= 0 ? high : low;
-                kept.tid = tid;
+        int fd = proc_open(bytes);
+        if (fd >= 0) {
+                if (is_kept) /* of the parent, before a fork */
+                        descriptor_close(kept.fd);
+                kept = (struct kept){ .fd = fd, .tid = tid };
         }
         errno = saved_errno;
 }
 
-int capture_kept_syscall(int32_t tid)
+void capture_kept_begin(void)
 {
-        if (kept.fd < 0 || kept.tid != tid)
-                return -1;
-        return fcntl(kept.fd, F_DUPFD_CLOEXEC, 0);
+        taken = kept;
+        if (!descriptor_is_kept(kept.fd))
+                taken.fd = -1;
 }
 
-size_t capture_kept_descriptors(int *descriptors)
+int capture_kept_syscall(int32_t tid)
 {
-        descriptors[0] = kept.fd;
-        return 1;
+        if (taken.fd >= 0 && taken.tid == tid)
+                return descriptor_take(fcntl(taken.fd, F_DUPFD_CLOEXEC, 0));
+        if (kept.fd < 0 || kept.tid != tid)
+                return -1;
+        return descriptor_borrow_kept(kept.fd); /* kept when the watchdog was already at work */
 }

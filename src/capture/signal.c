@@ -20,6 +20,7 @@
 
 #include "base/calls.h"
 #include "base/clock.h"
+#include "base/descriptors.h"
 #include "base/limits.h"
 #include "base/proc.h"
 #include "base/raw.h"
@@ -106,7 +107,7 @@ static uint64_t blocked_anywhere(void)
                                 blocked |= blocked_by(entry->name);
                 }
         }
-        close(fd);
+        descriptor_close(fd);
         return blocked;
 }
 

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/calls.h"
+#include "base/descriptors.h"
 #include "base/limits.h"
 #include "base/proc.h"
 #include "base/raw.h"
@@ -124,9 +125,10 @@ static int open_file(int32_t tid, const char *name)
         return proc_open(bytes);
 }
 
-void capture_task_open(struct capture_task *task, int32_t tid, uint64_t stack_hint)
+static void open_files(struct capture_task *task)
 {
-        *task = (struct capture_task){ .tid = tid, .stack_hint = stack_hint };
+        int32_t tid = task->tid;
+        task->open_error = 0;
         task->status_fd = open_file(tid, "status");
         task->stat_fd = open_file(tid, "stat");
         task->syscall_fd = open_file(tid, "syscall");
@@ -136,10 +138,21 @@ void capture_task_open(struct capture_task *task, int32_t tid, uint64_t stack_hi
         task->syscall_fd = capture_kept_syscall(tid);
 }
 
+void capture_task_open(struct capture_task *task, int32_t tid, uint64_t stack_hint)
+{
+        *task = (struct capture_task){ .tid = tid, .stack_hint = stack_hint };
+        open_files(task);
+}
+
+void task_open_again(struct capture_task *task)
+{
+        if (task->status_fd >= 0 && !descriptor_is_ours(task->status_fd))
+                open_files(task);
+}
+
 static void close_file(int *fd)
 {
-        if (*fd >= 0)
-                close(*fd);
+        descriptor_close(*fd);
         *fd = -1;
 }
 
@@ -168,7 +181,7 @@ bool capture_task_gone(struct capture_task *task)
 
 static int read_small(int fd, char *buffer, size_t capacity)
 {
-        if (fd < 0)
+        if (!descriptor_is_ours(fd))
                 return -EBADF;
         ssize_t n = pread(fd, buffer, capacity - 1, 0);
         if (n < 0)
@@ -236,7 +249,7 @@ static int read_status(int fd, struct task_status *status)
         const char *line, *value;
         bool complete = false;
         *status = (struct task_status){ .state = 0 };
-        if (fd < 0)
+        if (!descriptor_is_ours(fd))
                 return -EBADF;
         begin_lines(&lines, fd);
         while (!complete && (line = next_line(&lines)) != NULL) {
@@ -269,7 +282,7 @@ int task_read_status_at(const char *path, struct task_status *status)
         if (fd < 0)
                 return fd;
         int r = read_status(fd, status);
-        close(fd);
+        descriptor_close(fd);
         return r;
 }
 
@@ -350,7 +363,7 @@ bool task_find_stack(struct capture_task *task, uint64_t address)
                 task->stack_high = mapping.high;
                 extend(task, &lines);
         }
-        close(fd);
+        descriptor_close(fd);
         return task->stack_high != 0;
 }
 

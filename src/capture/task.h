@@ -30,6 +30,9 @@ struct task_status {
         uint64_t switches; /* voluntary_ctxt_switches */
 };
 
+/* Where the host has closed the files, which stand in its table: open others. */
+void task_open_again(struct capture_task *task);
+
 /* Read anew. 0 or -errno: -ESRCH where the thread has ended, -EBADF where the file could not be opened. */
 int task_read_call(const struct capture_task *task, struct task_call *call);
 int task_read_status(const struct capture_task *task, struct task_status *status);

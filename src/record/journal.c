@@ -40,14 +40,9 @@ void journal_discard_unused(void)
         sink_discard_unused();
 }
 
-size_t journal_kept_descriptors(int *descriptors)
-{
-        descriptors[0] = sink_descriptor();
-        return 1;
-}
-
 void journal_begin(void)
 {
+        sink_begin();
         if (journal.begin_ns != 0) /* the watchdog was only stopped for a fork */
                 return;
         journal.begin_ns = clock_realtime_ns();

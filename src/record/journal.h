@@ -19,7 +19,6 @@
 
 /* A stall that goes on this long is told on stderr before it ends. */
 #define JOURNAL_REMINDER_NS 1000000000ull
-#define JOURNAL_KEPT_FDS 1
 
 enum journal_stall_as {
         JOURNAL_BEGUN,
@@ -35,9 +34,6 @@ void journal_keep(void);
 
 /* Thread of the host: the process ends or becomes another program; leave no empty file behind. */
 void journal_discard_unused(void);
-
-/* Descriptors that the watchdog's own table must keep; at most JOURNAL_KEPT_FDS. */
-size_t journal_kept_descriptors(int *descriptors);
 
 void journal_begin(void);
 void journal_process(void);

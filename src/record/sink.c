@@ -23,24 +23,31 @@
 
 #include "base/calls.h"
 #include "base/clock.h"
+#include "base/descriptors.h"
 #include "base/limits.h"
 #include "base/notice.h"
 #include "base/proc.h"
 #include "base/text.h"
 
+/* An open file. */
+struct file {
+        int fd;       /* -1: none */
+        bool created; /* it was not there before */
+        dev_t device;
+        ino_t inode;
+        uint64_t size; /* when it was last looked at, whoever wrote it */
+        char path[LIMIT_PATH];
+};
+
 static struct {
         const char *output;
         char folder[LIMIT_PATH]; /* where a relative path begins, ending in '/': servers change their folder */
         uint64_t limit_bytes;
-        int fd;             /* of the file, -1 */
-        bool created;       /* it was not there before */
-        bool kept;          /* opened before the rights went: it can't be opened again */
+        struct file file;   /* the watchdog's */
+        struct file kept;   /* a thread of the host opened it before the rights went, in the host's table */
+        bool adopted;       /* `file` is what was kept */
         pid_t kept_by;
-        char path[LIMIT_PATH];
-        dev_t device;       /* of the open file */
-        ino_t inode;
-        uint64_t size;      /* of the file when it was last looked at, whoever wrote it */
-        bool begun;         /* our process record stands in it */
+        bool begun;         /* our process record stands in `file` */
         uint64_t dropped;
         uint64_t reopened;  /* how often it was removed, rotated or emptied under us */
         bool torn;          /* the last line was cut by a full disk: the next one begins on a line of its own */
@@ -49,7 +56,7 @@ static struct {
         ino_t stderr_inode;
         dev_t stderr_special;
         mode_t stderr_mode;
-} sink = { .fd = -1 };
+} sink = { .file.fd = -1, .kept.fd = -1 };
 
 static void remember_folder(const char *output)
 {
@@ -91,7 +98,7 @@ uint64_t sink_reopened(void)
 
 int sink_descriptor(void)
 {
-        return sink.fd;
+        return sink.file.fd;
 }
 
 /* ---- the file ---- */
@@ -129,97 +136,108 @@ static void expand(struct text *path, const char *pattern)
         }
 }
 
-static int make_path(void)
+static int make_path(char bytes[LIMIT_PATH])
 {
-        struct text path = TEXT_IN(sink.path);
+        struct text path = { .bytes = bytes, .capacity = LIMIT_PATH };
         struct stat status;
+        text_clear(&path);
         text_string(&path, sink.folder);
         expand(&path, sink.output);
-        bool folder = path.length > 0 && sink.path[path.length - 1] == '/';
-        if (folder || (stat(sink.path, &status) == 0 && S_ISDIR(status.st_mode))) {
+        bool folder = path.length > 0 && bytes[path.length - 1] == '/';
+        if (folder || (stat(bytes, &status) == 0 && S_ISDIR(status.st_mode))) {
                 text_string(&path, folder ? "loopdog." : "/loopdog.");
                 append_program(&path);
                 text_format(&path, ".%d.jsonl", (int)getpid());
         }
         if (!path.cut)
                 return 0;
-        sink.path[0] = '\0';
+        bytes[0] = '\0';
         return -ENAMETOOLONG;
 }
 
 /* O_NONBLOCK: a FIFO without a reader must not hold us up. */
 #define OPEN_FLAGS (O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
 
-static int open_path(void)
+static int open_path(const char *path, bool *created)
 {
-        int fd = open(sink.path, OPEN_FLAGS);
-        sink.created = false;
+        int fd = open(path, OPEN_FLAGS);
+        *created = false;
         if (fd < 0 && errno == ENOENT) {
-                fd = open(sink.path, OPEN_FLAGS | O_CREAT | O_EXCL, 0600);
-                sink.created = fd >= 0;
+                fd = open(path, OPEN_FLAGS | O_CREAT | O_EXCL, 0600);
+                *created = fd >= 0;
         }
         if (fd < 0 && errno == EEXIST) /* another process was faster */
-                fd = open(sink.path, OPEN_FLAGS);
+                fd = open(path, OPEN_FLAGS);
         return fd < 0 ? -errno : fd;
 }
 
-static int open_file(void)
+static int open_file(struct file *file)
 {
         if (!call_allowed_sigsafe(SYS_openat) || !call_allowed_sigsafe(SYS_newfstatat))
                 return PROC_FILTERED;
-        int error = sink.path[0] == '\0' ? make_path() : 0;
+        int error = file->path[0] == '\0' ? make_path(file->path) : 0;
         if (error != 0)
                 return error;
-        int fd = open_path();
+        int fd = descriptor_take(open_path(file->path, &file->created));
         if (fd < 0)
                 return fd;
         struct stat status;
         if (fstat(fd, &status) != 0) {
-                close(fd);
+                descriptor_close(fd);
                 return -EIO;
         }
-        sink.fd = proc_move_up(fd);
-        sink.device = status.st_dev;
-        sink.inode = status.st_ino;
-        sink.size = (uint64_t)status.st_size;
+        file->fd = fd;
+        file->device = status.st_dev;
+        file->inode = status.st_ino;
+        file->size = (uint64_t)status.st_size;
         return 0;
 }
 
-static bool is_same_file(const struct stat *status)
+static bool is_same_file(const struct file *file, const struct stat *status)
 {
-        return status->st_dev == sink.device && status->st_ino == sink.inode;
+        return status->st_dev == file->device && status->st_ino == file->inode;
 }
 
 enum file_state {
         FILE_THERE,
         FILE_EMPTIED, /* it is smaller than before, as by logrotate's copytruncate */
-        FILE_GONE,    /* removed or rotated */
+        FILE_GONE,    /* removed or rotated, or its number closed by the host */
 };
 
-/* What has become of the open file? The name of a kept one may be out of our reach by now, but its descriptor stood in
- * the host's table: a host that closes all it does not know may use the number for something else. */
+/* What has become of the open file? Once rights were given up, a name that leads nowhere says nothing. */
 static enum file_state look_at_file(void)
 {
         struct stat status;
-        if (!call_allowed_sigsafe(SYS_newfstatat)) /* there is no way to know */
-                return false;
-        int error = sink.kept ? fstat(sink.fd, &status) : stat(sink.path, &status);
-        if (error != 0 || !is_same_file(&status))
+        bool kept = sink.adopted || sink.kept.fd >= 0;
+        if (!descriptor_is_ours(sink.file.fd))
                 return FILE_GONE;
-        uint64_t before = sink.size;
-        sink.size = (uint64_t)status.st_size;
-        return sink.size < before ? FILE_EMPTIED : FILE_THERE;
+        if (!call_allowed_sigsafe(SYS_newfstatat))
+                return FILE_THERE;
+        int error = kept ? fstat(sink.file.fd, &status) : stat(sink.file.path, &status);
+        if (error != 0 || !is_same_file(&sink.file, &status))
+                return FILE_GONE;
+        uint64_t before = sink.file.size;
+        sink.file.size = (uint64_t)status.st_size;
+        return sink.file.size < before ? FILE_EMPTIED : FILE_THERE;
 }
 
 static void let_go_of_file(void)
 {
-        if (sink.kept)
-                sink.kept = false; /* not ours to close */
-        else
-                close(sink.fd);
-        sink.fd = -1;
-        sink.begun = false;
+        descriptor_close(sink.file.fd);
+        sink.adopted = false;
         sink.torn = false;
+        sink.file.fd = -1;
+}
+
+/* The rights went while the watchdog was at work, which has a table of its own: what was kept is in the host's. */
+static int reach_for_kept(void)
+{
+        int fd = descriptor_borrow_kept(sink.kept.fd);
+        if (fd < 0)
+                return fd;
+        sink.file = sink.kept;
+        sink.file.fd = fd;
+        return 0;
 }
 
 static void say_cannot_open(int error)
@@ -230,25 +248,29 @@ static void say_cannot_open(int error)
         said = true;
         char bytes[LIMIT_PATH + 100], printable[LIMIT_PATH];
         struct text line = TEXT_IN(bytes), path = TEXT_IN(printable);
-        text_printable(&path, sink.path[0] != '\0' ? sink.path : sink.output);
+        text_printable(&path, sink.file.path[0] != '\0' ? sink.file.path : sink.output);
         text_string(&line, "loopdog: cannot write ");
         text_string(&line, printable);
         text_format(&line, " (error %d); stalls are counted, not recorded\n", -error);
         sink_text(bytes, line.length);
 }
 
-/* Open the file; `fresh` unless it goes on in the file of before, after a fork stopped the watchdog. */
-static int begin_file(bool *fresh)
+/* Open the file; `fresh` unless it is the one of before: after a fork stopped the watchdog, or when the host closed
+ * it. */
+static int begin_file(bool had_file, bool *fresh)
 {
-        dev_t device = sink.device;
-        ino_t inode = sink.inode;
-        int error = open_file();
+        dev_t device = sink.file.device;
+        ino_t inode = sink.file.inode;
+        int error = open_file(&sink.file);
+        if (error != 0 && sink.kept.fd >= 0)
+                error = reach_for_kept() == 0 ? 0 : error;
         if (error != 0) {
                 say_cannot_open(error);
                 return error;
         }
-        if (sink.device == device && sink.inode == inode && sink.begun && !sink.created)
+        if (sink.file.device == device && sink.file.inode == inode && sink.begun && !sink.file.created)
                 return 0;
+        sink.reopened += had_file;
         sink.begun = false;
         *fresh = true;
         return -EAGAIN;
@@ -257,8 +279,8 @@ static int begin_file(bool *fresh)
 static int make_ready(bool *fresh)
 {
         *fresh = false;
-        if (sink.fd < 0)
-                return begin_file(fresh);
+        if (sink.file.fd < 0)
+                return begin_file(false, fresh);
         switch (look_at_file()) {
         case FILE_THERE:
                 return 0;
@@ -271,23 +293,22 @@ static int make_ready(bool *fresh)
         case FILE_GONE:
                 break;
         }
-        sink.reopened++;
         let_go_of_file();
-        return begin_file(fresh);
+        return begin_file(true, fresh);
 }
 
 static int write_line(const char *line, size_t length)
 {
-        if (sink.torn && write(sink.fd, "\n", 1) == 1)
+        if (sink.torn && write(sink.file.fd, "\n", 1) == 1)
                 sink.torn = false;
-        ssize_t n = write(sink.fd, line, length);
+        ssize_t n = write(sink.file.fd, line, length);
         if (n == (ssize_t)length) {
                 sink.begun = true;
                 return 0;
         }
         int error = n < 0 ? -errno : -ENOSPC;
         sink.torn |= n > 0;
-        notice("%s: a record could not be written (error %d); stalls are counted", sink.path, -error);
+        notice("%s: a record could not be written (error %d); stalls are counted", sink.file.path, -error);
         return error;
 }
 
@@ -298,8 +319,8 @@ int sink_line(const char *line, size_t length, bool *fresh)
                 return -EAGAIN;
         /* By what stands in the file: a service that crashes again and again, or many workers that share a path, must
          * not fill the disk either. Those who write at the same moment may exceed it by a line each. */
-        if (error == 0 && sink.size + length > sink.limit_bytes) {
-                notice("%s has reached LOOPDOG_LIMIT: stalls are counted, not recorded", sink.path);
+        if (error == 0 && sink.file.size + length > sink.limit_bytes) {
+                notice("%s has reached LOOPDOG_LIMIT: stalls are counted, not recorded", sink.file.path);
                 error = -EFBIG;
         }
         if (error == 0)
@@ -314,11 +335,24 @@ void sink_keep(void)
         int saved_errno = errno;
         int cancel_state;
         pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-        if (sink.output != NULL && sink.fd < 0)
-                sink.kept = open_file() == 0;
+        if (sink.output != NULL && !descriptor_is_kept(sink.kept.fd)) {
+                sink.kept.fd = -1;
+                if (sink.kept_by != getpid())
+                        sink.kept.path[0] = '\0';
+                open_file(&sink.kept);
+        }
         sink.kept_by = getpid();
         pthread_setcancelstate(cancel_state, NULL);
         errno = saved_errno;
+}
+
+void sink_begin(void)
+{
+        sink.adopted = descriptor_is_kept(sink.kept.fd);
+        if (sink.adopted)
+                sink.file = sink.kept;
+        else
+                sink.file.fd = -1;
 }
 
 void sink_discard_unused(void)
@@ -326,9 +360,10 @@ void sink_discard_unused(void)
         int saved_errno = errno;
         struct stat status;
         /* By its size, because children and earlier runs may have written to it. */
-        if (sink.kept && sink.created && sink.kept_by == getpid() && stat(sink.path, &status) == 0 &&
-            is_same_file(&status) && status.st_size == 0)
-                unlink(sink.path);
+        const struct file *kept = &sink.kept;
+        if (kept->fd >= 0 && kept->created && sink.kept_by == getpid() && stat(kept->path, &status) == 0 &&
+            is_same_file(kept, &status) && status.st_size == 0)
+                unlink(kept->path);
         errno = saved_errno;
 }
 
@@ -354,20 +389,6 @@ static bool stderr_is_the_same(void)
                status.st_rdev == sink.stderr_special;
 }
 
-/* The host's own open file, from its descriptor table. */
-static int borrow_stderr(void)
-{
-        if (!call_allowed_sigsafe(SYS_pidfd_open) || !call_allowed_sigsafe(SYS_pidfd_getfd))
-                return PROC_FILTERED;
-        int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
-        if (pidfd < 0)
-                return -errno;
-        int fd = (int)syscall(SYS_pidfd_getfd, pidfd, STDERR_FILENO, 0);
-        int error = errno;
-        close(pidfd);
-        return fd < 0 ? -error : fd;
-}
-
 /* An open file of our own, so that O_NONBLOCK is not set on the host's. */
 static int reopen_stderr(void)
 {
@@ -376,7 +397,7 @@ static int reopen_stderr(void)
         if (!call_allowed_sigsafe(SYS_openat))
                 return PROC_FILTERED;
         int fd = openat(folder, name, O_WRONLY | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-        return fd < 0 ? -errno : fd;
+        return descriptor_take(fd < 0 ? -errno : fd);
 }
 
 /* A pipe that belongs to the user of before can't be reopened. Into the host's own, text can be moved from another
@@ -386,7 +407,7 @@ static size_t splice_text(const char *text, size_t length)
         int pipes[2];
         if (!call_allowed_sigsafe(SYS_pipe2) || !call_allowed_sigsafe(SYS_splice))
                 return 0;
-        int fd = borrow_stderr();
+        int fd = descriptor_borrow(STDERR_FILENO);
         ssize_t n = -1;
         if (fd >= 0 && pipe2(pipes, O_CLOEXEC | O_NONBLOCK) == 0) {
                 n = write(pipes[1], text, length);
@@ -395,8 +416,7 @@ static size_t splice_text(const char *text, size_t length)
                 close(pipes[0]);
                 close(pipes[1]);
         }
-        if (fd >= 0)
-                close(fd);
+        descriptor_close(fd);
         return n > 0 ? (size_t)n : 0;
 }
 
@@ -405,19 +425,18 @@ static size_t splice_text(const char *text, size_t length)
 static size_t write_text(const char *text, size_t length)
 {
         bool shared = S_ISREG(sink.stderr_mode) || S_ISSOCK(sink.stderr_mode);
-        int fd = shared ? borrow_stderr() : reopen_stderr();
+        int fd = shared ? descriptor_borrow(STDERR_FILENO) : reopen_stderr();
         if (fd < 0 && S_ISREG(sink.stderr_mode))
                 fd = reopen_stderr(); /* an old kernel: better overwritten than nothing */
         if (fd == -EACCES && S_ISFIFO(sink.stderr_mode))
                 return splice_text(text, length);
         if (fd < 0 || (S_ISSOCK(sink.stderr_mode) && !call_allowed_sigsafe(SYS_sendto))) {
-                if (fd >= 0)
-                        close(fd);
+                descriptor_close(fd);
                 return 0;
         }
         ssize_t n = S_ISSOCK(sink.stderr_mode) ? send(fd, text, length, MSG_DONTWAIT | MSG_NOSIGNAL)
                                                : write(fd, text, length);
-        close(fd);
+        descriptor_close(fd);
         return n > 0 ? (size_t)n : 0;
 }
 
@@ -432,19 +451,18 @@ void sink_text(const char *text, size_t length)
 
 void sink_close(void)
 {
-        if (sink.fd >= 0 && !sink.kept) {
-                close(sink.fd);
-                sink.fd = -1;
-        }
+        if (sink.adopted)
+                return;
+        descriptor_close(sink.file.fd);
+        sink.file.fd = -1;
 }
 
 void sink_after_fork(void)
 {
         /* A kept file serves the child too: every line names its process. */
-        if (!sink.kept)
-                sink.fd = -1;
-        if (!sink.kept)
-                sink.path[0] = '\0';
+        sink.adopted = false;
+        sink.file.fd = -1;
+        sink.file.path[0] = '\0';
         sink.dropped = 0;
         sink.reopened = 0;
         sink.begun = false;

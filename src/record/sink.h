@@ -20,6 +20,9 @@ bool sink_is_file(void);
 /* Open the output now, because it can't be opened later. Keeps errno. */
 void sink_keep(void);
 
+/* The watchdog begins, right after descriptors_unshare(): what was kept is its file. */
+void sink_begin(void);
+
 /* Write one whole line to the file with a single write(). `fresh` is set where the file has just been opened (at first,
  * or again after it was removed or rotated) or was found emptied: then nothing was written, and the caller writes the
  * process record and this line again. 0; -EAGAIN with *fresh; -EFBIG beyond the limit; another -errno. Lost bytes are

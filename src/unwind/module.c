@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/descriptors.h"
 #include "base/limits.h"
 #include "base/notice.h"
 #include "base/proc.h"
@@ -311,7 +312,7 @@ static void read_maps(void)
         range_count = 0;
         candidate.valid = candidate.examined = false;
         ranges_known = maps_read(fd, each_mapping, NULL) == 0;
-        close(fd);
+        descriptor_close(fd);
         ranges_generation = seen;
         uint64_t end_ns = clock_now_ns();
         next_unknown_ns = end_ns + UNKNOWN_PAUSE_COST * (end_ns - begin_ns);

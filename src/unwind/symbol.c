@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/descriptors.h"
 #include "base/limits.h"
 #include "base/notice.h"
 #include "unwind/elf.h"
@@ -126,7 +127,7 @@ static int open_file(const struct module *module, struct elf_layout *layout)
         if (module->path[0] != '/')
                 return -1;
         /* O_NONBLOCK: the path may lead to something else by now, a FIFO for example. */
-        int fd = open(module->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+        int fd = descriptor_take(open(module->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
         if (fd < 0)
                 return -1;
         struct elf_reader reader = { .read = read_file, .context = &fd };
@@ -135,7 +136,7 @@ static int open_file(const struct module *module, struct elf_layout *layout)
                 if (strcmp(build_id, module->build_id) == 0 && (has_id || !module->deleted))
                         return fd;
         }
-        close(fd);
+        descriptor_close(fd);
         return -1;
 }
 
@@ -220,7 +221,7 @@ static void resolve_in_module(const struct module *module, struct wanted *wanted
                 for (int table = ELF_SYMTAB; table <= ELF_DYNSYM && count > 0; table++)
                         if (elf_file_symbols(&reader, &layout, table, &symbols) == 0)
                                 count = search_table(&reader, &symbols, queries, module->bias, wanted, count);
-                close(fd);
+                descriptor_close(fd);
         } else if (open_image(module, &layout, &symbols) == 0) {
                 count = search_table(&memory_reader, &symbols, queries, module->bias, wanted, count);
         }

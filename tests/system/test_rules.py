@@ -263,6 +263,52 @@ for number in (signal.SIGTERM, signal.SIGKILL, signal.SIGSEGV):
     suite.add(f"killed by {signal.Signals(number).name}: the begin of the stall is on file", killed)
 
 
+# ---- descriptors, rights ----
+
+def shared(place, how, count):
+    """The notice on stderr is right: loopdog's files do show here."""
+    program = place.run_victim("rules_shared", how)
+    harness.check(len(place.planted) == count, f"the victim planted {len(place.planted)} stalls")
+    if place.plain:
+        return
+    book = place.read()
+    joined, complaints = records.join(book.stalls(startup=False), place.planted)
+    complaints += book.complaints + book.complaints_about_ends(True)
+    said = [line for line in program.output().splitlines() if "loopdog" in line]
+    if len(said) != 1 or "no descriptor table of its own" not in said[0]:
+        complaints.append(f"it said {said}")
+    harness.check(not complaints, "\n".join(complaints))
+    suite.count_stacks(joined)
+
+
+for how, count in (("watched", 1), ("reuse", 2), ("forks", 1)):
+    suite.add(f"shared descriptor table: {how}", lambda place, how=how, count=count: shared(place, how, count))
+
+
+@suite.case("shared descriptor table: not where close_range() can make one")
+def own_by_close_range(place):
+    """As in a container that forbids unshare()."""
+    victim = os.path.join(suite.options.victims, "rules_shared")
+    program = place.start("rules_shared", [victim, "seen"])
+    program.wait(30, 0)
+
+
+def rights(place, how, count):
+    harness.need_root()
+    place.write("truth", "", 0o666)
+    place.run_victim("rules_rights", how)
+    harness.check(len(place.planted) == count, f"the victim planted {len(place.planted)} stalls")
+    if how == "chroot":
+        # The child's: it has no files there whose symbols it could read.
+        for planted in (p for p in place.planted if p.where == "on_busy"):
+            planted.culprit, planted.frames = "", ()
+    place.expect(clean=False)
+
+
+for how, count in (("seteuid", 4), ("chroot", 4), ("threads", 3)):
+    suite.add(f"rights: {how} when the loop is already watched, then a fork",
+              lambda place, how=how, count=count: rights(place, how, count))
+
 # ---- seccomp filters ----
 
 

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <sys/wait.h>
 
+#include "base/descriptors.h"
 #include "capture/capture.h"
 #include "capture/handler.h"
 #include "victim.h"
@@ -110,11 +111,11 @@ Test(loss, a_stopped_thread_is_said_to_be_stopped, .init = begin)
         cr_assert_eq(waitpid(child, NULL, WUNTRACED), child);
         task.tid = child;
         snprintf(bytes, sizeof(bytes), "/proc/%d/syscall", child);
-        task.syscall_fd = open(bytes, O_RDONLY);
+        task.syscall_fd = descriptor_take(open(bytes, O_RDONLY));
         snprintf(bytes, sizeof(bytes), "/proc/%d/status", child);
-        task.status_fd = open(bytes, O_RDONLY);
+        task.status_fd = descriptor_take(open(bytes, O_RDONLY));
         snprintf(bytes, sizeof(bytes), "/proc/%d/stat", child);
-        task.stat_fd = open(bytes, O_RDONLY);
+        task.stat_fd = descriptor_take(open(bytes, O_RDONLY));
         capture_take(&task, true, NULL, 0, &sample);
         cr_assert_eq(sample.loss, CAPTURE_STOPPED, "%s", capture_loss_text(sample.loss));
         cr_assert_eq(sample.state, 'T');

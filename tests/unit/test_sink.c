@@ -486,6 +486,7 @@ Test(sink, writes_to_a_file_that_was_opened_while_it_could_be)
         sink_setup(in_folder("out.jsonl"), LIMIT);
         sink_keep();
         cr_expect(eq(int, errno, EXDEV));
+        sink_begin();
         cr_expect(ge(int, sink_descriptor(), 900));
         sink_keep();
         char hidden[256];
@@ -504,10 +505,12 @@ Test(sink, shares_a_kept_file_with_a_child)
         bool fresh;
         sink_setup(in_folder("out.%p"), LIMIT);
         sink_keep();
+        sink_begin();
         int kept = sink_descriptor();
         pid_t child = fork();
         if (child == 0) {
                 sink_after_fork();
+                sink_begin();
                 _exit(sink_descriptor() != kept || sink_line("child\n", 6, &fresh) != 0);
         }
         int status;
@@ -537,6 +540,7 @@ Test(sink, never_writes_to_a_descriptor_that_the_host_has_closed_and_used_again)
         snprintf(hosts, sizeof hosts, "%s/hosts", folder);
         sink_setup(in_folder("out.jsonl"), LIMIT);
         sink_keep();
+        sink_begin();
         pid_t child = fork(); /* Criterion needs its own descriptors */
         if (child == 0)
                 reuse_descriptors(hosts);
@@ -574,6 +578,7 @@ Test(sink, removes_no_file_that_was_used_by_anybody)
         pid_t child = fork();
         if (child == 0) {
                 sink_after_fork();
+                sink_begin();
                 sink_line("child\n", 6, &fresh);
                 sink_discard_unused();
                 _exit(0);
