@@ -335,7 +335,13 @@ static void fork_prepare(void)
 {
         /* Where it does not end in time (it waits for a lock of the loader that this very thread holds), the child
          * simply has no watchdog, as after any fork. */
+        watchdog_forbid();
         watchdog_stop(false, PATIENCE_NS);
+}
+
+static void fork_parent(void)
+{
+        watchdog_allow();
 }
 
 static void fork_child(void)
@@ -368,11 +374,11 @@ static void start(void)
         notice_raw_clone();
         madvise(&loop_page, sizeof loop_page, MADV_WIPEONFORK);
         if (!atomic_exchange(&registered, true))
-                pthread_atfork(fork_prepare, NULL, fork_child);
+                pthread_atfork(fork_prepare, fork_parent, fork_child);
         hooks_note_pid();
         struct policy_limits limits = { .threshold_ns = config.threshold_ns, .interval_ns = config.interval_ns };
         int error = watchdog_start(&watch_calls, &limits, config.grace_ns);
-        if (error != 0 && error != -EALREADY)
+        if (error != 0 && error != -EALREADY && error != -EAGAIN)
                 notice("no watchdog: pthread_create failed (error %d)", -error);
 }
 
@@ -415,9 +421,7 @@ static void threads_end(void)
         if (config.threshold_ns != 0)
                 start(); /* it sleeps until there is a loop */
         /* haproxy's threads all come here at once: none may go on to forbid what another is just doing. */
-        for (int i = 0; watchdog_is_changing() && i < 1000; i++)
-                raw_syscall_sigsafe(SYS_nanosleep, (uintptr_t) & (struct timespec){ .tv_nsec = 1000000 }, 0, 0, 0, 0,
-                                    0);
+        watchdog_wait_for_change(PATIENCE_NS);
         errno = saved_errno;
 }
 

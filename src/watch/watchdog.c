@@ -30,6 +30,7 @@
 #define IDLE_NS 1000000000ull     /* without an iteration, before the sleep without end */
 #define LONGEST_SLEEP_NS 1000000000ull
 #define START_ATTEMPTS 3
+#define CHANGE_STEP_NS 1000000
 
 /* What the watchdog remembers of a slot. */
 struct watched {
@@ -63,6 +64,7 @@ static struct {
         _Atomic int stop;      /* 0 no, 1 for fork, 2 for good */
         _Atomic uint32_t ended; /* futex */
         _Atomic int tid;
+        _Atomic int forbidden; /* threads that are about to fork */
         int failed_starts;
         bool can_sleep_forever;
         uint64_t first_wait_ns;
@@ -605,6 +607,10 @@ int watchdog_start(const struct watch_calls *calls, const struct policy_limits *
         int expected = THREAD_NONE;
         if (!atomic_compare_exchange_strong(&dog.state, &expected, THREAD_CHANGES))
                 return -EALREADY;
+        if (atomic_load(&dog.forbidden) > 0) { /* asked after the state was changed: see watchdog_forbid() */
+                atomic_store(&dog.state, THREAD_NONE);
+                return -EAGAIN;
+        }
         dog.calls = calls;
         dog.limits = *limits;
         dog.grace_ns = grace_ns;
@@ -622,9 +628,25 @@ int watchdog_start(const struct watch_calls *calls, const struct policy_limits *
         return error;
 }
 
-bool watchdog_is_changing(void)
+void watchdog_forbid(void)
 {
-        return atomic_load(&dog.state) == THREAD_CHANGES;
+        atomic_fetch_add(&dog.forbidden, 1);
+}
+
+void watchdog_allow(void)
+{
+        int now = atomic_load(&dog.forbidden);
+        /* A libc before 2.36 may call handlers of a fork that began before they were registered. */
+        while (now > 0 && !atomic_compare_exchange_weak(&dog.forbidden, &now, now - 1))
+                ;
+}
+
+void watchdog_wait_for_change(uint64_t patience_ns)
+{
+        static _Atomic uint32_t nobody;
+        struct timespec step = { .tv_nsec = CHANGE_STEP_NS };
+        for (uint64_t i = 0; atomic_load(&dog.state) == THREAD_CHANGES && i < patience_ns / CHANGE_STEP_NS; i++)
+                futex(&nobody, FUTEX_WAIT_PRIVATE, 0, &step);
 }
 
 void watchdog_wake(void)
@@ -653,8 +675,14 @@ int watchdog_stop(bool for_good, uint64_t patience_ns)
         int saved_errno = errno;
         int expected = THREAD_RUNS;
         int cancel_state;
-        if (!atomic_compare_exchange_strong(&dog.state, &expected, THREAD_CHANGES))
-                return -ESRCH;
+        if (!atomic_compare_exchange_strong(&dog.state, &expected, THREAD_CHANGES)) {
+                if (expected != THREAD_CHANGES)
+                        return -ESRCH;
+                watchdog_wait_for_change(patience_ns);
+                expected = THREAD_RUNS;
+                if (!atomic_compare_exchange_strong(&dog.state, &expected, THREAD_CHANGES))
+                        return expected == THREAD_CHANGES ? -ETIMEDOUT : -ESRCH;
+        }
         pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
         atomic_store(&dog.stop, for_good ? 2 : 1);
         watchdog_wake();
@@ -693,6 +721,7 @@ void watchdog_after_fork(void)
         dog.first_wait_ns = 0;
         dog.next_id = 0;
         dog.failed_starts = 0;
+        atomic_store(&dog.forbidden, 0);
         atomic_store(&dog.stop, 0);
         atomic_store(&dog.tid, 0);
         atomic_store(&dog.state, THREAD_NONE);

@@ -47,16 +47,22 @@ struct watch_totals {
         uint64_t stalls_crowded; /* their samples were not kept: LIMIT_STALLS were open */
 };
 
-/* Start the thread. app thread. 0; -EALREADY where it runs or is being started; -errno. */
+/* Start the thread. app thread. 0; -EALREADY where it runs or is being started; -EAGAIN while it is forbidden; -errno.
+ */
 int watchdog_start(const struct watch_calls *calls, const struct policy_limits *limits, uint64_t grace_ns);
 
 /* End it and wait for that, at most `patience_ns`. `for_good`: the process ends or becomes another program, so open
- * stalls are closed and written; otherwise (fork) they stay open. 0, -ESRCH where it does not run, -ETIMEDOUT.
- * app thread; keeps errno. */
+ * stalls are closed and written; otherwise (fork) they stay open. Where another thread is just starting or stopping it,
+ * that is waited for first. 0, -ESRCH where it does not run, -ETIMEDOUT. app thread; keeps errno. */
 int watchdog_stop(bool for_good, uint64_t patience_ns);
 
-/* Another thread is in the middle of starting or stopping it. Any thread. */
-bool watchdog_is_changing(void);
+/* From before watchdog_stop() until the fork is over: another loop must not start it in between. It comes back with
+ * the next wait. app thread. */
+void watchdog_forbid(void);
+void watchdog_allow(void);
+
+/* Wait until no other thread is in the middle of starting or stopping it. app thread. */
+void watchdog_wait_for_change(uint64_t patience_ns);
 
 void watchdog_wake(void);
 

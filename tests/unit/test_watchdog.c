@@ -398,6 +398,75 @@ Test(watchdog, that_does_not_end_in_time_ends_later_and_starts_again)
         stop();
 }
 
+static _Atomic int second_result;
+
+static void *stop_too(void *unused)
+{
+        watchdog_forbid();
+        atomic_store(&second_result, watchdog_stop(false, PATIENCE_NS));
+        cr_expect(eq(uint, count_of(END), 1), "it forks while the watchdog is at work");
+        return NULL;
+}
+
+static void *release_later(void *unused)
+{
+        sleep_ns(50 * MS);
+        atomic_store(&while_sampling, NULL);
+        atomic_store(&held_up, false);
+        return NULL;
+}
+
+/* Two threads fork at once: the second must not go on before the watchdog has ended for the first. */
+Test(watchdog, is_gone_for_both_of_two_threads_that_fork_at_once)
+{
+        pthread_t second, third;
+        make_loop(5);
+        atomic_store(&held_up, true);
+        atomic_store(&while_sampling, hold_up);
+        cr_assert(wait_until_happened(SAMPLE, 1));
+        atomic_store(&second_result, 1);
+        pthread_create(&third, NULL, release_later, NULL);
+        pthread_create(&second, NULL, stop_too, NULL);
+        cr_expect(eq(int, atomic_load(&held_up), true));
+        watchdog_forbid();
+        int first_result = watchdog_stop(false, PATIENCE_NS);
+        pthread_join(second, NULL);
+        pthread_join(third, NULL);
+        cr_expect(eq(uint, count_of(END), 1));
+        int sum = first_result + atomic_load(&second_result);
+        cr_expect(eq(int, sum, -ESRCH), "one has ended it, and the other found it ended");
+}
+
+static void start_if_allowed(void)
+{
+        int error = watchdog_start(&log_calls, &limits, 0);
+        starts += error == 0;
+        cr_expect(error == 0 || error == -EAGAIN);
+}
+
+/* Between the end of the watchdog and the fork itself another loop may wait. */
+Test(watchdog, does_not_start_before_the_fork_is_over)
+{
+        static const struct loop_calls careful_calls = { .start = start_if_allowed, .wake = watchdog_wake };
+        loop_setup(&careful_calls, SHORT_NS, false);
+        make_loop(5);
+        cr_assert(wait_until_happened(BEGIN, 1));
+        watchdog_forbid();
+        watchdog_forbid(); /* two at once */
+        cr_assert(zero(int, watchdog_stop(false, PATIENCE_NS)));
+        wait_on(5);
+        cr_expect(eq(uint, starts, 1));
+        watchdog_allow();
+        wait_on(5);
+        cr_expect(eq(uint, starts, 1));
+        watchdog_allow();
+        watchdog_allow();
+        wait_on(5);
+        cr_expect(eq(uint, starts, 2));
+        cr_expect(wait_until_happened(BEGIN, 2));
+        stop();
+}
+
 /* ---- the end ---- */
 
 Test(watchdog, closes_what_is_open_when_the_process_ends)
