@@ -12,6 +12,7 @@
 #include <spawn.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/select.h>
@@ -44,6 +45,13 @@ struct hooks_calls {
 };
 void hooks_setup(const struct hooks_calls *calls, bool follow);
 extern const struct hooks_calls *hooks_calls;
+
+/* A pointer that can't be one is left to the kernel to refuse with EFAULT. */
+static inline bool hooks_is_plausible(const void *pointer)
+{
+        uintptr_t address = (uintptr_t)pointer;
+        return address >= 4096 && address < (uintptr_t)1 << 47;
+}
 
 /* This process is the one that the agent runs in (after a fork); a child of vfork is not. */
 void hooks_note_pid(void);

@@ -13,11 +13,15 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <limits.h>
+#include <linux/futex.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/raw.h"
 #include "hooks/hooks.h"
 #include "loop/loop.h"
 
@@ -147,38 +151,51 @@ EXPORTED int prctl(int option, ...)
         return REAL(prctl)(option, a[0], a[1], a[2], a[3]);
 }
 
-/* haproxy's worker forbids itself new processes, and with them threads, before it waits for the first time. */
-static void note_limit(pid_t pid, int resource, uint64_t soft)
+/* The kernel says EFAULT where we would crash. A futex that is expected to hold something else is a look at one word of
+ * memory by a call that every program makes. */
+static bool is_readable(const void *pointer)
 {
-        struct rlimit64 now;
-        if (resource != RLIMIT_NPROC || (pid != 0 && pid != getpid()))
+        struct timespec no_time = { 0, 0 };
+        uintptr_t word = (uintptr_t)pointer & ~(uintptr_t)3;
+        return hooks_is_plausible(pointer) &&
+               raw_syscall_sigsafe(SYS_futex, word, FUTEX_WAIT_PRIVATE, 0x5eed, (uintptr_t)&no_time, 0, 0) != -EFAULT;
+}
+
+/* haproxy's worker forbids itself new processes, and with them threads, before it waits for the first time. A limit
+ * that leaves room for some is no reason to make one now: the process itself counts as one. */
+static void note_limit(pid_t pid, int resource, const uint64_t *limit)
+{
+        if (resource != RLIMIT_NPROC || !is_readable(limit) || *limit > 1 || (pid != 0 && pid != getpid()))
                 return;
-        if (REAL(prlimit64)(0, RLIMIT_NPROC, NULL, &now) == 0 && soft < now.rlim_cur)
+        struct rlimit64 now;
+        if (REAL(prlimit64)(0, RLIMIT_NPROC, NULL, &now) == 0 && *limit < now.rlim_cur)
                 hooks_calls->threads_end();
 }
 
+/* The soft limit stands first, in both structures with 64 bits. */
+#define SOFT(limit) ((const uint64_t *)(const void *)(limit))
+_Static_assert(sizeof((struct rlimit *)0)->rlim_cur == 8 && offsetof(struct rlimit, rlim_cur) == 0, "SOFT()");
+
 EXPORTED int setrlimit(__rlimit_resource_t resource, const struct rlimit *limit)
 {
-        note_limit(0, (int)resource, limit->rlim_cur);
+        note_limit(0, (int)resource, SOFT(limit));
         return REAL(setrlimit)(resource, limit);
 }
 
 EXPORTED int setrlimit64(__rlimit_resource_t resource, const struct rlimit64 *limit)
 {
-        note_limit(0, (int)resource, limit->rlim_cur);
+        note_limit(0, (int)resource, SOFT(limit));
         return REAL(setrlimit64)(resource, limit);
 }
 
 EXPORTED int prlimit(pid_t pid, __rlimit_resource_t resource, const struct rlimit *limit, struct rlimit *old)
 {
-        if (limit != NULL)
-                note_limit(pid, (int)resource, limit->rlim_cur);
+        note_limit(pid, (int)resource, SOFT(limit));
         return REAL(prlimit)(pid, resource, limit, old);
 }
 
 EXPORTED int prlimit64(pid_t pid, __rlimit_resource_t resource, const struct rlimit64 *limit, struct rlimit64 *old)
 {
-        if (limit != NULL)
-                note_limit(pid, (int)resource, limit->rlim_cur);
+        note_limit(pid, (int)resource, SOFT(limit));
         return REAL(prlimit64)(pid, resource, limit, old);
 }

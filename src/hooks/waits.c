@@ -29,18 +29,18 @@ static int missing(void)
         return -1;
 }
 
-/* A pointer that can't be one is left to the kernel to refuse with EFAULT. */
-static bool is_plausible(const void *pointer)
-{
-        uintptr_t address = (uintptr_t)pointer;
-        return address >= 4096 && address < (uintptr_t)1 << 47;
-}
-
 static bool timespec_sleeps(const struct timespec *timeout)
 {
-        if (timeout != NULL && !is_plausible(timeout))
+        if (timeout != NULL && !hooks_is_plausible(timeout))
                 return false;
         return timeout == NULL || timeout->tv_sec != 0 || timeout->tv_nsec != 0;
+}
+
+static bool timeval_sleeps(const struct timeval *timeout)
+{
+        if (timeout != NULL && !hooks_is_plausible(timeout))
+                return false;
+        return timeout == NULL || timeout->tv_sec != 0 || timeout->tv_usec != 0;
 }
 
 /* Out of line, so that the hot path of epoll keeps its registers. */
@@ -73,7 +73,7 @@ static __attribute__((noinline)) struct slot *enter_poll_slowly(uint64_t site, u
 __attribute__((always_inline)) static inline struct slot *enter_poll(uint64_t site, uint64_t cfa, bool sleeps,
                                                                      const struct pollfd *fds, nfds_t count)
 {
-        const struct pollfd *set = is_plausible(fds) ? fds : NULL;
+        const struct pollfd *set = hooks_is_plausible(fds) ? fds : NULL;
         struct slot *own = set != NULL ? loop_enter_poll(WAIT_KEY(WAIT_POLL, site), cfa, sleeps, set, count) : NULL;
         return __builtin_expect(own != NULL, 1) ? own : enter_poll_slowly(site, cfa, sleeps, set, count);
 }
@@ -93,8 +93,8 @@ static __attribute__((noinline)) struct slot *enter_select_slowly(uint64_t site,
 __attribute__((always_inline)) static inline struct slot *
 enter_select(uint64_t site, uint64_t cfa, bool sleeps, const fd_set *read, const fd_set *write, int count)
 {
-        read = is_plausible(read) ? read : NULL;
-        write = is_plausible(write) ? write : NULL;
+        read = hooks_is_plausible(read) ? read : NULL;
+        write = hooks_is_plausible(write) ? write : NULL;
         struct slot *own = loop_enter_select(WAIT_KEY(WAIT_SELECT, site), cfa, sleeps, read, write, count);
         return __builtin_expect(own != NULL, 1) ? own : enter_select_slowly(site, cfa, sleeps, read, write, count);
 }
@@ -164,8 +164,7 @@ EXPORTED int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec
 
 EXPORTED int select(int count, fd_set *read, fd_set *write, fd_set *except, struct timeval *timeout)
 {
-        bool sleeps = timeout == NULL || timeout->tv_sec != 0 || timeout->tv_usec != 0;
-        struct slot *own = enter_select(CALL_SITE, CALLER_CFA, sleeps, read, write, count);
+        struct slot *own = enter_select(CALL_SITE, CALLER_CFA, timeval_sleeps(timeout), read, write, count);
         int result = REAL(select)(count, read, write, except, timeout);
         loop_leave(own, result);
         return result;

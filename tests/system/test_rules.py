@@ -399,6 +399,8 @@ def errno(place):
         stalls_of_main(place)
 
 
+add("wild pointers to limits and time-outs: the kernel's EFAULT", "rules_wild", "pointers", files=0)
+add("a limit of processes makes a thread only where it forbids all", "rules_wild", "limit", files=0)
 add("cancel: in every hooked wait, clean-up handlers and slots", "rules_cancel", planted=9)
 for how in ("handler", "callback", "exit-in-handler", "exit-in-callback"):
     add(f"unwinding: {how}", "rules_unwind", how, planted=1)
