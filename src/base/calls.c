@@ -261,9 +261,10 @@ static unsigned count_filters(unsigned otherwise)
         return mode != 0 && read_number(text, "\nSeccomp_filters:\t", &count) ? count : mode != 0;
 }
 
-void calls_load(void)
+bool calls_load(void)
 {
         state.before_program = is_filtered();
+        return state.before_program;
 }
 
 void calls_find_out(void)

@@ -28,7 +28,7 @@ static inline bool call_allowed_sigsafe(long number)
 void call_refuse(int number);
 
 /* In the constructor: is there a filter already, made by whoever started the program? */
-void calls_load(void);
+bool calls_load(void);
 
 /* Watchdog, before it makes any other call: try every call of ours in a child where there is a filter. */
 void calls_find_out(void);

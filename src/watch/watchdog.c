@@ -76,6 +76,12 @@ static struct {
 
 static struct watched watched[LIMIT_SLOTS];
 
+/* The processors that the process was started on. */
+static struct {
+        unsigned char bits[1024];
+        long length; /* 0: not known */
+} first_processors;
+
 static long futex(_Atomic uint32_t *word, int operation, uint32_t value, const struct timespec *timeout)
 {
         return raw_syscall_sigsafe(SYS_futex, (uintptr_t)word, (uint64_t)operation, value, (uintptr_t)timeout, 0, 0);
@@ -534,7 +540,28 @@ static void meet_again(void)
                         dog.calls->loop_begins(slot_at(i));
 }
 
-/* As little in the host's way as can be: its scheduling class and affinity are those of the loop that started us. */
+void watchdog_note_processors(void)
+{
+        long length = raw_syscall_sigsafe(SYS_sched_getaffinity, 0, sizeof first_processors.bits,
+                                          (uintptr_t)first_processors.bits, 0, 0, 0);
+        first_processors.length = length > 0 ? length : 0;
+}
+
+/* A loop bound to one processor must not keep its watchdog from running while it computes. */
+static void go_back_to_first_processors(void)
+{
+        unsigned char now[sizeof first_processors.bits];
+        long length = first_processors.length;
+        if (length == 0 || !call_allowed_sigsafe(SYS_sched_getaffinity) || !call_allowed_sigsafe(SYS_sched_setaffinity))
+                return;
+        if (raw_syscall_sigsafe(SYS_sched_getaffinity, 0, sizeof now, (uintptr_t)now, 0, 0, 0) == length &&
+            memcmp(now, first_processors.bits, (size_t)length) == 0)
+                return;
+        raw_syscall_sigsafe(SYS_sched_setaffinity, 0, (uint64_t)length, (uintptr_t)first_processors.bits, 0, 0, 0);
+}
+
+/* As little in the host's way as can be, and not in the way of the loop that started us, whose scheduling class and
+ * processors we have at first. */
 static void become_modest(void)
 {
         struct sched_param parameters;
@@ -543,6 +570,7 @@ static void become_modest(void)
                 prctl(PR_SET_NAME, "loopdog");
                 prctl(PR_SET_TIMERSLACK, 1000); /* 1 us instead of 50 */
         }
+        go_back_to_first_processors();
         if (!call_allowed_sigsafe(SYS_sched_getparam) || !call_allowed_sigsafe(SYS_sched_getscheduler) ||
             !call_allowed_sigsafe(SYS_sched_setscheduler))
                 return;

@@ -47,6 +47,9 @@ struct watch_totals {
         uint64_t stalls_crowded; /* their samples were not kept: LIMIT_STALLS were open */
 };
 
+/* Constructor: the watchdog runs on the processors that the process was started on, wherever its loops are bound. */
+void watchdog_note_processors(void);
+
 /* Start the thread. app thread. 0; -EALREADY where it runs or is being started; -EAGAIN while it is forbidden; -errno.
  */
 int watchdog_start(const struct watch_calls *calls, const struct policy_limits *limits, uint64_t grace_ns);

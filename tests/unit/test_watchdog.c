@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -125,6 +126,33 @@ static const char *status_of(int tid, const char *name)
         cr_assert(line != NULL, "%s of thread %d", name, tid);
         *strchrnul(line, '\n') = '\0';
         return line + strlen(name);
+}
+
+/* Which processors a thread may run on. */
+static void processors_of(int tid, char *text, size_t capacity)
+{
+        snprintf(text, capacity, "%s", status_of(tid, "Cpus_allowed:"));
+}
+
+Test(watchdog, runs_on_the_first_processors_of_its_process_wherever_the_loop_is_bound)
+{
+        char first[256], bound[256], dogs[256];
+        cpu_set_t one;
+        processors_of(getpid(), first, sizeof first);
+        watchdog_note_processors();
+        CPU_ZERO(&one);
+        CPU_SET(sched_getcpu(), &one);
+        cr_assert(zero(int, sched_setaffinity(0, sizeof one, &one)));
+        processors_of(getpid(), bound, sizeof bound);
+        if (strcmp(first, bound) == 0)
+                cr_skip_test("there is one processor only");
+        wait_on(5);
+        cr_assert(wait_until_happened(BEGIN, 1));
+        processors_of(watchdog_tid(), dogs, sizeof dogs);
+        cr_expect_str_eq(dogs, first);
+        processors_of(getpid(), dogs, sizeof dogs);
+        cr_expect_str_eq(dogs, bound);
+        stop();
 }
 
 Test(watchdog, has_a_name_and_blocks_all_signals_but_libcs)
