@@ -335,6 +335,8 @@ static void fork_prepare(void)
 {
         /* Where it does not end in time (it waits for a lock of the loader that this very thread holds), the child
          * simply has no watchdog, as after any fork. */
+        if (!hooks_in_noted_process()) /* a child of clone() that forks: there is no watchdog to stop */
+                return;
         watchdog_forbid();
         watchdog_stop(false, PATIENCE_NS);
 }
@@ -451,8 +453,12 @@ __attribute__((constructor)) static void agent_load(void)
         errno = saved_errno;
 }
 
+/* A child of vfork() that calls exit() must not end its parent's watchdog; one of _Fork() or clone() that never waited
+ * has none. */
 __attribute__((destructor)) static void agent_unload(void)
 {
+        if (!hooks_in_noted_process())
+                return;
         watchdog_stop(true, PATIENCE_NS);
         journal_discard_unused();
 }

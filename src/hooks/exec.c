@@ -46,6 +46,11 @@ void hooks_note_pid(void)
         own_pid = getpid();
 }
 
+bool hooks_in_noted_process(void)
+{
+        return raw_syscall_sigsafe(SYS_getpid, 0, 0, 0, 0, 0, 0) == own_pid;
+}
+
 /* ---- can the target's loader use the preload? ---- */
 
 static ssize_t read_start(int fd, void *bytes, size_t capacity, uint64_t offset)
@@ -269,21 +274,17 @@ static char *const *copy_without(const struct environment *environment, void *me
 
 /* ---- the hooks ---- */
 
-static bool in_vfork_child(void)
-{
-        return raw_syscall_sigsafe(SYS_getpid, 0, 0, 0, 0, 0, 0) != own_pid;
-}
 
 static void exec_begins(void)
 {
-        if (!in_vfork_child())
+        if (hooks_in_noted_process())
                 hooks_calls->exec_begins();
 }
 
 static int exec_failed(int result)
 {
         int saved_errno = errno;
-        if (!in_vfork_child())
+        if (hooks_in_noted_process())
                 hooks_calls->exec_failed();
         errno = saved_errno;
         return result;

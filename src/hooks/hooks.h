@@ -55,5 +55,6 @@ static inline bool hooks_is_plausible(const void *pointer)
 
 /* This process is the one that the agent runs in (after a fork); a child of vfork is not. */
 void hooks_note_pid(void);
+bool hooks_in_noted_process(void);
 
 #endif

@@ -2,12 +2,13 @@
  *
  * rules_fork.c - parent and child go on, each watched on its own
  *
- *     rules_fork between|within|deep|spawn|raw|threads
+ *     rules_fork between|within|deep|spawn|raw|threads|exits
  *
  * "between": fork between two callbacks; both stall later. "within": fork in the middle of a stall, which is the
  * parent's only. "deep": a chain of three forks. "spawn": posix_spawn and vfork in the middle of a stall. "raw": the
  * clone system call without libc's handlers. "threads": 200 forks while 3 threads open and close libraries: none may
- * hang.
+ * hang. "exits": children of _Fork(), clone and vfork() that call exit(), or fork(), at once: none may wait for a
+ * watchdog that it does not have, nor end its parent's.
  *
  * Context: main (and helper threads for "threads")
  */
@@ -17,6 +18,8 @@
 #include <spawn.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -151,6 +154,40 @@ static void fork_raw(void)
         wait_for((pid_t)child);
 }
 
+static void forks_at_once(void)
+{
+        pid_t child = fork();
+        if (child == 0)
+                _exit(0);
+        VICTIM_CHECK(waitpid(child, NULL, 0) == child);
+        exit(0);
+}
+
+static void exits(void)
+{
+        uint64_t begin_ns = truth_now_ns();
+        pid_t children[4];
+        if ((children[0] = _Fork()) == 0)
+                exit(0);
+        if ((children[1] = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0)) == 0)
+                exit(0);
+        if ((children[2] = _Fork()) == 0)
+                forks_at_once();
+        if ((children[3] = vfork()) == 0)
+                exit(0);
+        for (int i = 0; i < 4; i++)
+                VICTIM_CHECK(waitpid(children[i], NULL, 0) == children[i]);
+        VICTIM_CHECK(truth_now_ns() - begin_ns < 500000000);
+}
+
+static VICTIM_FRAME void on_exits(struct turn *turn)
+{
+        struct truth begin = truth_begin();
+        exits();
+        quiet_sleep_ms(300);
+        truth_end(begin, "blocked|", "", "on_exits");
+}
+
 int main(int argc, char **argv)
 {
         const char *mode = argc > 1 ? argv[1] : "between";
@@ -165,6 +202,9 @@ int main(int argc, char **argv)
                 turn_run(&loop, 5, NULL);
         } else if (!strcmp(mode, "threads")) {
                 fork_often();
+        } else if (!strcmp(mode, "exits")) {
+                turn_run(&loop, 1, on_exits);
+                turn_run(&loop, 5, NULL);
         } else if (!strcmp(mode, "raw")) {
                 fork_raw();
         } else {
