@@ -12,6 +12,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <stdarg.h>
@@ -32,22 +33,25 @@ EXPORTED int close(int fd)
         return REAL(close)(fd);
 }
 
-/* What `to` was before is closed, unless it is the same descriptor already. */
-static void note_replaced(int from, int to)
+/* What `to` was before is closed, unless it is the same descriptor already or the call is going to fail. Only where a
+ * loop waits there is that worth a system call. */
+static void note_replaced(int from, int to, int flags)
 {
-        if (to >= 0 && from != to)
+        if (to < 0 || from == to || !loop_waits_on((unsigned)to) || (flags & ~O_CLOEXEC) != 0)
+                return;
+        if (raw_syscall_sigsafe(SYS_fcntl, (uint64_t)from, F_GETFD, 0, 0, 0, 0) >= 0)
                 loop_note_close((unsigned)to, (unsigned)to);
 }
 
 EXPORTED int dup2(int from, int to)
 {
-        note_replaced(from, to);
+        note_replaced(from, to, 0);
         return REAL(dup2)(from, to);
 }
 
 EXPORTED int dup3(int from, int to, int flags)
 {
-        note_replaced(from, to);
+        note_replaced(from, to, flags);
         return REAL(dup3)(from, to, flags);
 }
 

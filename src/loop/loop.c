@@ -534,6 +534,12 @@ static void close_one(unsigned fd)
                         lose_instance(slot_at(i), WAIT_KEY(WAIT_EPOLL, fd));
 }
 
+bool loop_waits_on(unsigned fd)
+{
+        return fd < CLOSE_MAP_FDS &&
+               (atomic_load_explicit(&close_map[fd / 64], memory_order_relaxed) >> fd % 64 & 1) != 0;
+}
+
 void loop_note_close(unsigned first, unsigned last)
 {
         if (loop_is_watchdog) /* it has a table of its own, where the same numbers mean something else */

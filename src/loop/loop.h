@@ -160,6 +160,9 @@ static inline void loop_leave(struct slot *slot, int result)
                 loop_attend();
 }
 
+/* Is this descriptor the own instance of some loop, as far as is known? Costs one load. app thread. */
+bool loop_waits_on(unsigned fd);
+
 /* The host closed (or replaced by dup2) descriptors first..last. app thread. */
 void loop_note_close(unsigned first, unsigned last);
 

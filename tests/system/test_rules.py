@@ -53,6 +53,8 @@ add("nested: ten waits of 30 ms in a callback are one stall", "rules_nested", "s
 for how in ("close", "same-number", "dup2", "dup3", "raw-close", "left"):
     add(f"takeover: the first instance's end by {how}", "rules_takeover", how, planted=2)
 
+add("takeover: dup2 and dup3 that fail take nothing over", "rules_takeover", "failed", planted=1)
+
 # ---- re-entrant own waits ----
 
 

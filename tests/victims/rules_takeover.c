@@ -2,11 +2,12 @@
  *
  * rules_takeover.c - another epoll instance takes over the thread
  *
- *     rules_takeover close|same-number|dup2|dup3|raw-close|left
+ *     rules_takeover close|same-number|dup2|dup3|raw-close|left|failed
  *
  * The first instance is closed (by close(), by a dup2() onto it, by the raw system call) or its loop function returns
  * and leaves it open. From then on waits on the second one are idle time: without the rule they would be nested waits,
- * and 300 ms of sleep in them a stall.
+ * and 300 ms of sleep in them a stall. "failed": calls of dup2() and dup3() onto it that fail close nothing, and the stall
+ * in which they are made is one.
  *
  * Context: one thread
  */
@@ -22,6 +23,17 @@
 static VICTIM_FRAME void on_timer(struct turn *loop)
 {
         planted_sleep_ms(300, "on_timer");
+}
+
+static VICTIM_FRAME void on_failed(struct turn *loop)
+{
+        struct truth begin = truth_begin();
+        quiet_sleep_ms(200);
+        VICTIM_CHECK(dup2(-1, loop->epoll) == -1 && dup2(999, loop->epoll) == -1);
+        VICTIM_CHECK(dup3(999, loop->epoll, O_CLOEXEC) == -1 && dup3(0, loop->epoll, O_APPEND) == -1);
+        VICTIM_CHECK(dup3(loop->epoll, loop->epoll, 0) == -1);
+        quiet_sleep_ms(100);
+        truth_end(begin, "blocked", "quiet_sleep_ms", "on_failed");
 }
 
 /* Loop functions of their own: in "left" the first one's frame is gone while the second waits. */
@@ -81,6 +93,12 @@ int main(int argc, char **argv)
 {
         struct turn first, second;
         turn_open(&first);
+        if (argc > 1 && !strcmp(argv[1], "failed")) {
+                turn_run(&first, 5, NULL);
+                turn_run(&first, 1, on_failed);
+                turn_run(&first, 5, NULL);
+                return 0;
+        }
         first_loop(&first);
         replace(&first, &second, argc > 1 ? argv[1] : "close");
         second_loop(&second);
