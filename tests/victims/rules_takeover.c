@@ -6,8 +6,8 @@
  *
  * The first instance is closed (by close(), by a dup2() onto it, by the raw system call) or its loop function returns
  * and leaves it open. From then on waits on the second one are idle time: without the rule they would be nested waits,
- * and 300 ms of sleep in them a stall. "failed": calls of dup2() and dup3() onto it that fail close nothing, and the stall
- * in which they are made is one.
+ * and 300 ms of sleep in them a stall. "failed": calls of dup2() and dup3() onto it that fail close nothing, and
+ * the stall in which they are made is one.
  *
  * Context: one thread
  */
