@@ -309,7 +309,7 @@ static struct slot *claim(const struct wait *wait, bool listed)
         pthread_setspecific(stage.key, slot);
         if (atomic_load(&loop_attention) == LOOP_STOPPED)
                 loop_attend();
-        return slot;
+        return loop_slot_here; /* gone where this turned out to be a child of clone(): its next wait claims another */
 }
 
 /* A candidate waits for the second time at the same place: it is a loop, and the iteration between counts. */
@@ -454,6 +454,9 @@ static struct slot *enter_slow(const struct wait *wait)
                 return begin(wait);
         if (atomic_load_explicit(&loop_attention, memory_order_relaxed) == LOOP_STOPPED)
                 loop_attend(); /* a fork in this callback stopped it: do not leave the rest of a stall unseen */
+        slot = loop_slot_here; /* in a child of clone() all slots were its parent's, and have just been emptied */
+        if (slot == NULL)
+                return begin(wait);
         uint64_t key = atomic_load_explicit(&slot->key, memory_order_relaxed);
         if (key == wait->key)
                 return own_wait(slot, wait);
