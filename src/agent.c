@@ -271,6 +271,7 @@ static void loop_begins(struct slot *slot)
         struct capture_task *task = &tasks[slot_index(slot)];
         capture_task_open(task, atomic_load(&slot->tid), atomic_load(&slot->own_cfa));
         task->stack_bound = atomic_load(&slot->thread_pointer);
+        journal_note_thread(atomic_load(&slot->tid));
 }
 
 static void loop_confirmed(struct slot *slot)

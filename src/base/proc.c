@@ -83,6 +83,16 @@ int proc_open(const char *relative_path)
         return descriptor_take(fd < 0 ? -errno : fd);
 }
 
+int proc_open_maps(void)
+{
+        char byte;
+        int fd = proc_open("self/maps");
+        if (fd < 0 || pread(fd, &byte, 1, 0) > 0)
+                return fd;
+        descriptor_close(fd);
+        return proc_open("thread-self/maps");
+}
+
 ssize_t proc_read_fd(int fd, char *buffer, size_t capacity)
 {
         size_t used = 0;
@@ -116,8 +126,9 @@ ssize_t memory_read_sigsafe(uint64_t address, void *buffer, size_t length)
         struct iovec remote = { .iov_base = (void *)(uintptr_t)address, .iov_len = length };
         if (!call_allowed_sigsafe(SYS_process_vm_readv))
                 return PROC_FILTERED;
-        long pid = raw_syscall_sigsafe(SYS_getpid, 0, 0, 0, 0, 0, 0);
-        return raw_syscall_sigsafe(SYS_process_vm_readv, (uint64_t)pid, (uintptr_t)&local, 1, (uintptr_t)&remote, 1, 0);
+        /* Not the process: its first thread may have ended, and has no memory any more. */
+        long tid = raw_syscall_sigsafe(SYS_gettid, 0, 0, 0, 0, 0, 0);
+        return raw_syscall_sigsafe(SYS_process_vm_readv, (uint64_t)tid, (uintptr_t)&local, 1, (uintptr_t)&remote, 1, 0);
 }
 
 void memory_batch_clear_sigsafe(struct memory_batch *batch)

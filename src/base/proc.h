@@ -33,6 +33,9 @@ void proc_set_descriptor(int fd); /* for the tests */
  * A descriptor, to be closed by descriptor_close(), or -errno. */
 int proc_open(const char *relative_path);
 
+/* The same for the mappings: /proc/self shows none once the first thread has ended by pthread_exit(). */
+int proc_open_maps(void);
+
 /* Read a whole small file of /proc anew (pread from 0) and terminate it with a NUL. Bytes without the NUL, or -errno;
  * what doesn't fit is cut. */
 ssize_t proc_read_fd(int fd, char *buffer, size_t capacity);

@@ -136,8 +136,8 @@ static bool move_sigsafe(long number, uint64_t address, const void *bytes, size_
 {
         struct iovec local = { .iov_base = (void *)(uintptr_t)bytes, .iov_len = length };
         struct iovec remote = { .iov_base = (void *)(uintptr_t)address, .iov_len = length };
-        long pid = raw_syscall_sigsafe(SYS_getpid, 0, 0, 0, 0, 0, 0);
-        return raw_syscall_sigsafe(number, (uint64_t)pid, (uintptr_t)&local, 1, (uintptr_t)&remote, 1, 0) ==
+        long tid = raw_syscall_sigsafe(SYS_gettid, 0, 0, 0, 0, 0, 0);
+        return raw_syscall_sigsafe(number, (uint64_t)tid, (uintptr_t)&local, 1, (uintptr_t)&remote, 1, 0) ==
                (long)length;
 }
 

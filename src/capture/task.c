@@ -350,7 +350,7 @@ bool task_find_stack(struct capture_task *task, uint64_t address)
 {
         struct lines lines;
         const char *line;
-        int fd = proc_open("self/maps");
+        int fd = proc_open_maps();
         task->stack_low = task->stack_high = 0;
         if (fd < 0)
                 return false;

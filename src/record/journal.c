@@ -40,6 +40,11 @@ void journal_discard_unused(void)
         sink_discard_unused();
 }
 
+void journal_note_thread(int32_t tid)
+{
+        sink_note_thread(tid);
+}
+
 void journal_begin(void)
 {
         sink_begin();

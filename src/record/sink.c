@@ -51,6 +51,7 @@ static struct {
         uint64_t dropped;
         uint64_t reopened;  /* how often it was removed, rotated or emptied under us */
         bool torn;          /* the last line was cut by a full disk: the next one begins on a line of its own */
+        int32_t host_tid;   /* a thread of the host; 0: none is known */
         bool stderr_known;
         dev_t stderr_device;
         ino_t stderr_inode;
@@ -369,20 +370,46 @@ void sink_discard_unused(void)
 
 /* ---- stderr ---- */
 
+void sink_note_thread(int32_t tid)
+{
+        sink.host_tid = tid;
+}
+
+struct stderr_name {
+        int folder;
+        char bytes[64];
+};
+
 /* By name, because the watchdog's own table does not hold the host's descriptors; from the kept /proc where there is
  * one, because the root directory may be another by now. */
-static const char *stderr_name(int *folder)
+static void name_stderr(struct stderr_name *name, int32_t tid)
 {
-        *folder = proc_descriptor();
-        return *folder >= 0 ? "self/fd/2" : "/proc/self/fd/2";
+        struct text text = TEXT_IN(name->bytes);
+        name->folder = proc_descriptor();
+        text_string(&text, name->folder >= 0 ? "self/" : "/proc/self/");
+        if (tid != 0)
+                text_format(&text, "task/%d/", (int)tid);
+        text_string(&text, "fd/2");
+}
+
+/* The first thread may have ended by pthread_exit(), and has no descriptors any more: a loop's thread has them. */
+static bool find_stderr(struct stderr_name *name, struct stat *status)
+{
+        int32_t tid = sink.host_tid;
+        if (!call_allowed_sigsafe(SYS_newfstatat))
+                return false;
+        name_stderr(name, 0);
+        if (fstatat(name->folder, name->bytes, status, 0) == 0)
+                return true;
+        name_stderr(name, tid);
+        return tid != 0 && fstatat(name->folder, name->bytes, status, 0) == 0;
 }
 
 static bool stderr_is_the_same(void)
 {
         struct stat status;
-        int folder;
-        const char *name = stderr_name(&folder);
-        if (!sink.stderr_known || !call_allowed_sigsafe(SYS_newfstatat) || fstatat(folder, name, &status, 0) != 0)
+        struct stderr_name name;
+        if (!sink.stderr_known || !find_stderr(&name, &status))
                 return false;
         bool null = S_ISCHR(status.st_mode) && status.st_rdev == makedev(1, 3);
         return !null && status.st_dev == sink.stderr_device && status.st_ino == sink.stderr_inode &&
@@ -392,11 +419,13 @@ static bool stderr_is_the_same(void)
 /* An open file of our own, so that O_NONBLOCK is not set on the host's. */
 static int reopen_stderr(void)
 {
-        int folder;
-        const char *name = stderr_name(&folder);
+        struct stderr_name name;
+        struct stat status;
         if (!call_allowed_sigsafe(SYS_openat))
                 return PROC_FILTERED;
-        int fd = openat(folder, name, O_WRONLY | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+        if (!find_stderr(&name, &status))
+                return -ENOENT;
+        int fd = openat(name.folder, name.bytes, O_WRONLY | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
         return descriptor_take(fd < 0 ? -errno : fd);
 }
 

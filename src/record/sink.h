@@ -29,6 +29,9 @@ void sink_begin(void);
  * counted. */
 int sink_line(const char *line, size_t length, bool *fresh);
 
+/* A thread that lives as long as its loop: where the host's descriptors can be seen. */
+void sink_note_thread(int32_t tid);
+
 /* Write text to stderr, as far as it takes it at once. Lost bytes are counted. */
 void sink_text(const char *text, size_t length);
 

@@ -304,7 +304,7 @@ static void read_maps(void)
 {
         uint64_t begin_ns = clock_now_ns();
         unsigned seen = atomic_load(&generation);
-        int fd = proc_open("self/maps");
+        int fd = proc_open_maps();
         if (fd < 0) {
                 next_unknown_ns = next_new_ns = begin_ns + FAILURE_PAUSE_NS;
                 return;

@@ -175,6 +175,25 @@ def crowd(place):
         harness.check(stall["samples"] == stall["lost"]["samples"] > 0, records.describe(stall))
 
 
+add("threads: the first one has ended before the loop begins", "rules_threads", "main-ends", planted=2)
+
+
+@suite.case("threads: the same as text on stderr")
+def main_ends_text(place):
+    for kind in ("pipe", "file"):
+        reader, writer = os.pipe()
+        path = place.folder / "stderr"
+        stderr = writer if kind == "pipe" else open(path, "wb")
+        program = place.start("rules_threads", [os.path.join(suite.options.victims, "rules_threads"), "main-ends"],
+                              env={"LOOPDOG_OUTPUT": ""}, stderr=stderr)
+        os.close(writer)
+        program.wait(30, 0)
+        with os.fdopen(reader, "rb") as pipe:
+            text = (pipe.read() if kind == "pipe" else path.read_bytes()).decode()
+        for culprit in ("planted_sleep_ms", "planted_busy_ms"):
+            harness.check(place.plain or f"ms in {culprit}" in text, f"{kind}: no stall in {culprit}:\n{text}")
+
+
 # ---- fork, exec ----
 
 

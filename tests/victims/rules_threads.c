@@ -2,16 +2,18 @@
  *
  * rules_threads.c - threads that are loops for a while
  *
- *     rules_threads many|ended|parallel|crowd
+ *     rules_threads many|ended|parallel|crowd|main-ends
  *
  * "many": 5,000 threads, one after the other, each with a loop of two waits: more than there are slots, so each must be
  * given back; the last one stalls. "ended": a thread ends from within its stalled callback. "parallel": 8 loops at the
  * same time, each with a stall, all overlapping. "crowd": the same with 40, more than can be followed at a time.
+ * "main-ends": the first thread ends by pthread_exit() before the loop begins, which sleeps and computes in two stalls.
  *
  * Context: the threads named above
  */
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "truth.h"
@@ -51,12 +53,41 @@ static void *stalling_loop(void *argument)
         return NULL;
 }
 
+static VICTIM_FRAME void on_busy(struct turn *loop)
+{
+        planted_busy_ms(300, "on_busy");
+}
+
+static void *loop_without_main(void *main_thread)
+{
+        struct turn loop;
+        pthread_join(*(pthread_t *)main_thread, NULL);
+        turn_open(&loop);
+        turn_run(&loop, 5, NULL);
+        turn_run(&loop, 1, on_timer);
+        turn_run(&loop, 5, NULL);
+        turn_run(&loop, 1, on_busy);
+        turn_run(&loop, 5, NULL);
+        exit(0);
+}
+
+static void leave_main(void)
+{
+        static pthread_t main_thread;
+        pthread_t thread;
+        main_thread = pthread_self();
+        VICTIM_CHECK(pthread_create(&thread, NULL, loop_without_main, &main_thread) == 0);
+        pthread_exit(NULL);
+}
+
 int main(int argc, char **argv)
 {
         const char *mode = argc > 1 ? argv[1] : "many";
         pthread_t threads[40];
         int count = !strcmp(mode, "parallel") ? 8 : !strcmp(mode, "crowd") ? 40 : 1;
         void *ends = !strcmp(mode, "ended") ? threads : NULL;
+        if (!strcmp(mode, "main-ends"))
+                leave_main();
         if (!strcmp(mode, "many"))
                 for (int i = 0; i < 5000; i++) {
                         VICTIM_CHECK(pthread_create(threads, NULL, short_loop, NULL) == 0);
