@@ -15,6 +15,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -88,11 +89,20 @@ void loop_setup(const struct loop_calls *calls, uint64_t threshold_ns, bool all_
         stage.key_made = pthread_key_create(&stage.key, thread_ends) == 0;
 }
 
+/* To make a thread takes malloc and locks that the code below a signal handler may hold. That we are in one can't be
+ * known for certain: only an alternate stack tells. */
+static bool on_alternate_stack(void)
+{
+        stack_t stack;
+        return raw_syscall_sigsafe(SYS_sigaltstack, 0, (uintptr_t)&stack, 0, 0, 0, 0) == 0 &&
+               (stack.ss_flags & SS_ONSTACK) != 0;
+}
+
 void loop_attend(void)
 {
         int saved_errno = errno;
         int attention = atomic_load(&loop_attention);
-        if (attention == LOOP_STOPPED)
+        if (attention == LOOP_STOPPED && !on_alternate_stack())
                 stage.calls->start();
         else if (attention == LOOP_ASLEEP)
                 stage.calls->wake();
@@ -452,16 +462,11 @@ static struct slot *enter_slow(const struct wait *wait)
         struct slot *slot = loop_slot_here;
         if (slot == NULL)
                 return begin(wait);
-        if (atomic_load_explicit(&loop_attention, memory_order_relaxed) == LOOP_STOPPED)
-                loop_attend(); /* a fork in this callback stopped it: do not leave the rest of a stall unseen */
-        slot = loop_slot_here; /* in a child of clone() all slots were its parent's, and have just been emptied */
-        if (slot == NULL)
-                return begin(wait);
         uint64_t key = atomic_load_explicit(&slot->key, memory_order_relaxed);
         if (key == wait->key)
                 return own_wait(slot, wait);
         if (key != 0)
-                return NULL; /* nested: it belongs to a callback */
+                return NULL; /* nested: it belongs to a callback, or to a signal handler */
         uint64_t candidate = atomic_load(&slot->candidate_key);
         if (candidate == wait->key) {
                 if (WAIT_KEY_KIND(wait->key) != WAIT_EPOLL && !waits_for_own_set(slot, wait))

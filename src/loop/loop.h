@@ -62,7 +62,7 @@ void loop_setup(const struct loop_calls *calls, uint64_t threshold_ns, bool all_
  * loop. app thread; errno is left alone. */
 struct slot *loop_enter_slow(const struct wait *wait);
 void loop_end_long(struct slot *slot, uint64_t mark, uint64_t now_ns);
-void loop_attend(void);
+void loop_attend(void); /* only from an own wait: a nested one may be in a signal handler */
 
 __attribute__((always_inline)) static inline void loop_end_iteration(struct slot *slot, uint64_t cfa, bool sleeps)
 {
