@@ -27,6 +27,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -59,6 +60,7 @@ static const struct call {
         { SYS_readlinkat, { ALL, (uintptr_t) "", 0, 0 } },
         { SYS_getdents64, { ALL } },
         { SYS_fcntl, { ALL, F_GETFD } },
+        { SYS_prlimit64, { 0, RLIMIT_NOFILE, 0, 0 } },
         { SYS_unshare, { CLONE_FILES } },
         { SYS_close_range, { ALL >> 32, ALL >> 32, CLOSE_RANGE_UNSHARE } },
         { SYS_pidfd_open, { 0 } },

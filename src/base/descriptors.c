@@ -19,6 +19,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -98,6 +99,15 @@ void descriptor_close(int fd)
                 atomic_store(&taken[fd].is, false);
         if (ours)
                 close(fd);
+}
+
+unsigned descriptors_share(void)
+{
+        struct rlimit64 limit = { .rlim_cur = LIMIT_DESCRIPTORS_UNKNOWN };
+        if (call_allowed_sigsafe(SYS_prlimit64))
+                raw_syscall_sigsafe(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (uintptr_t)&limit, 0, 0);
+        uint64_t share = limit.rlim_cur / (own_table_here ? 2 : 8);
+        return share < LIMIT_DESCRIPTOR / 2 ? (unsigned)share : LIMIT_DESCRIPTOR / 2;
 }
 
 /* ---- a table of our own ---- */

@@ -18,6 +18,9 @@
  * refused, and everything goes on in the host's. */
 bool descriptors_unshare(void);
 
+/* How many may be open for long: a share of the limit, which in the host's table is the host's. */
+unsigned descriptors_share(void);
+
 /* Make a new descriptor ours: in the host's table it is moved to a high number and remembered. The number or -errno;
  * a negative one is passed on. */
 int descriptor_take(int fd);

@@ -48,6 +48,7 @@
 
 /* base/ */
 #define LIMIT_DESCRIPTOR 2048       /* numbers of ours in the host's table, from 900 upwards as a rule */
+#define LIMIT_DESCRIPTORS_UNKNOWN 256 /* taken for RLIMIT_NOFILE where that can't be asked for */
 #define LIMIT_NOTICES 8             /* things said once at the first own wait */
 #define LIMIT_NOTICE_BYTES 256
 

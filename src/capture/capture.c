@@ -89,6 +89,7 @@ void capture_accompany(const struct capture_companion *who)
 void capture_after_fork(void)
 {
         signal_after_fork();
+        task_after_fork();
         buffers = NULL; /* not mapped in the child */
         memset(&totals, 0, sizeof(totals));
 }
@@ -128,6 +129,9 @@ static enum capture_loss loss_of_open_error(int error)
                 return CAPTURE_NOT_DUMPABLE;
         case PROC_FILTERED:
                 return CAPTURE_FILTERED;
+        case -EMFILE:
+        case -ENFILE:
+                return CAPTURE_NO_FILES;
         default:
                 return CAPTURE_NO_PROC;
         }
@@ -226,10 +230,11 @@ void capture_take(struct capture_task *task, bool may_signal, const _Atomic uint
         sample->time_ns = clock_now_ns();
         sample->cpu_ns = task_cpu_ns(task->tid);
         task->mark = mark;
-        task_open_again(task);
+        task_begin(task);
         bool filtered = !call_allowed_sigsafe(SYS_pread64); /* then nothing at all is known of the thread */
         if (buffers == NULL || filtered) {
                 sample->loss = filtered ? CAPTURE_FILTERED : CAPTURE_UNREADABLE;
+                task_end(task);
                 count(sample);
                 return;
         }
@@ -243,6 +248,7 @@ void capture_take(struct capture_task *task, bool may_signal, const _Atomic uint
         if (sample->loss == CAPTURE_RUNNING &&
             may_signal) /* it never ran twice in a row, and never slept long enough */
                 sample->loss = CAPTURE_MOVED;
+        task_end(task);
         count(sample);
 }
 
@@ -264,6 +270,7 @@ static const char *const texts[CAPTURE_LOSSES] = {
         [CAPTURE_UNREADABLE] = "its memory could not be read (seccomp, or a kernel without process_vm_readv)",
         [CAPTURE_GONE] = "the thread has ended",
         [CAPTURE_FORBIDDEN] = "the process was about to become another program",
+        [CAPTURE_NO_FILES] = "no descriptor is left to open its files in /proc (RLIMIT_NOFILE)",
         [CAPTURE_FILTERED] = "a seccomp filter forbids the system calls that a stack needs",
         [CAPTURE_FILTERED_THREAD] =
                 "the thread runs and has a seccomp filter of its own: loopdog sends it no signal,"

@@ -40,6 +40,7 @@ enum capture_loss {
         CAPTURE_UNREADABLE,       /* process_vm_readv failed (seccomp, kernel option) */
         CAPTURE_GONE,             /* the thread has ended */
         CAPTURE_FORBIDDEN,        /* the process is about to exec */
+        CAPTURE_NO_FILES,         /* no descriptor is left */
         CAPTURE_FILTERED,         /* a seccomp filter forbids a system call that is needed */
         CAPTURE_FILTERED_THREAD,  /* the thread runs, and has a seccomp filter that was never tried */
         CAPTURE_RUNNING,          /* the thread ran, and a signal was not allowed yet */

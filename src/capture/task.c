@@ -117,6 +117,8 @@ static const char *next_line(struct lines *lines)
 
 /* ---- the files of a thread ---- */
 
+#define FILES 3
+
 static int open_file(int32_t tid, const char *name)
 {
         char bytes[64];
@@ -138,32 +140,59 @@ static void open_files(struct capture_task *task)
         task->syscall_fd = capture_kept_syscall(tid);
 }
 
-void capture_task_open(struct capture_task *task, int32_t tid, uint64_t stack_hint)
-{
-        *task = (struct capture_task){ .tid = tid, .stack_hint = stack_hint };
-        open_files(task);
-}
-
-void task_open_again(struct capture_task *task)
-{
-        if (task->status_fd >= 0 && !descriptor_is_ours(task->status_fd))
-                open_files(task);
-}
-
 static void close_file(int *fd)
 {
         descriptor_close(*fd);
         *fd = -1;
 }
 
+static void close_files(struct capture_task *task)
+{
+        close_file(&task->syscall_fd);
+        close_file(&task->status_fd);
+        close_file(&task->stat_fd);
+}
+
+/* Open files are worth most where they can't be opened later, and need not be many. */
+static unsigned tasks_kept_open;
+
+void capture_task_open(struct capture_task *task, int32_t tid, uint64_t stack_hint)
+{
+        *task = (struct capture_task){ .tid = tid, .stack_hint = stack_hint };
+        task->syscall_fd = task->status_fd = task->stat_fd = -1;
+        task->on_demand = tasks_kept_open >= descriptors_share() / FILES;
+        if (task->on_demand)
+                return;
+        tasks_kept_open++;
+        open_files(task);
+}
+
+void task_begin(struct capture_task *task)
+{
+        bool lost = task->status_fd >= 0 && !descriptor_is_ours(task->status_fd);
+        if (task->on_demand || lost)
+                open_files(task);
+}
+
+void task_end(struct capture_task *task)
+{
+        if (task->on_demand)
+                close_files(task);
+}
+
 void capture_task_close(struct capture_task *task)
 {
         if (task->tid == 0) /* never opened: zeroed, so that its descriptors are not ours */
                 return;
-        close_file(&task->syscall_fd);
-        close_file(&task->status_fd);
-        close_file(&task->stat_fd);
+        close_files(task);
+        if (!task->on_demand && tasks_kept_open > 0)
+                tasks_kept_open--;
         task->tid = 0;
+}
+
+void task_after_fork(void)
+{
+        tasks_kept_open = 0;
 }
 
 bool capture_task_gone(struct capture_task *task)

@@ -30,8 +30,11 @@ struct task_status {
         uint64_t switches; /* voluntary_ctxt_switches */
 };
 
-/* Where the host has closed the files, which stand in its table: open others. */
-void task_open_again(struct capture_task *task);
+/* Around each sample: open the files that are not kept open, or that the host has closed in its table. */
+void task_begin(struct capture_task *task);
+void task_end(struct capture_task *task);
+
+void task_after_fork(void);
 
 /* Read anew. 0 or -errno: -ESRCH where the thread has ended, -EBADF where the file could not be opened. */
 int task_read_call(const struct capture_task *task, struct task_call *call);

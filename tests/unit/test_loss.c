@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "base/descriptors.h"
@@ -138,6 +139,49 @@ Test(loss, without_proc_it_is_said_so, .init = begin)
         task.tid = 4194304; /* above any thread's */
         capture_take(&task, true, NULL, 0, &sample);
         cr_assert_eq(sample.loss, CAPTURE_GONE);
+}
+
+static unsigned count_open(void)
+{
+        unsigned count = 0;
+        for (int fd = 0; fd < 2000; fd++)
+                count += fcntl(fd, F_GETFD) >= 0;
+        return count;
+}
+
+Test(loss, many_threads_take_no_more_than_a_share_of_the_descriptors, .init = begin)
+{
+        static struct capture_task tasks[100];
+        struct rlimit limit = { 96, 96 };
+        struct victim victim;
+        struct sample sample;
+        int fds[2];
+        cr_assert_eq(pipe(fds), 0);
+        victim_start(&victim, read_pipe, &fds[0]);
+        while (!victim_sleeps(&victim, SYS_read))
+                sched_yield();
+        setrlimit(RLIMIT_NOFILE, &limit);
+        unsigned before = count_open();
+        for (int i = 0; i < 100; i++)
+                capture_task_open(&tasks[i], victim.task.tid, 0);
+        unsigned with_tasks = count_open();
+        cr_assert_leq(with_tasks, before + 96 / 8);
+        for (int i = 0; i < 100; i += 99) {
+                capture_take(&tasks[i], true, NULL, 0, &sample);
+                cr_assert_eq(sample.loss, CAPTURE_OK, "%s", capture_loss_text(sample.loss));
+                cr_assert_eq(sample.state, 'S');
+        }
+        cr_assert_eq(count_open(), with_tasks);
+        while (dup(0) >= 0)
+                ;
+        capture_take(&tasks[99], true, NULL, 0, &sample);
+        cr_assert_eq(sample.loss, CAPTURE_NO_FILES, "%s", capture_loss_text(sample.loss));
+        capture_take(&tasks[0], true, NULL, 0, &sample); /* its files are kept open, and its stack is known */
+        cr_assert_eq(sample.loss, CAPTURE_OK, "%s", capture_loss_text(sample.loss));
+        for (int i = 0; i < 100; i++)
+                capture_task_close(&tasks[i]);
+        close(fds[1]);
+        victim_join(&victim);
 }
 
 /* After setuid the files of /proc belong to root. */
