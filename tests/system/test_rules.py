@@ -156,8 +156,8 @@ add("threads: 5,000 loops one after the other use their slots again", "rules_thr
     after=all_watched)
 add("threads: a thread that ends within its stall", "rules_threads", "ended", planted=1, after=ended_by_thread)
 add("threads: 8 loops stall at the same time", "rules_threads", "parallel", planted=8)
-
 add("threads: 400 loops under a limit of 1,024 descriptors", "rules_threads", "few-files", planted=2)
+
 
 @suite.case("threads: 40 loops stall at the same time: what was not kept of some is said, and none is missing")
 def crowd(place):
