@@ -375,6 +375,7 @@ class Suite:
         parser = argparse.ArgumentParser(description=f"system tests of loopdog: {name}")
         parser.add_argument("--library", default=BUILD / "src" / "libloopdog.so", help="libloopdog.so")
         parser.add_argument("--victims", default=BUILD / "tests" / "victims", help="folder of the victims")
+        parser.add_argument("--loopdog", default=BUILD / "tools" / "loopdog", help="the command")
         parser.add_argument("--tally", help="folder for stack counts")
         parser.add_argument("--seconds", type=float, default=5, help="how long each case of the quiet group runs")
         parser.add_argument("--only", default="*", help="cases whose title matches this pattern")

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """plain.py - stalls in coroutines, each on a line of its own, with the standard library alone
 
-Each stall is the line that ends with its name in a comment. Says on stdout, one JSON object a line, which stall it made
-and when. For every CPython from 3.8 on.
+Usage: plain.py [STALL...]
+Each stall is the line that ends with its name in a comment.
 
-Context: watched program of test_python.py
+Context: watched program of test_python.py; every CPython from 3.7 on
 """
 
 import asyncio
@@ -17,11 +17,9 @@ import sys
 import threading
 import time
 
-DURATION = 0.35
+import truth
 
-
-def say(name, begin):
-    print(json.dumps({"name": name, "seconds": time.monotonic() - begin}), flush=True)
+DURATION = 0.2
 
 
 async def sleep():
@@ -49,16 +47,16 @@ async def closure():
 async def busy():
     end = time.monotonic() + DURATION
     while time.monotonic() < end:  # busy
-        pass
+        pass  # busy
 
 
 def count(end):
-    while time.monotonic() < end:
-        yield 1
+    while time.monotonic() < end:  # generator
+        yield 1  # generator
 
 
 async def generator():
-    sum(count(time.monotonic() + DURATION))  # (generator)
+    sum(count(time.monotonic() + DURATION))
 
 
 def deep(depth):
@@ -95,17 +93,16 @@ async def dumps():
 
 
 async def regex():
-    re.match(r"(a+)+$", "a" * 24 + "b")  # regex
+    re.match(r"(a+)+$", "a" * 22 + "b")  # regex
 
 
 async def pbkdf2():
-    hashlib.pbkdf2_hmac("sha256", b"secret", b"salt", 1500000)  # pbkdf2
+    hashlib.pbkdf2_hmac("sha256", b"secret", b"salt", 500000)  # pbkdf2
 
 
 async def sqlite():
     connection = sqlite3.connect(":memory:")
-    connection.execute("with recursive c(x) as (select 1 union all select x+1 from c where x < 5000000)"
-                       " select max(x) from c").fetchall()  # (sqlite)
+    connection.execute(QUERY).fetchall()  # sqlite
 
 
 async def lock():
@@ -119,29 +116,20 @@ async def executed():
 
 
 async def names():
-    await asyncio.create_task(sleep_named())
+    task = asyncio.create_task(sleep_named())
+    await task
+    return task.get_name() if hasattr(task, "get_name") else ""
 
 
 async def sleep_named():
     time.sleep(DURATION)  # names
 
 
-BIG = [{"key%d" % i: [i] * 10} for i in range(60000)]
-STALLS = [sleep, Server().handle, closure, busy, generator, recursion, through_c, init, dumps, regex, pbkdf2, sqlite,
-          lock, executed, names]
-
-
-async def main():
-    await asyncio.sleep(0.2)  # the loop has begun
-    for stall in STALLS:
-        if len(sys.argv) > 1 and stall.__name__ not in sys.argv[1:]:
-            continue
-        task = asyncio.get_event_loop().create_task(stall())
-        begin = time.monotonic()
-        await task
-        say(stall.__name__, begin)
-        await asyncio.sleep(0.12)
-
+BIG = [{"key%d" % i: [i] * 10} for i in range(80000)]
+QUERY = "with recursive c(x) as (select 1 union all select x+1 from c where x < 1000000) select max(x) from c"
+STALLS = {"sleep": sleep, "method": Server().handle, "closure": closure, "busy": busy, "generator": generator,
+          "recursion": recursion, "through_c": through_c, "init": init, "dumps": dumps, "regex": regex,
+          "pbkdf2": pbkdf2, "sqlite": sqlite, "lock": lock, "executed": executed, "names": names}
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(truth.plant_all(STALLS, sys.argv[1:]))
