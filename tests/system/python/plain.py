@@ -125,7 +125,7 @@ async def sleep_named():
     time.sleep(DURATION)  # names
 
 
-BIG = [{"key%d" % i: [i] * 10} for i in range(80000)]
+BIG = [{"key": list(range(10))}] * 80000
 QUERY = "with recursive c(x) as (select 1 union all select x+1 from c where x < 1000000) select max(x) from c"
 STALLS = {"sleep": sleep, "method": Server().handle, "closure": closure, "busy": busy, "generator": generator,
           "recursion": recursion, "through_c": through_c, "init": init, "dumps": dumps, "regex": regex,

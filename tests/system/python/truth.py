@@ -15,6 +15,16 @@ def say(name, begin, seconds, cpu, task=""):
     print(json.dumps({"name": name, "begin": begin, "seconds": seconds, "cpu": cpu, "task": task}), flush=True)
 
 
+def measured(function):
+    """A route that answers with the truth: when it ran, for how long, and in which task."""
+    async def measure(*arguments):
+        begin, monotonic, cpu = time.time(), time.monotonic(), time.thread_time()
+        await function(*arguments)
+        return {"begin": begin, "seconds": time.monotonic() - monotonic, "cpu": time.thread_time() - cpu,
+                "task": asyncio.current_task().get_name()}
+    return measure
+
+
 async def plant(name, coroutine):
     """Run it as a task that stalls the loop. It returns the name of the task that did, where that was another."""
     task = asyncio.get_event_loop().create_task(coroutine)
