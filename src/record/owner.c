@@ -308,14 +308,27 @@ static bool is_named(const struct record_frame *frame)
         return frame->function || frame->module || frame->file;
 }
 
+/* How much of an answer a frame is where nothing is the user's own. A script's stand in front of what executes them:
+ * who blocks in a package knows that package, not an offset in the interpreter. */
+static int worth_of(const struct record_frame *frame, enum record_owner owner)
+{
+        if (frame->lang != RECORD_NATIVE && frame->file)
+                return owner == RECORD_RUNTIME ? 2 : owner == RECORD_LOOPLIB ? 3 : 4;
+        return !is_basic(frame) && is_named(frame);
+}
+
 int record_find_culprit(const struct record_frame *frames, size_t count, const char *own_prefixes)
 {
-        int blamed = -1;
+        int blamed = -1, worth = 0;
         for (size_t i = 0; i < count; i++) {
-                if (record_frame_owner(&frames[i], own_prefixes) == RECORD_OWN)
+                enum record_owner owner = record_frame_owner(&frames[i], own_prefixes);
+                if (owner == RECORD_OWN)
                         return (int)i;
-                if (blamed < 0 && !is_basic(&frames[i]) && is_named(&frames[i]))
-                        blamed = (int)i;
+                int candidate = worth_of(&frames[i], owner);
+                if (candidate <= worth)
+                        continue;
+                worth = candidate;
+                blamed = (int)i;
         }
         return blamed >= 0 || count == 0 ? blamed : 0;
 }

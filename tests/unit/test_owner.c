@@ -310,6 +310,23 @@ Test(culprit, is_else_the_innermost_that_says_something)
         expect_culprit(vdso, 2);
 }
 
+Test(culprit, is_else_a_library_of_the_script_before_what_executes_it)
+{
+        const struct record_frame package[] = {
+                NATIVE("recv", LIBC, NULL, 0xd5bfc),
+                CALLER(NULL, "/usr/bin/python3.11", NULL, 0x2c1111),
+                PYTHON("SocketIO.readinto", "/usr/lib/python3.11/socket.py", 706),
+                PYTHON("run_asgi", PACKAGES "uvicorn/protocols/http/h11_impl.py", 407),
+                PYTHON("HTTPConnectionPool.urlopen", PACKAGES "urllib3/connectionpool.py", 715),
+                PYTHON("HTTPAdapter.send", PACKAGES "requests/adapters.py", 486),
+                PYTHON("_run", "/usr/lib/python3.11/asyncio/events.py", 80),
+        };
+        expect_culprit(package, 4);
+        cr_expect_eq(record_find_culprit(package, 4, NULL), 3);
+        cr_expect_eq(record_find_culprit(package, 3, NULL), 2);
+        cr_expect_eq(record_find_culprit(package, 2, NULL), 1);
+}
+
 Test(culprit, is_the_innermost_of_all_where_only_libc_is_left)
 {
         const struct record_frame libc[] = { NATIVE("read", LIBC, NULL, 0x1000),
