@@ -56,7 +56,9 @@ static const struct python_hint {
           "requests is synchronous: await an httpx.AsyncClient or aiohttp call, or use asyncio.to_thread" },
         { "urllib. urllib3. http.client.",
           "this HTTP client is synchronous: await an httpx.AsyncClient or aiohttp call, or use asyncio.to_thread" },
-        { "psycopg2. MySQLdb. pymysql. pymongo. redis.client. redis.connection. sqlalchemy. django.db.",
+        { "django.db.", "the database is asked synchronously: use the asynchronous methods (aget, acreate, async for), "
+                        "or sync_to_async" },
+        { "psycopg2. MySQLdb. pymysql. pymongo. redis.client. redis.connection. sqlalchemy.",
           "this database client is synchronous: use an asynchronous one (asyncpg, aiomysql, motor, redis.asyncio), "
           "or asyncio.to_thread" },
         { "sqlite3. _sqlite3.",
@@ -70,9 +72,12 @@ static const struct python_hint {
           "this waits for another thread: use asyncio's own Lock, Event or Queue, or wait in asyncio.to_thread" },
         { "concurrent.futures.", "result() blocks the loop: await asyncio.wrap_future, or loop.run_in_executor" },
         { "json. ujson. orjson. simplejson. pickle. _pickle. yaml. csv. _csv. xml. pyexpat.",
-          "much data at once: make it smaller, stream it, or move it to a process pool (loop.run_in_executor); in "
-          "FastAPI a plain def route runs in a thread" },
-        { "hashlib. _hashlib. bcrypt. passlib. argon2. scrypt. crypt. _crypt.",
+          "much data at once: make it smaller, stream it, or move it to a process pool (loop.run_in_executor); a "
+          "thread would keep the GIL" },
+        { "crypt. _crypt.",
+          "hashing a password is meant to take long, and crypt keeps the GIL, also in a thread: use a "
+          "process pool (loop.run_in_executor)" },
+        { "hashlib. _hashlib. bcrypt. passlib. argon2. scrypt.",
           "hashing a password is meant to take long: await asyncio.to_thread; in FastAPI a plain def route, or "
           "run_in_threadpool" },
         { "re. _sre. regex.", "this regular expression takes very long on this text: rewrite it without nested "
