@@ -9,6 +9,7 @@ Context: system test
 """
 
 import contextlib
+import importlib.util
 import json
 import os
 import pathlib
@@ -247,21 +248,20 @@ def getaddrinfo(place):
 # ---- other frameworks ----
 
 
-def check_block(place, server, port, file, culprit, coroutine, files=1, **how):
+def check_block(place, server, port, name, culprit, coroutine):
     """One route that blocks and one that does not."""
-    ask(place, port, "/block", cause="blocked", culprit=culprit, file=file, mark="block", called="time.sleep",
-        coroutine=coroutine)
+    ask(place, port, "/block", cause="blocked", culprit=culprit, file=blame.PROGRAMS / f"{name}_application.py",
+        mark="block", called="time.sleep", coroutine=coroutine)
     clients.http_get(port, "/quiet")
-    server.stop(**how)
-    blame.expect(place, files=None if place.plain else files)
+    server.stop()
+    blame.expect(place, files=None if place.plain else 1)
 
 
 @suite.case("Django (ASGI) by uvicorn: the view's line; a view in the thread pool is not reported")
 def django(place):
     servers.need_modules("django", "uvicorn")
     server, port = uvicorn(place, "django_application:application", "--loop", "asyncio")
-    check_block(place, server, port, blame.PROGRAMS / "django_application.py", "block",
-                "RequestResponseCycle.run_asgi")
+    check_block(place, server, port, "django", "block", "RequestResponseCycle.run_asgi")
 
 
 def start_server(place, name, *options):
@@ -274,14 +274,14 @@ def start_server(place, name, *options):
 def aiohttp(place):
     servers.need_modules("aiohttp")
     server, port = start_server(place, "aiohttp")
-    check_block(place, server, port, blame.PROGRAMS / "aiohttp_application.py", "block", "RequestHandler._handle_request")
+    check_block(place, server, port, "aiohttp", "block", "RequestHandler._handle_request")
 
 
 @suite.case("Tornado: the handler's line")
 def tornado(place):
     servers.need_modules("tornado")
     server, port = start_server(place, "tornado")
-    check_block(place, server, port, blame.PROGRAMS / "tornado_application.py", "Block.block", "RequestHandler._execute")
+    check_block(place, server, port, "tornado", "Block.block", "RequestHandler._execute")
 
 
 @suite.case("gunicorn with uvicorn's worker: the route's line, in the worker's own file")
@@ -300,27 +300,30 @@ def gunicorn(place):
 # ---- LOOPDOG_OWN ----
 
 
-def check_installed(place, env, claims):
-    """The application is installed as a package would be."""
+def check_installed(place, env, **claims):
+    """The application is installed as a package would be, and nothing else is the user's."""
     slow_port = prepare(place)
-    file = place.folder / "site-packages" / "installed.py"
-    shutil.copy(APPLICATION, file)
-    shutil.copy(blame.PROGRAMS / "truth.py", file.parent)
-    server, port = uvicorn(place, "installed:app", "--loop", "asyncio", env={"SLOW_PORT": slow_port, **env(place)})
-    ask_route(place, port, "requests", "blocked", claims.pop("called"), **{"file": file, **claims})
+    folder = place.folder / "site-packages"
+    for name in "application.py", "truth.py":
+        shutil.copy(blame.PROGRAMS / name, folder / name.replace("application", "installed"))
+    server, port = uvicorn(place, "installed:app", "--loop", "asyncio", env={"SLOW_PORT": slow_port, **env})
+    ask_route(place, port, "requests", "blocked", **claims)
     server.stop()
     blame.expect(place, files=None if place.plain else 1)
 
 
 @suite.case("LOOPDOG_OWN: an application in site-packages is blamed with it")
 def installed_own(place):
-    check_installed(place, lambda place: {"LOOPDOG_OWN": str(place.folder / "site-packages" / "installed.py")},
-                    {"called": "requests.api.get"})
+    file = place.folder / "site-packages" / "installed.py"
+    check_installed(place, {"LOOPDOG_OWN": str(file)}, file=file, called="requests.api.get")
 
 
-@suite.case("without LOOPDOG_OWN the innermost library is")
+@suite.case("without LOOPDOG_OWN the innermost library is: what requests asks for the answer")
 def installed_foreign(place):
-    check_installed(place, lambda place: {}, {"called": None, "culprit": "", "file": "", "mark": ""})
+    servers.need_modules("urllib3")
+    library = pathlib.Path(importlib.util.find_spec("urllib3.connectionpool").origin)
+    check_installed(place, {}, file=library, mark="", culprit="HTTPConnectionPool._make_request",
+                    called="http.client.HTTPConnection.getresponse")
 
 
 if __name__ == "__main__":
