@@ -207,29 +207,43 @@ struct word {
         uint16_t offset; /* of the field in struct python_layout */
         uint8_t in_313, in_314;
         uint16_t most; /* the largest offset that makes sense */
+        uint8_t bytes; /* of the field: it is aligned to them */
+        char object;   /* what it is a field of: no two have the same offset */
 };
 
 #define FIELD(name) offsetof(struct python_layout, name)
 
 static const struct word words_of[] = {
-        { FIELD(runtime_interpreters), 5, 5, 8192 },
-        { FIELD(interpreter_next), 8, 8, 32768 },
-        { FIELD(interpreter_threads), 9, 9, 32768 },
-        { FIELD(gil), 14, 15, 32768 },
-        { FIELD(thread_next), 21, 24, PYTHON_THREAD_BYTES - 8 },
-        { FIELD(thread_frame), 23, 26, PYTHON_THREAD_BYTES - 8 },
-        { FIELD(thread_pthread), 24, 27, 512 },
-        { FIELD(thread_tid), 25, 28, 512 },
-        { FIELD(frame_previous), 29, 32, PYTHON_FRAME_BYTES - 8 },
-        { FIELD(frame_code), 30, 33, PYTHON_FRAME_BYTES - 8 },
-        { FIELD(frame_position), 31, 34, PYTHON_FRAME_BYTES - 8 },
-        { FIELD(frame_end), 33, 36, PYTHON_FRAME_BYTES - 1 },
-        { FIELD(code_file), 35, 40, PYTHON_CODE_BYTES - 8 },
-        { FIELD(code_qualified_name), 37, 42, PYTHON_CODE_BYTES - 8 },
-        { FIELD(code_lines), 38, 43, PYTHON_CODE_BYTES - 8 },
-        { FIELD(code_first_line), 39, 44, PYTHON_CODE_BYTES - 4 },
-        { FIELD(code_bytes), 43, 48, 512 },
+        { FIELD(runtime_interpreters), 5, 5, 8192, 8, 'r' },
+        { FIELD(interpreter_next), 8, 8, 32768, 8, 'i' },
+        { FIELD(interpreter_threads), 9, 9, 32768, 8, 'i' },
+        { FIELD(gil), 14, 15, 32768, 8, 'i' },
+        { FIELD(thread_next), 21, 24, PYTHON_THREAD_BYTES - 8, 8, 't' },
+        { FIELD(thread_frame), 23, 26, PYTHON_THREAD_BYTES - 8, 8, 't' },
+        { FIELD(thread_pthread), 24, 27, 512, 8, 't' },
+        { FIELD(thread_tid), 25, 28, 512, 8, 't' },
+        { FIELD(frame_previous), 29, 32, PYTHON_FRAME_BYTES - 8, 8, 'f' },
+        { FIELD(frame_code), 30, 33, PYTHON_FRAME_BYTES - 8, 8, 'f' },
+        { FIELD(frame_position), 31, 34, PYTHON_FRAME_BYTES - 8, 8, 'f' },
+        { FIELD(frame_end), 33, 36, PYTHON_FRAME_BYTES - 1, 1, 'f' },
+        { FIELD(code_file), 35, 40, PYTHON_CODE_BYTES - 8, 8, 'c' },
+        { FIELD(code_qualified_name), 37, 42, PYTHON_CODE_BYTES - 8, 8, 'c' },
+        { FIELD(code_lines), 38, 43, PYTHON_CODE_BYTES - 8, 8, 'c' },
+        { FIELD(code_first_line), 39, 44, PYTHON_CODE_BYTES - 4, 4, 'c' },
+        { FIELD(code_bytes), 43, 48, 512, 8, 'c' },
 };
+
+/* Is this the offset of such a field, and of no other before it? */
+static bool is_sensible(const uint64_t *words, bool in_313, size_t index)
+{
+        const struct word *word = &words_of[index];
+        uint64_t value = words[in_313 ? word->in_313 : word->in_314];
+        for (size_t i = 0; i < index; i++)
+                if (words_of[i].object == word->object &&
+                    words[in_313 ? words_of[i].in_313 : words_of[i].in_314] == value)
+                        return false;
+        return value <= word->most && value % word->bytes == 0;
+}
 
 int python_layout_from_offsets(const uint64_t words[PYTHON_OFFSET_WORDS], unsigned minor, struct python_layout *layout)
 {
@@ -242,7 +256,7 @@ int python_layout_from_offsets(const uint64_t words[PYTHON_OFFSET_WORDS], unsign
         for (size_t i = 0; i < sizeof words_of / sizeof *words_of; i++) {
                 uint64_t value = words[minor == 13 ? words_of[i].in_313 : words_of[i].in_314];
                 uint16_t offset = (uint16_t)value;
-                if (value > words_of[i].most)
+                if (!is_sensible(words, minor == 13, i))
                         return -ENOTSUP;
                 memcpy((uint8_t *)layout + words_of[i].offset, &offset, sizeof offset);
         }
