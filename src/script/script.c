@@ -200,7 +200,7 @@ void script_merge(struct stack *stack, const struct script_memory *memory, struc
         *context = (struct script_context){ .called = NULL };
         if (runtime == NULL)
                 return;
-        const struct python_copy *copy = python_copy_get();
+        struct python_copy *copy = python_copy_get();
         python_frames(runtime, copy, stack_word, (void *)(uintptr_t)memory, &python);
         context->lost = python.lost;
         if (python.count == 0)

@@ -4,8 +4,8 @@
  *
  * A code object's names and its table of lines never change while it lives, so they are read once and remembered. But
  * a running thread may have freed it since its frame was copied, and made another at the same place: what is
- * remembered counts only if the code object's own words are the same, and for the innermost frames also the beginnings
- * of its names and its table, which were copied with them.
+ * remembered counts only if the code object's own words are the same, and so are the beginnings of its names and its
+ * table, which were copied with the frame or soon afterwards (heads.c).
  *
  * Context: watchdog
  */
@@ -28,6 +28,7 @@
 #define BYTES_DATA 32
 #define STRING_LENGTH 16 /* and in a str object */
 #define STRING_STATE 32
+#define OBJECT_LEAST 36 /* bytes that tell how long an object is */
 
 struct object {
         const uint8_t *data;
@@ -108,7 +109,7 @@ static bool read_object(const struct python_layout *layout, header_function *hea
         }
         uint64_t length_before = object->length;
         ssize_t n = memory_read_sigsafe(address, bytes, FIRST_READ);
-        if (n < layout->compact_header || (begin = header(layout, bytes, object)) == 0)
+        if (n < OBJECT_LEAST || (begin = header(layout, bytes, object)) == 0)
                 return false;
         size_t whole = begin + object->length;
         if (whole > (size_t)n && memory_read_sigsafe(address, bytes, whole) != (ssize_t)whole)
@@ -285,11 +286,11 @@ bool python_place_of(const struct python_runtime *runtime, const struct python_c
         struct words words = words_of(layout, copied);
         struct known *known = &codes[words.code / 16 % CODES];
         uint64_t print = print_of_heads(layout, heads);
-        bool same = same_words(&known->words, &words) && known->generation == script_functions_generation() &&
-                    (print == 0 || print == known->print);
+        bool same = print != 0 && print == known->print && same_words(&known->words, &words) &&
+                    known->generation == script_functions_generation();
         if (!same && !learn(layout, &words, heads, known))
                 return false;
         place->function = known->function;
-        place->line = line_of(layout, &words, known->print, heads, position_of(layout, copied));
+        place->line = line_of(layout, &words, known->print + words.first_line, heads, position_of(layout, copied));
         return true;
 }

@@ -211,7 +211,7 @@ void python_copy_sigsafe(void)
         fetch_heads_sigsafe();
 }
 
-const struct python_copy *python_copy_get(void)
+struct python_copy *python_copy_get(void)
 {
         return &copy;
 }

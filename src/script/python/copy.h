@@ -62,7 +62,7 @@ void python_copy_prepare(const struct python_layout *layout, const uint64_t *thr
 /* Copy now. Takes some 10 us for 30 frames; bounded where the frames have changed since or make no sense. */
 void python_copy_sigsafe(void);
 
-const struct python_copy *python_copy_get(void);
+struct python_copy *python_copy_get(void);
 
 /* Fields of raw bytes. */
 uint64_t python_word(const uint8_t *bytes, unsigned offset);
