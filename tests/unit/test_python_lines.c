@@ -77,9 +77,11 @@ Test(python_lines, of_a_cut_table_are_right_or_none)
                 uint32_t end = vector->runs[vector->runs_count - 1].end;
                 if (kind_of(vector->minor) == PYTHON_LNOTAB)
                         continue;
-                for (uint32_t length = 0; length < vector->table_length; length++) {
+                /* All cuts of all but the longest table, whose positions are looked at in strides. */
+                uint32_t stride = vector->table_length > 300 ? 61 : 1;
+                for (uint32_t length = 0; length < vector->table_length; length += stride) {
                         uint8_t *table = exact_copy(vector->table, length);
-                        for (uint32_t at = 0; at < end; at += 2) {
+                        for (uint32_t at = 0; at < end; at += 2 * stride) {
                                 uint32_t line =
                                         python_line(kind_of(vector->minor), table, length, vector->first_line, at);
                                 uint32_t whole = line_at(vector, vector->table_length, at);

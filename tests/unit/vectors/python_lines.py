@@ -24,8 +24,10 @@ SOURCES = {
     "plain": "def f(a):\n    b = a\n    return b\n",
     "loop": "def f(a):\n    for x in a:\n        if x:\n            continue\n        print(\n            x,\n"
             "            a)\n    else:\n        return 1\n",
-    "backwards": "def f(a, b):\n    return g(\n        a(\n            1),\n        b,\n        c=h(\n            2))\n",
-    "finally": "def f(a):\n    try:\n        with a as b:\n            b()\n    except ValueError as e:\n        raise e\n"
+    "backwards": "def f(a, b):\n    return g(\n        a(\n            1),\n"
+                 "        b,\n        c=h(\n            2))\n",
+    "finally": "def f(a):\n    try:\n        with a as b:\n"
+               "            b()\n    except ValueError as e:\n        raise e\n"
                "    finally:\n        a()\n",
     "gap": "def f(a):\n    a()" + GAP + "\n    a(\n" + GAP + "      1)\n    return a\n",
     "wide": "def f(a):\n    return [" + ", ".join("a(%d, a)" % i for i in range(90)) + "]\n",
