@@ -28,6 +28,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -89,6 +90,7 @@ static const struct call {
         { SYS_ppoll, { 0, 0, (uintptr_t)&no_time, 0, 8 } },
         { SYS_getsockopt, { ALL } },
         { SYS_recvfrom, { ALL } },
+        { SYS_ioctl, { ALL, FIONREAD } },
 };
 #define COUNT (sizeof calls / sizeof *calls)
 
