@@ -458,8 +458,7 @@ __attribute__((constructor)) static void agent_load(void)
  * has none. */
 __attribute__((destructor)) static void agent_unload(void)
 {
-        if (!hooks_in_noted_process())
-                return;
-        watchdog_stop(true, PATIENCE_NS);
-        journal_discard_unused();
+        if (hooks_in_noted_process())
+                watchdog_stop(true, PATIENCE_NS);
+        journal_discard_unused(); /* where this very process has kept it */
 }

@@ -340,6 +340,8 @@ void sink_keep(void)
                 sink.kept.fd = -1;
                 if (sink.kept_by != getpid())
                         sink.kept.path[0] = '\0';
+                if (sink.file.fd >= 0) /* the watchdog writes already: where, must not depend on the time */
+                        memcpy(sink.kept.path, sink.file.path, sizeof sink.kept.path);
                 open_file(&sink.kept);
         }
         sink.kept_by = getpid();

@@ -238,6 +238,17 @@ def exec_chain(place):
 # ---- ends ----
 
 
+@suite.case("rights: root that becomes another user after a fork and never loops leaves no file")
+def leaves_no_file(place):
+    harness.need_root()
+    place.records_folder.chmod(0o777)  # where it may still remove what it made as root
+    program = place.start("python", [sys.executable, "-c", "import os\nif os.fork() == 0:\n    os.setuid(65534)\n"
+                                     "    exit()\nos.wait()"])
+    program.wait(30, 0)
+    harness.check(not list(place.records_folder.iterdir()), "there is a file")
+
+
+
 def ended_by_exit(place, book):
     stall, = book.stalls(startup=False)
     harness.check(stall.get("end") == "exit", f"end is {stall.get('end')}")

@@ -522,6 +522,23 @@ Test(sink, shares_a_kept_file_with_a_child)
         cr_expect_str_eq(content_of(name), "child\nparent\n");
 }
 
+Test(sink, keeps_the_very_file_that_it_writes_to_already)
+{
+        struct stat before, after;
+        sink_setup(in_folder("out.%t"), LIMIT);
+        sink_begin();
+        cr_expect(zero(int, put("one\n")));
+        cr_assert(zero(int, fstat(sink_descriptor(), &before)));
+        sleep(1); /* another name by now */
+        sink_keep();
+        sink_close();
+        sink_begin();
+        cr_expect(zero(int, put("two\n")));
+        cr_assert(zero(int, fstat(sink_descriptor(), &after)));
+        cr_expect(eq(u64, after.st_ino, before.st_ino));
+        cr_expect(eq(u64, (uint64_t)after.st_size, 16), "one process record only");
+}
+
 /* A host that closes all it does not know, and then uses the numbers itself. */
 static void reuse_descriptors(const char *hosts)
 {
