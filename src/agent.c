@@ -290,7 +290,7 @@ static void loop_ends(struct slot *slot)
 static void watchdog_begins(void)
 {
         const char *why = NULL;
-        if (!descriptors_unshare())
+        if (!descriptors_unshare(journal_descriptor_to_keep()))
                 notice("no descriptor table of its own (unshare refused): loopdog's files show in /proc/self/fd");
         int error = proc_begin();
         capture_kept_begin();

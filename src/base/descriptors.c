@@ -118,11 +118,11 @@ static void close_range_raw(unsigned first, unsigned last)
 }
 
 /* Close what the host had open, but for ours. */
-static void close_the_hosts(void)
+static void close_the_hosts(int also)
 {
         unsigned from = 0;
         for (int fd = 0; fd < LIMIT_DESCRIPTOR; fd++) {
-                if (!atomic_load(&taken[fd].is) || !descriptor_is_kept(fd))
+                if (fd != also && !descriptor_is_kept(fd))
                         continue;
                 if ((unsigned)fd > from)
                         close_range_raw(from, (unsigned)fd - 1);
@@ -131,7 +131,7 @@ static void close_the_hosts(void)
         close_range_raw(from, UINT_MAX);
 }
 
-bool descriptors_unshare(void)
+bool descriptors_unshare(int also)
 {
         own_table_here = false;
         if (!call_allowed_sigsafe(SYS_close_range))
@@ -141,7 +141,7 @@ bool descriptors_unshare(void)
                 done = raw_syscall_sigsafe(SYS_unshare, CLONE_FILES, 0, 0, 0, 0, 0) == 0;
         if (!done)
                 return false;
-        close_the_hosts();
+        close_the_hosts(also);
         own_table_here = true;
         return true;
 }

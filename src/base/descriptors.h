@@ -14,9 +14,9 @@
 
 #include <stdbool.h>
 
-/* The calling thread, the watchdog, gets a table of its own that holds nothing but what was taken before. False: it is
- * refused, and everything goes on in the host's. */
-bool descriptors_unshare(void);
+/* The calling thread, the watchdog, gets a table of its own that holds nothing but what was taken before, and a copy of
+ * the host's `also` (-1: none). False: it is refused, and everything goes on in the host's. */
+bool descriptors_unshare(int also);
 
 /* How many may be open for long: a share of the limit, which in the host's table is the host's. */
 unsigned descriptors_share(void);

@@ -40,6 +40,11 @@ void journal_discard_unused(void)
         sink_discard_unused();
 }
 
+int journal_descriptor_to_keep(void)
+{
+        return sink_descriptor_to_keep();
+}
+
 void journal_note_thread(int32_t tid)
 {
         sink_note_thread(tid);

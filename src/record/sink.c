@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -51,13 +52,15 @@ static struct {
         uint64_t dropped;
         uint64_t reopened;  /* how often it was removed, rotated or emptied under us */
         bool torn;          /* the last line was cut by a full disk: the next one begins on a line of its own */
+        bool journal;       /* stderr is systemd's journal */
+        int own_stderr;     /* our copy of it where it can't be borrowed; -1 */
         int32_t host_tid;   /* a thread of the host; 0: none is known */
         bool stderr_known;
         dev_t stderr_device;
         ino_t stderr_inode;
         dev_t stderr_special;
         mode_t stderr_mode;
-} sink = { .file.fd = -1, .kept.fd = -1 };
+} sink = { .file.fd = -1, .kept.fd = -1, .own_stderr = -1 };
 
 static void remember_folder(const char *output)
 {
@@ -65,6 +68,16 @@ static void remember_folder(const char *output)
         if (output == NULL || output[0] == '/' || getcwd(sink.folder, sizeof sink.folder - 1) == NULL)
                 return;
         strcat(sink.folder, "/");
+}
+
+/* systemd tells in JOURNAL_STREAM which socket is the journal's: "device:inode". */
+static bool is_journal(const struct stat *status)
+{
+        char bytes[48];
+        struct text stream = TEXT_IN(bytes);
+        const char *told = getenv("JOURNAL_STREAM");
+        text_format(&stream, "%llu:%llu", (unsigned long long)status->st_dev, (unsigned long long)status->st_ino);
+        return told != NULL && strcmp(told, bytes) == 0;
 }
 
 void sink_setup(const char *output, uint64_t limit_bytes)
@@ -80,6 +93,7 @@ void sink_setup(const char *output, uint64_t limit_bytes)
         sink.stderr_inode = status.st_ino;
         sink.stderr_special = status.st_rdev;
         sink.stderr_mode = status.st_mode;
+        sink.journal = is_journal(&status);
 }
 
 bool sink_is_file(void)
@@ -407,6 +421,12 @@ static bool find_stderr(struct stderr_name *name, struct stat *status)
         return tid != 0 && fstatat(name->folder, name->bytes, status, 0) == 0;
 }
 
+static bool is_known_stderr(const struct stat *status)
+{
+        return status->st_dev == sink.stderr_device && status->st_ino == sink.stderr_inode &&
+               status->st_rdev == sink.stderr_special;
+}
+
 static bool stderr_is_the_same(void)
 {
         struct stat status;
@@ -414,8 +434,7 @@ static bool stderr_is_the_same(void)
         if (!sink.stderr_known || !find_stderr(&name, &status))
                 return false;
         bool null = S_ISCHR(status.st_mode) && status.st_rdev == makedev(1, 3);
-        return !null && status.st_dev == sink.stderr_device && status.st_ino == sink.stderr_inode &&
-               status.st_rdev == sink.stderr_special;
+        return !null && is_known_stderr(&status);
 }
 
 /* An open file of our own, so that O_NONBLOCK is not set on the host's. */
@@ -451,6 +470,20 @@ static size_t splice_text(const char *text, size_t length)
         return n > 0 ? (size_t)n : 0;
 }
 
+/* systemd's usual filter for services has no pidfd_getfd(). The journal does not mind that its socket stays open in our
+ * table when the host has closed it; any other peer may wait for just that. */
+int sink_descriptor_to_keep(void)
+{
+        struct stat status;
+        bool borrows = call_allowed_sigsafe(SYS_pidfd_open) && call_allowed_sigsafe(SYS_pidfd_getfd);
+        sink.own_stderr = -1;
+        if (borrows || !sink.journal || !S_ISSOCK(sink.stderr_mode) || !call_allowed_sigsafe(SYS_newfstatat))
+                return -1;
+        if (fstat(STDERR_FILENO, &status) == 0 && is_known_stderr(&status))
+                sink.own_stderr = STDERR_FILENO;
+        return sink.own_stderr;
+}
+
 /* A pipe or terminal is reopened. A socket can't be, but can be sent to without blocking. A plain file must be written
  * to at the host's own position: after `server 2>file` the host does not append, and would write over what we do. */
 static size_t write_text(const char *text, size_t length)
@@ -461,6 +494,10 @@ static size_t write_text(const char *text, size_t length)
                 fd = reopen_stderr(); /* an old kernel: better overwritten than nothing */
         if (fd == -EACCES && S_ISFIFO(sink.stderr_mode))
                 return splice_text(text, length);
+        if (fd < 0 && sink.own_stderr >= 0 && call_allowed_sigsafe(SYS_sendto)) {
+                ssize_t sent = send(sink.own_stderr, text, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+                return sent > 0 ? (size_t)sent : 0;
+        }
         if (fd < 0 || (S_ISSOCK(sink.stderr_mode) && !call_allowed_sigsafe(SYS_sendto))) {
                 descriptor_close(fd);
                 return 0;

@@ -32,6 +32,9 @@ int sink_line(const char *line, size_t length, bool *fresh);
 /* A thread that lives as long as its loop: where the host's descriptors can be seen. */
 void sink_note_thread(int32_t tid);
 
+/* The watchdog, before it has a descriptor table of its own: which of the host's it must keep a copy of, or -1. */
+int sink_descriptor_to_keep(void);
+
 /* Write text to stderr, as far as it takes it at once. Lost bytes are counted. */
 void sink_text(const char *text, size_t length);
 

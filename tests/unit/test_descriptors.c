@@ -100,7 +100,7 @@ static void *have_own_table(void *argument)
         struct own *own = argument;
         if (own->refused_unshare)
                 call_refuse(SYS_unshare);
-        own->unshared = descriptors_unshare();
+        own->unshared = descriptors_unshare(-1);
         own->kept_there = descriptor_is_kept(own->kept) && is_open(own->kept);
         own->others_there = is_open(own->other);
         own->opened = descriptor_take(open_null());
@@ -150,7 +150,7 @@ Test(descriptors, where_neither_may_be_called_the_table_is_the_hosts)
         int other = open_null();
         call_refuse(SYS_unshare);
         call_refuse(SYS_close_range);
-        cr_expect(not(descriptors_unshare()));
+        cr_expect(not(descriptors_unshare(-1)));
         cr_expect(is_open(other));
         cr_expect(ge(int, descriptor_take(open_null()), 900));
 }

@@ -13,13 +13,17 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/calls.h"
+#include "base/descriptors.h"
 #include "base/proc.h"
 #include "record/sink.h"
 
@@ -317,6 +321,37 @@ Test(sink_stderr, is_found_by_a_thread_with_a_descriptor_table_of_its_own)
         pthread_join(thread, NULL);
         put_own_back();
         cr_expect_str_eq(arrived_at(pipes[0]), REPORT);
+}
+
+static void *report_under_a_services_filter(void *unused)
+{
+        call_refuse(SYS_pidfd_getfd);
+        descriptors_unshare(sink_descriptor_to_keep());
+        report();
+        return NULL;
+}
+
+/* systemd's usual filter has no pidfd_getfd(), and a socket can't be reopened. */
+Test(sink_stderr, reaches_the_journal_where_nothing_can_be_borrowed)
+{
+        for (int is_journal = 0; is_journal < 2; is_journal++) {
+                int pair[2];
+                char stream[64];
+                struct stat status;
+                pthread_t thread;
+                cr_assert(zero(int, socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair)));
+                cr_assert(zero(int, fstat(pair[1], &status)));
+                snprintf(stream, sizeof stream, "%lu:%lu", status.st_dev, status.st_ino + !is_journal);
+                setenv("JOURNAL_STREAM", stream, 1);
+                start_with(pair[1]);
+                pthread_create(&thread, NULL, report_under_a_services_filter, NULL);
+                pthread_join(thread, NULL);
+                put_own_back();
+                char bytes[256] = "";
+                ssize_t n = recv(pair[0], bytes, sizeof bytes - 1, 0);
+                cr_expect(eq(int, n > 0, is_journal));
+                cr_expect_str_eq(bytes, is_journal ? REPORT : "", "another peer may wait for the end of the socket");
+        }
 }
 
 static void give_up_root_directory(void)
