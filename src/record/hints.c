@@ -155,6 +155,11 @@ static const struct remedy {
         { "dumpable",
           "let the program call prctl(PR_SET_DUMPABLE, 1) after it changed its user, or start it as that user" },
         { "no /proc", "mount /proc where the program runs" },
+        { "a seccomp filter forbids",
+          "allow process_vm_readv, rt_tgsigqueueinfo, openat and pread64 in the filter, and install it before the first"
+          " wait" },
+        { "a seccomp filter of its own", "install the filter before the first wait" },
+        { "RLIMIT_NOFILE", "raise the limit of open files (ulimit -n)" },
         { "process_vm_readv", "allow process_vm_readv in the program's seccomp filter" },
         { "loopdog's signal", "name a real-time signal that the program neither uses nor blocks: LOOPDOG_SIGNAL" },
 };
