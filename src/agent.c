@@ -107,6 +107,8 @@ static bool find_stack(struct script_context *context)
         struct script_memory memory = { sample.stack_address, sample.stack, sample.stack_length };
         if (sample.loss != CAPTURE_OK)
                 return false;
+        if (sample.accompanied)
+                script_read(&memory);
         /* Its first use makes libunwind open a pipe. */
         bool ready = unwind_ready() && call_allowed_sigsafe(SYS_pipe2);
         if (!ready || unwind_sample(&sample, &stack) != 0)

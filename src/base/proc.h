@@ -47,7 +47,7 @@ ssize_t memory_read_sigsafe(uint64_t address, void *buffer, size_t length);
 
 /* Many pieces of this process's memory by few system calls. Filled by memory_batch_add(), read once, then empty again
  * after memory_batch_clear(). A piece that can't be read whole does not keep the others from being read. */
-#define MEMORY_BATCH 256
+#define MEMORY_BATCH 400
 struct memory_batch {
         unsigned count;
         struct iovec local[MEMORY_BATCH];

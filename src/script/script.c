@@ -194,14 +194,21 @@ static void find_task(const struct python_runtime *runtime, const struct script_
         context->coroutine = function != NULL ? function->name : NULL;
 }
 
+void script_read(const struct script_memory *memory)
+{
+        const struct python_runtime *runtime = python_runtime();
+        python.count = 0;
+        python.lost = NULL;
+        if (runtime != NULL)
+                python_frames(runtime, python_copy_get(), stack_word, (void *)(uintptr_t)memory, &python);
+}
+
 void script_merge(struct stack *stack, const struct script_memory *memory, struct script_context *context)
 {
         const struct python_runtime *runtime = python_runtime();
         *context = (struct script_context){ .called = NULL };
         if (runtime == NULL)
                 return;
-        struct python_copy *copy = python_copy_get();
-        python_frames(runtime, copy, stack_word, (void *)(uintptr_t)memory, &python);
         context->lost = python.lost;
         if (python.count == 0)
                 return;
@@ -210,7 +217,7 @@ void script_merge(struct stack *stack, const struct script_memory *memory, struc
         merge(runtime, stack);
         if (memory == NULL)
                 return;
-        if (python_called(runtime, copy, native.frames, places[0] < native.count ? places[0] : 0, called,
+        if (python_called(runtime, python_copy_get(), native.frames, places[0] < native.count ? places[0] : 0, called,
                           sizeof called))
                 context->called = called;
         find_task(runtime, memory, context);

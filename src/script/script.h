@@ -36,8 +36,12 @@ void script_prepare(uint64_t pthread);
 /* Now: on that thread in the signal handler, or on the watchdog while it sleeps. */
 void script_copy_sigsafe(void);
 
-/* Put the script frames that script_copy_sigsafe() has copied with the sample into its native stack. `memory` is NULL
- * where the sample has no native stack; then the stack becomes that of the script alone. */
+/* Understand what was copied: soon, because a running thread frees what its frames point at. `memory` is NULL where the
+ * sample has no native stack. */
+void script_read(const struct script_memory *memory);
+
+/* Put the script frames that script_read() has understood into the sample's native stack. Where that is empty, the
+ * stack becomes that of the script alone. */
 void script_merge(struct stack *stack, const struct script_memory *memory, struct script_context *context);
 
 /* Does the thread of the last script_prepare(), which sleeps in futex(`address`), wait for its interpreter's lock? Then

@@ -4,13 +4,14 @@
  *
  * A code object's names and its table of lines never change while it lives, so they are read once and remembered. But
  * a running thread may have freed it since its frame was copied, and made another at the same place: what is
- * remembered counts only if the code object's own words are the same, and so are the beginnings of its names and its
- * table, which were copied with the frame or soon afterwards (heads.c).
+ * remembered counts only if the code object's own words are the same, and so are the beginnings of its name and its
+ * file, which were copied with the frame.
  *
  * Context: watchdog
  */
 #include "script/python/code.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/limits.h"
@@ -45,13 +46,13 @@ struct words {
 
 static struct known {
         struct words words;
-        uint64_t print; /* of the beginnings of what it points at */
+        uint64_t print; /* of the beginnings of its name and its file */
         unsigned generation;
         uint16_t function;
 } codes[CODES];
 
 static struct known_line {
-        uint64_t code, print;
+        uint64_t code, print, table_print;
         int64_t position;
         uint32_t line;
 } lines[LINES];
@@ -183,37 +184,6 @@ bool python_string(const struct python_layout *layout, uint64_t address, char *t
         return true;
 }
 
-/* ---- lines ---- */
-
-/* Bytes from the start of the bytecode; negative: not begun. */
-static int64_t position_of(const struct python_layout *layout, const struct python_copied *copied)
-{
-        if (layout->code_bytes == PYTHON_NONE) {
-                int64_t index = python_int(copied->frame, layout->frame_position);
-                return layout->minor >= 10 ? 2 * index : index;
-        }
-        return (int64_t)(python_word(copied->frame, layout->frame_position) - (copied->code + layout->code_bytes));
-}
-
-static uint32_t line_of(const struct python_layout *layout, const struct words *words, uint64_t print,
-                        const struct python_heads *heads, int64_t position)
-{
-        uint64_t key = mix(words->code ^ print, &position, sizeof position);
-        struct known_line *known = &lines[key % LINES];
-        struct object table;
-        if (known->code == words->code && known->print == print && known->position == position)
-                return known->line;
-        if (!read_object(layout, bytes_header, words->lines, heads != NULL ? &heads->lines : NULL, &table))
-                return 0;
-        *known = (struct known_line){
-                .code = words->code,
-                .print = print,
-                .position = position,
-                .line = python_line(layout->lines, table.data, table.length, words->first_line, position),
-        };
-        return known->line;
-}
-
 /* ---- functions ---- */
 
 static struct words words_of(const struct python_layout *layout, const struct python_copied *copied)
@@ -233,21 +203,23 @@ static bool same_words(const struct words *a, const struct words *b)
                a->first_line == b->first_line;
 }
 
-/* From the heads alone, 0: they do not say. */
+static uint64_t print_of_head(const struct python_layout *layout, header_function *header,
+                              const struct python_head *head)
+{
+        struct object object;
+        size_t begin = head->read ? header(layout, head->bytes, &object) : 0;
+        object.data = head->bytes + begin;
+        return begin != 0 ? print_of(&object) : 0;
+}
+
+/* Of name and file, 0: the heads do not say. */
 static uint64_t print_of_heads(const struct python_layout *layout, const struct python_heads *heads)
 {
-        struct object name, file, table;
-        if (heads == NULL || !heads->name.read || !heads->file.read || !heads->lines.read)
+        if (heads == NULL)
                 return 0;
-        size_t name_begin = string_header(layout, heads->name.bytes, &name);
-        size_t file_begin = string_header(layout, heads->file.bytes, &file);
-        size_t table_begin = bytes_header(layout, heads->lines.bytes, &table);
-        if (name_begin == 0 || file_begin == 0 || table_begin == 0)
-                return 0;
-        name.data = heads->name.bytes + name_begin;
-        file.data = heads->file.bytes + file_begin;
-        table.data = heads->lines.bytes + table_begin;
-        return print_of(&name) ^ print_of(&file) * 3 ^ print_of(&table) * 5;
+        uint64_t name = print_of_head(layout, string_header, &heads->name);
+        uint64_t file = print_of_head(layout, string_header, &heads->file);
+        return name != 0 && file != 0 ? name ^ file * 3 : 0;
 }
 
 static bool learn(const struct python_layout *layout, const struct words *words, const struct python_heads *heads,
@@ -255,42 +227,77 @@ static bool learn(const struct python_layout *layout, const struct words *words,
 {
         char name[LIMIT_NAME], file[LIMIT_PATH];
         struct object object;
-        uint64_t print;
         known->words.code = 0; /* not known, should something fail */
         if (!read_object(layout, string_header, words->name, heads != NULL ? &heads->name : NULL, &object))
                 return false;
         copy_text(&object, name, sizeof name);
-        print = print_of(&object);
+        uint64_t print = print_of(&object);
         if (!read_object(layout, string_header, words->file, heads != NULL ? &heads->file : NULL, &object))
                 return false;
         copy_text(&object, file, sizeof file);
-        print ^= print_of(&object) * 3;
-        if (!read_object(layout, bytes_header, words->lines, heads != NULL ? &heads->lines : NULL, &object))
-                return false;
-        print ^= print_of(&object) * 5;
         *known = (struct known){
                 .words = *words,
-                .print = print,
+                .print = print ^ print_of(&object) * 3,
                 .generation = script_functions_generation(),
                 .function = script_function(name, file, words->first_line),
         };
         return true;
 }
 
-bool python_place_of(const struct python_runtime *runtime, const struct python_copied *copied,
-                     const struct python_heads *heads, struct python_place *place)
+static bool is_known(const struct known *known, const struct words *words, uint64_t print)
+{
+        return print != 0 && print == known->print && same_words(&known->words, words) &&
+               known->generation == script_functions_generation();
+}
+
+/* ---- lines ---- */
+
+/* Bytes from the start of the bytecode; negative: not begun. */
+static int64_t position_of(const struct python_layout *layout, const struct python_copied *copied)
+{
+        if (layout->code_bytes == PYTHON_NONE) {
+                int64_t index = python_int(copied->frame, layout->frame_position);
+                return layout->minor >= 10 ? 2 * index : index;
+        }
+        return (int64_t)(python_word(copied->frame, layout->frame_position) - (copied->code + layout->code_bytes));
+}
+
+/* Where the table is gone, a line that was found before in the same function still counts. */
+static uint32_t line_of(const struct python_layout *layout, const struct python_copied *copied,
+                        const struct known *code, const struct python_heads *heads)
+{
+        int64_t position = position_of(layout, copied);
+        uint64_t print = code->print + code->words.first_line + code->words.lines;
+        uint64_t table_print = heads != NULL ? print_of_head(layout, bytes_header, &heads->lines) : 0;
+        struct known_line *known = &lines[mix(code->words.code ^ print, &position, sizeof position) % LINES];
+        struct object table;
+        if (known->code == code->words.code && known->print == print && known->position == position &&
+            (table_print == known->table_print || (table_print == 0 && heads != NULL)))
+                return known->line;
+        if (copied->code_gone ||
+            !read_object(layout, bytes_header, code->words.lines, heads != NULL ? &heads->lines : NULL, &table))
+                return 0;
+        *known = (struct known_line){
+                .code = code->words.code,
+                .print = print,
+                .table_print = print_of(&table),
+                .position = position,
+                .line = python_line(layout->lines, table.data, table.length, code->words.first_line, position),
+        };
+        return known->line;
+}
+
+int python_place_of(const struct python_runtime *runtime, const struct python_copied *copied,
+                    const struct python_heads *heads, struct python_place *place)
 {
         const struct python_layout *layout = &runtime->layout;
         if (!copied->code_read || python_word(copied->code_bytes, 8) != runtime->code_type)
-                return false;
+                return -EINVAL;
         struct words words = words_of(layout, copied);
         struct known *known = &codes[words.code / 16 % CODES];
-        uint64_t print = print_of_heads(layout, heads);
-        bool same = print != 0 && print == known->print && same_words(&known->words, &words) &&
-                    known->generation == script_functions_generation();
-        if (!same && !learn(layout, &words, heads, known))
-                return false;
+        if (!is_known(known, &words, print_of_heads(layout, heads)) && !learn(layout, &words, heads, known))
+                return -ESTALE;
         place->function = known->function;
-        place->line = line_of(layout, &words, known->print + words.first_line, heads, position_of(layout, copied));
-        return true;
+        place->line = line_of(layout, copied, known, heads);
+        return 0;
 }

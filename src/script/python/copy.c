@@ -5,7 +5,7 @@
  * Frames are a linked list in the heap, and each system call that reads them costs more than what it reads. So the list
  * is walked once before, by the watchdog, and what it has found is read again in one batch when it counts: what has
  * changed in between, at the list's inner end, is followed one by one. The code objects follow in a second batch, the
- * beginnings of the innermost names in a third.
+ * beginnings of their names in a third: code may be freed a microsecond later, and its memory taken by other code.
  *
  * Every read is by process_vm_readv: a list that is just being changed, or is none, must not crash the host.
  *
@@ -18,7 +18,8 @@
 
 #include "base/proc.h"
 
-#define MISSES 24 /* frames that were not expected, of one copy; some 0.5 us each */
+#define MISSES 24   /* frames that were not expected, of one copy; some 0.5 us each */
+#define LOOK_BACK 8 /* frames, for one with the same name or file */
 #define LOCALS_BYTES (PYTHON_LOCALS * sizeof(uint64_t))
 
 static struct {
@@ -40,7 +41,8 @@ static struct {
         unsigned misses;
 } fetched;
 
-_Static_assert(PYTHON_THREADS + PYTHON_FRAMES <= MEMORY_BATCH && 3 * PYTHON_HEADS < MEMORY_BATCH, "one batch each");
+_Static_assert(PYTHON_THREADS + PYTHON_FRAMES <= MEMORY_BATCH && 2 * PYTHON_FRAMES + PYTHON_HEADS < MEMORY_BATCH,
+               "one batch each");
 
 static struct memory_batch batch;
 static struct python_copy copy;
@@ -118,18 +120,19 @@ static void walk_run_sigsafe(unsigned index)
                 bool round = address == landmark; /* the list bites its own tail */
                 if (copy.count == PYTHON_FRAMES || round || !get_frame_sigsafe(address, copied->frame)) {
                         run->cut = true;
+                        run->broken = copy.count != PYTHON_FRAMES && fetched.misses <= task.misses_allowed;
                         break;
                 }
                 if ((steps & (steps - 1)) == 0)
                         landmark = address;
                 copied->address = address;
                 copied->code = python_word(copied->frame, layout->frame_code) & ~3ull; /* 3.14 tags it */
-                copied->code_read = false;
+                copied->code_read = copied->code_gone = false;
                 copy.count++;
                 address = python_word(copied->frame, layout->frame_previous);
         }
         run->count = copy.count - run->first;
-        copy.run_count += run->count != 0;
+        copy.run_count += run->count != 0 || run->cframe != 0 || run->cut;
 }
 
 static void walk_sigsafe(void)
@@ -152,33 +155,73 @@ static void fetch_codes_sigsafe(void)
                 copy.frames[i].code_read = batch.read[i];
 }
 
-static void want_head_sigsafe(struct python_head *head, const struct python_copied *copied, uint16_t offset)
+static uint64_t pointed_at_sigsafe(unsigned index, uint16_t offset)
 {
-        uint64_t address = copied->code_read ? python_word(copied->code_bytes, offset) : 0;
-        head->piece = (uint16_t)memory_batch_add_sigsafe(&batch, address, head->bytes, PYTHON_HEAD_BYTES);
+        return copy.frames[index].code_read ? python_word(copy.frames[index].code_bytes, offset) : 0;
+}
+
+static void want_head_sigsafe(struct python_head *head, unsigned index, uint16_t offset)
+{
+        head->same_as = (uint16_t)index;
+        head->piece = (uint16_t)memory_batch_add_sigsafe(&batch, pointed_at_sigsafe(index, offset), head->bytes,
+                                                         PYTHON_HEAD_BYTES);
+}
+
+/* Frames of one function have one name, and neighbours often one file: each is read once. */
+static unsigned same_before_sigsafe(unsigned index, uint16_t offset)
+{
+        uint64_t address = pointed_at_sigsafe(index, offset);
+        unsigned least = index > LOOK_BACK ? index - LOOK_BACK : 0;
+        for (unsigned i = index; i-- > least;)
+                if (pointed_at_sigsafe(i, offset) == address)
+                        return i;
+        return index;
+}
+
+static void want_heads_sigsafe(unsigned index)
+{
+        const struct python_layout *layout = task.layout;
+        struct python_heads *heads = &copy.heads[index];
+        unsigned name = same_before_sigsafe(index, python_name_offset(layout));
+        unsigned file = same_before_sigsafe(index, layout->code_file);
+        if (name == index)
+                want_head_sigsafe(&heads->name, index, python_name_offset(layout));
+        heads->name.same_as = (uint16_t)name;
+        if (file == index)
+                want_head_sigsafe(&heads->file, index, layout->code_file);
+        heads->file.same_as = (uint16_t)file;
+        if (index < PYTHON_HEADS)
+                want_head_sigsafe(&heads->lines, index, layout->code_lines);
+}
+
+static void finish_head_sigsafe(struct python_head *head, const struct python_head *same, unsigned index)
+{
+        if (head->same_as == index) {
+                head->read = batch.read[head->piece];
+                return;
+        }
+        head->read = same->read;
+        memcpy(head->bytes, same->bytes, sizeof head->bytes);
 }
 
 static void fetch_heads_sigsafe(void)
 {
         const struct python_layout *layout = task.layout;
-        unsigned count = copy.count < PYTHON_HEADS ? copy.count : PYTHON_HEADS, locals = 0;
+        unsigned locals = 0;
         memory_batch_clear_sigsafe(&batch);
         copy.locals_read = false;
-        if (count != 0 && layout->frame_locals != PYTHON_NONE) /* the first piece */
+        if (copy.count != 0 && layout->frame_locals != PYTHON_NONE) /* the first piece */
                 copy.locals_read = memory_batch_add_sigsafe(&batch, copy.frames[0].address + layout->frame_locals,
                                                             copy.locals, LOCALS_BYTES) == locals;
-        for (unsigned i = 0; i < count; i++) {
-                want_head_sigsafe(&copy.heads[i].name, &copy.frames[i], python_name_offset(layout));
-                want_head_sigsafe(&copy.heads[i].file, &copy.frames[i], layout->code_file);
-                want_head_sigsafe(&copy.heads[i].lines, &copy.frames[i], layout->code_lines);
-        }
+        for (unsigned i = 0; i < copy.count; i++)
+                want_heads_sigsafe(i);
         memory_batch_read_sigsafe(&batch);
         copy.locals_read = copy.locals_read && batch.read[locals];
-        for (unsigned i = 0; i < count; i++) {
+        for (unsigned i = 0; i < copy.count; i++) {
                 struct python_heads *heads = &copy.heads[i];
-                heads->name.read = batch.read[heads->name.piece];
-                heads->file.read = batch.read[heads->file.piece];
-                heads->lines.read = batch.read[heads->lines.piece];
+                finish_head_sigsafe(&heads->name, &copy.heads[heads->name.same_as].name, i);
+                finish_head_sigsafe(&heads->file, &copy.heads[heads->file.same_as].file, i);
+                heads->lines.read = i < PYTHON_HEADS && batch.read[heads->lines.piece];
         }
 }
 

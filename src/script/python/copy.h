@@ -14,13 +14,14 @@
 
 #define PYTHON_FRAMES 192 /* of one sample; the outermost are cut */
 #define PYTHON_THREADS 4  /* thread states of one thread: one for each interpreter that it has entered */
-#define PYTHON_HEADS 6    /* of the innermost frames the names are copied, too: their code may be gone soon */
+#define PYTHON_HEADS 6    /* of so many innermost frames the tables of lines are copied, too */
 #define PYTHON_LOCALS 64  /* words of the innermost frame's locals and value stack */
 
 struct python_copied {
         uint64_t address;
         uint64_t code;
         bool code_read;
+        bool code_gone; /* set by heads.c: the code object has changed since */
         uint8_t frame[PYTHON_FRAME_BYTES];
         uint8_t code_bytes[PYTHON_CODE_BYTES];
 };
@@ -29,7 +30,8 @@ struct python_copied {
 #define PYTHON_HEAD_BYTES 144
 struct python_head {
         bool read;
-        uint16_t piece; /* of the batch while it is being read */
+        uint16_t piece;   /* of the batch while it is being read */
+        uint16_t same_as; /* the frame whose head this is, too */
         uint8_t bytes[PYTHON_HEAD_BYTES];
 };
 
@@ -42,7 +44,8 @@ struct python_run {
         uint64_t thread;
         uint64_t cframe; /* the innermost, where the version has them */
         unsigned first, count;
-        bool cut; /* there are more */
+        bool cut;    /* there are more */
+        bool broken; /* they lead nowhere, or in a circle */
 };
 
 struct python_copy {
@@ -51,7 +54,7 @@ struct python_copy {
         unsigned count; /* frames of all runs, innermost first */
         bool locals_read;
         uint64_t locals[PYTHON_LOCALS];
-        struct python_heads heads[PYTHON_HEADS];
+        struct python_heads heads[PYTHON_FRAMES]; /* `lines` beyond PYTHON_HEADS: by heads.c */
         struct python_copied frames[PYTHON_FRAMES];
 };
 

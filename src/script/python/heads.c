@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * heads.c - the beginnings of what the outer frames' code objects point at
+ * heads.c - the beginnings of the outer frames' tables of lines
  *
  * A program that makes functions and drops them again gets the very same addresses for each next one, so addresses
- * alone name no function. The handler copies beginnings for the innermost frames only, to be short. Those of the others
- * are read here, some 50 us later, and after them the code objects once more: one that has changed meanwhile is none.
+ * alone name no function. The handler copies the beginnings of all names and files, but those of the tables only for
+ * the innermost frames, to be short. The others' are read here, and after them the code objects once more: of one that
+ * has changed meanwhile no table is believed.
  *
  * Context: watchdog
  */
@@ -14,18 +15,10 @@
 
 #include "base/proc.h"
 
-#define PIECES 4                        /* of the batch for a frame */
-#define AT_ONCE (MEMORY_BATCH / PIECES) /* frames */
+#define AT_ONCE (MEMORY_BATCH / 2) /* frames: each has two pieces */
 
-static struct python_heads outer[PYTHON_FRAMES - PYTHON_HEADS];
 static uint8_t codes[AT_ONCE][PYTHON_CODE_BYTES];
 static struct memory_batch batch;
-
-static void want(struct python_head *head, const struct python_copied *copied, uint16_t offset)
-{
-        uint64_t address = copied->code_read ? python_word(copied->code_bytes, offset) : 0;
-        head->piece = (uint16_t)memory_batch_add_sigsafe(&batch, address, head->bytes, PYTHON_HEAD_BYTES);
-}
 
 /* The words that python_place_of() believes; the others change while it lives. */
 static bool is_same_code(const struct python_layout *layout, const uint8_t *now, const uint8_t *then)
@@ -42,20 +35,16 @@ static void complete_some(const struct python_layout *layout, struct python_copi
 {
         memory_batch_clear_sigsafe(&batch);
         for (unsigned i = 0; i < count; i++) {
-                want(&heads[i].name, &copied[i], python_name_offset(layout));
-                want(&heads[i].file, &copied[i], layout->code_file);
-                want(&heads[i].lines, &copied[i], layout->code_lines);
+                uint64_t table = copied[i].code_read ? python_word(copied[i].code_bytes, layout->code_lines) : 0;
+                memory_batch_add_sigsafe(&batch, table, heads[i].lines.bytes, PYTHON_HEAD_BYTES);
         }
         unsigned first = batch.count;
         for (unsigned i = 0; i < count; i++)
                 memory_batch_add_sigsafe(&batch, copied[i].code, codes[i], PYTHON_CODE_BYTES);
         memory_batch_read_sigsafe(&batch);
         for (unsigned i = 0; i < count; i++) {
-                heads[i].name.read = batch.read[heads[i].name.piece];
-                heads[i].file.read = batch.read[heads[i].file.piece];
-                heads[i].lines.read = batch.read[heads[i].lines.piece];
-                copied[i].code_read = copied[i].code_read && batch.read[first + i] &&
-                                      is_same_code(layout, codes[i], copied[i].code_bytes);
+                copied[i].code_gone = !batch.read[first + i] || !is_same_code(layout, codes[i], copied[i].code_bytes);
+                heads[i].lines.read = batch.read[i] && !copied[i].code_gone;
         }
 }
 
@@ -63,11 +52,6 @@ void python_heads_complete(const struct python_layout *layout, struct python_cop
 {
         for (unsigned i = PYTHON_HEADS; i < copy->count; i += AT_ONCE) {
                 unsigned left = copy->count - i;
-                complete_some(layout, &copy->frames[i], &outer[i - PYTHON_HEADS], left < AT_ONCE ? left : AT_ONCE);
+                complete_some(layout, &copy->frames[i], &copy->heads[i], left < AT_ONCE ? left : AT_ONCE);
         }
-}
-
-const struct python_heads *python_heads_of(const struct python_copy *copy, unsigned index)
-{
-        return index < PYTHON_HEADS ? &copy->heads[index] : &outer[index - PYTHON_HEADS];
 }

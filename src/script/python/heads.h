@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * heads.h - the beginnings of what the outer frames' code objects point at
+ * heads.h - the beginnings of the outer frames' tables of lines
  *
  * Context: watchdog
  */
@@ -9,11 +9,8 @@
 
 #include "script/python/copy.h"
 
-/* Read those that were not copied with the frames. A frame whose code object is not any more what was copied loses it
- * (`code_read`). */
+/* Read the beginnings of those tables of lines that were not copied with the frames. Where a code object is not any
+ * more what was copied, there is none (`code_gone`). Best done as soon as the copy is made. */
 void python_heads_complete(const struct python_layout *layout, struct python_copy *copy);
-
-/* Those of frame `index`. Valid until the next python_heads_complete(). */
-const struct python_heads *python_heads_of(const struct python_copy *copy, unsigned index);
 
 #endif

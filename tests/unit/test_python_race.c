@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * test_python_race.c - what is reported of a thread that runs Python at full speed is what it did at that moment
+ *
+ * The thread runs tests/system/python/race.py, whose functions keep a shadow stack here. It is copied together with
+ * the frames, in the handler, while the thread stands still; so what is made of the frames can be compared with it.
+ *
+ * libpython is opened at run time, so that one program tests every version:
+ *     LOOPDOG_RACE_LIBRARY=~/.pyenv/versions/3.13.0/lib/libpython3.13.so.1.0 LOOPDOG_RACE_CAPTURES=100000 \
+ *             build/tests/unit/unit_python_race
+ *
+ * Context: unit test
+ */
+#include <criterion/criterion.h>
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "capture/capture.h"
+#include "script/python/runtime.h"
+#include "script/script.h"
+#include "unwind/module.h"
+#include "unwind/symbol.h"
+#include "unwind/unwind.h"
+
+#define CAPTURES 20000
+#define LOST_MOST 1000 /* at most one in so many */
+#define DEPTH 4096
+#define SHADOW 192 /* of it are copied */
+#define LINES 400
+#define LIBRARY "libpython3.11.so.1.0"
+
+/* ---- the shadow stack ---- */
+
+static struct {
+        _Atomic uint32_t depth;
+        uint16_t numbers[DEPTH];
+} shadow;
+
+/* As it was when the frames were copied; innermost first. */
+static struct {
+        uint32_t depth;
+        uint16_t numbers[SHADOW];
+} truth;
+
+static void copy_all_sigsafe(void)
+{
+        uint32_t depth = atomic_load(&shadow.depth);
+        truth.depth = depth;
+        for (uint32_t i = 0; i < SHADOW && i < depth; i++)
+                truth.numbers[i] = shadow.numbers[depth - 1 - i];
+        script_copy_sigsafe();
+}
+
+/* ---- the interpreter ---- */
+
+typedef void *object;
+typedef object c_function(object self, object argument);
+
+struct definition {
+        const char *name;
+        c_function *function;
+        int flags;
+        const char *documentation;
+};
+#define METH_NOARGS 4
+#define METH_O 8
+
+static struct {
+        void *handle;
+        char home[256];
+        void (*initialize)(int);
+        int (*run)(const char *);
+        object (*add_module)(const char *);
+        object (*new_function)(struct definition *, object, object);
+        int (*set_attribute)(object, const char *, object);
+        long (*as_long)(object);
+        object (*from_bool)(long);
+} python;
+
+static _Atomic bool stop;
+static _Atomic int32_t tid;
+static _Atomic int ended; /* 1: well, 2: with an exception */
+
+static object push(object self, object number)
+{
+        uint32_t depth = atomic_load(&shadow.depth);
+        if (depth >= DEPTH)
+                abort();
+        shadow.numbers[depth] = (uint16_t)python.as_long(number);
+        atomic_store(&shadow.depth, depth + 1);
+        return python.from_bool(1);
+}
+
+static object pop(object self, object nothing)
+{
+        atomic_fetch_sub(&shadow.depth, 1);
+        return python.from_bool(1);
+}
+
+static object running(object self, object nothing)
+{
+        return python.from_bool(!atomic_load(&stop));
+}
+
+static struct definition definitions[] = {
+        { "push", push, METH_O, NULL },
+        { "pop", pop, METH_NOARGS, NULL },
+        { "running", running, METH_NOARGS, NULL },
+};
+
+static void *find(const char *name)
+{
+        void *address = dlsym(python.handle, name);
+        cr_assert(address != NULL, "%s", name);
+        return address;
+}
+
+/* False: there is none on this machine. */
+static bool open_python(void)
+{
+        const char *path = getenv("LOOPDOG_RACE_LIBRARY");
+        const char *end = path != NULL ? strstr(path, "/lib/libpython") : NULL;
+        python.handle = dlopen(path != NULL ? path : LIBRARY, RTLD_NOW | RTLD_GLOBAL);
+        if (python.handle == NULL)
+                return false;
+        if (end != NULL) {
+                snprintf(python.home, sizeof python.home, "%.*s", (int)(end - path), path);
+                setenv("PYTHONHOME", python.home, 1);
+        }
+        setenv("PYTHONDONTWRITEBYTECODE", "1", 1);
+        *(void **)&python.initialize = find("Py_InitializeEx");
+        *(void **)&python.run = find("PyRun_SimpleString");
+        *(void **)&python.add_module = find("PyImport_AddModule");
+        *(void **)&python.new_function = find("PyCFunction_NewEx");
+        *(void **)&python.set_attribute = find("PyObject_SetAttrString");
+        *(void **)&python.as_long = find("PyLong_AsLong");
+        *(void **)&python.from_bool = find("PyBool_FromLong");
+        return true;
+}
+
+static void *run_python(void *unused)
+{
+        char text[1024];
+        python.initialize(0);
+        object module = python.add_module("__main__");
+        for (size_t i = 0; i < sizeof definitions / sizeof *definitions; i++)
+                python.set_attribute(module, definitions[i].name, python.new_function(&definitions[i], NULL, NULL));
+        snprintf(text, sizeof text, "exec(compile(open('%s/system/python/race.py').read(), 'race.py', 'exec'))",
+                 TESTS_DIR);
+        atomic_store(&tid, (int32_t)syscall(SYS_gettid));
+        atomic_store(&ended, python.run(text) == 0 ? 1 : 2);
+        return NULL;
+}
+
+/* ---- its source ---- */
+
+static bool edges[LINES], made_edges[LINES];
+
+/* Lines marked so; those of the functions that it makes are counted from the first of SOURCE. */
+static void read_edges(void)
+{
+        char line[256];
+        unsigned number = 0, made = 0;
+        FILE *file = fopen(TESTS_DIR "/system/python/race.py", "r");
+        cr_assert(file != NULL);
+        while (fgets(line, sizeof line, file) != NULL && ++number < LINES) {
+                edges[number] = strstr(line, "# edge") != NULL;
+                if (strncmp(line, "SOURCE", 6) == 0)
+                        made = number;
+                if (made != 0)
+                        made_edges[number - made + 1] = edges[number];
+        }
+        fclose(file);
+}
+
+/* ---- judging ---- */
+
+static struct stack stack;
+static struct sample sample;
+static struct script_context context;
+static struct {
+        unsigned captures, by_signal, losses, compared, lost, wrong, deep, with_evaluation, extra, line_none;
+        unsigned lost_why[4];
+} counts;
+
+/* The number in a function's name, 0: it tells nothing. Names and files of made functions must agree. */
+static unsigned number_of(const struct script_function *function)
+{
+        const char *digits = strrchr(function->name, '_');
+        unsigned number = digits != NULL ? (unsigned)strtoul(digits + 1, NULL, 10) : 0;
+        char file[32] = "race.py";
+        if (number >= 1000)
+                snprintf(file, sizeof file, "made_%u.py", number);
+        return number != 0 && strcmp(function->file, file) == 0 ? number : 0;
+}
+
+static bool is_edge(unsigned number, uint32_t line)
+{
+        return line == 0 || (line < LINES && (number >= 1000 ? made_edges : edges)[line]);
+}
+
+static void print_wrong(const char *why)
+{
+        if (counts.wrong >= 5)
+                return;
+        fprintf(stderr, "%s: truth (%u)", why, truth.depth);
+        for (unsigned i = 0; i < truth.depth && i < 24; i++)
+                fprintf(stderr, " %u", truth.numbers[i]);
+        fprintf(stderr, "\n    reported (state %c, by signal %d):", sample.state, sample.by_signal);
+        for (unsigned i = 0, shown = 0; i < stack.count && shown < 24; i++) {
+                const struct script_function *function = script_function_get(stack.frames[i].script);
+                if (function == NULL)
+                        continue;
+                fprintf(stderr, " %s:%u", function->name, stack.frames[i].line);
+                shown++;
+        }
+        fprintf(stderr, "\n    native:");
+        symbols_resolve(&stack);
+        for (unsigned i = 0, shown = 0; i < stack.count && shown < 10; i++) {
+                if (stack.frames[i].script != 0)
+                        continue;
+                const char *name = symbol_name(&stack.frames[i]);
+                fprintf(stderr, " %s", name != NULL ? name : "?");
+                shown++;
+        }
+        fprintf(stderr, "\n");
+}
+
+/* NULL, or what is wrong. */
+static const char *compare(void)
+{
+        unsigned at = 0;
+        bool first = true;
+        for (unsigned i = 0; i < stack.count; i++) {
+                const struct frame *frame = &stack.frames[i];
+                const struct script_function *function = script_function_get(frame->script);
+                if (frame->script == 0)
+                        continue;
+                if (function == NULL)
+                        return "a function without a name";
+                unsigned number = number_of(function);
+                if (number == 0)
+                        continue;
+                counts.line_none += frame->line == 0;
+                bool same = at < truth.depth && truth.numbers[at] == number;
+                bool extra = first && is_edge(number, frame->line) && !(same && truth.depth == 0);
+                first = false;
+                /* Left or not yet entered by its own account: the frame is one more than the shadow has. */
+                if (extra) {
+                        unsigned rest = 0;
+                        for (unsigned j = i; j < stack.count; j++) {
+                                const struct script_function *other = script_function_get(stack.frames[j].script);
+                                rest += other != NULL && number_of(other) != 0;
+                        }
+                        if (rest == truth.depth + 1 || (stack.truncated && !same)) {
+                                counts.extra++;
+                                continue;
+                        }
+                }
+                if (at == SHADOW || (!same && at == truth.depth && stack.truncated))
+                        return NULL;
+                if (!same)
+                        return "another function";
+                at++;
+        }
+        return at == truth.depth || stack.truncated ? NULL : "functions are missing";
+}
+
+static void count_evaluations(void)
+{
+        const struct python_runtime *runtime = python_runtime();
+        for (unsigned i = 0; i < stack.count; i++)
+                if (stack.frames[i].script == 0 && stack.frames[i].function == runtime->evaluation) {
+                        counts.with_evaluation++;
+                        return;
+                }
+}
+
+static bool has_script(void)
+{
+        for (unsigned i = 0; i < stack.count; i++)
+                if (stack.frames[i].script != 0)
+                        return true;
+        return false;
+}
+
+static void judge(void)
+{
+        struct script_memory memory = { sample.stack_address, sample.stack, sample.stack_length };
+        script_read(&memory);
+        if (unwind_sample(&sample, &stack) != 0)
+                stack.count = 0;
+        script_merge(&stack, &memory, &context);
+        counts.compared++;
+        counts.deep += truth.depth > 150;
+        if (context.lost != NULL || !has_script()) {
+                counts.lost++;
+                counts.lost_why[context.lost != NULL]++;
+                if (counts.lost <= 5)
+                        fprintf(stderr, "lost: %s (depth %u)\n", context.lost != NULL ? context.lost : "no word",
+                                truth.depth);
+                return;
+        }
+        count_evaluations();
+        const char *why = compare();
+        if (why == NULL)
+                return;
+        print_wrong(why);
+        counts.wrong++;
+}
+
+/* ---- the test ---- */
+
+static void prepare(const struct capture_task *task)
+{
+        module_find((uintptr_t)prepare);
+        script_prepare(task->stack_bound);
+}
+
+static const struct capture_companion companion = { .prepare = prepare, .copy_sigsafe = copy_all_sigsafe };
+
+static void capture_once(struct capture_task *task)
+{
+        if (modules_changed())
+                unwind_flush();
+        script_forget_if_full();
+        capture_take(task, true, NULL, 0, &sample);
+        counts.captures++;
+        counts.by_signal += sample.by_signal;
+        if (sample.loss == CAPTURE_OK && sample.accompanied)
+                judge();
+        else
+                counts.losses++;
+}
+
+Test(python_race, reports_what_the_thread_did, .timeout = 600)
+{
+        pthread_t thread;
+        struct capture_task task;
+        const char *why = NULL, *wanted = getenv("LOOPDOG_RACE_CAPTURES");
+        unsigned captures = wanted != NULL ? (unsigned)atoi(wanted) : CAPTURES;
+        if (!open_python())
+                cr_skip_test("no " LIBRARY " here");
+        read_edges();
+        cr_assert_eq(unwind_load(&why), 0, "%s", why);
+        cr_assert_eq(capture_start(0, &why), 0, "%s", why);
+        capture_accompany(&companion);
+        cr_assert_eq(pthread_create(&thread, NULL, run_python, NULL), 0);
+        while (atomic_load(&shadow.depth) == 0 && atomic_load(&ended) == 0)
+                usleep(1000);
+        capture_task_open(&task, atomic_load(&tid), 0);
+        task.stack_bound = (uint64_t)thread;
+        while (counts.compared < captures && counts.captures < 2 * captures && atomic_load(&ended) == 0) {
+                capture_once(&task);
+                usleep((useconds_t)(random() % 300));
+        }
+        cr_assert_eq(atomic_load(&ended), 0, "race.py has ended by itself");
+        atomic_store(&stop, true);
+        pthread_join(thread, NULL);
+        cr_expect_eq(atomic_load(&ended), 1, "race.py failed");
+        fprintf(stderr,
+                "%u captures (%u by signal, %u without a stack); %u compared, %u of them deep, %u at an edge: %u "
+                "wrong, "
+                "%u without Python frames (%u said why); %u with an evaluation function left, %u lines unknown\n",
+                counts.captures, counts.by_signal, counts.losses, counts.compared, counts.deep, counts.extra,
+                counts.wrong, counts.lost, counts.lost_why[1], counts.with_evaluation, counts.line_none);
+        cr_expect_geq(counts.compared, captures / 2);
+        cr_expect_eq(counts.wrong, 0, "%u wrong", counts.wrong);
+        cr_expect_leq(counts.lost, counts.compared / LOST_MOST, "%u lost", counts.lost);
+}
