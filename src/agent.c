@@ -340,6 +340,7 @@ static void fork_prepare(void)
          * simply has no watchdog, as after any fork. */
         if (!hooks_in_noted_process()) /* a child of clone() that forks: there is no watchdog to stop */
                 return;
+        loop_note_fork();
         watchdog_forbid();
         watchdog_stop(false, PATIENCE_NS);
 }

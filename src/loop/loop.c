@@ -44,6 +44,7 @@ struct suspect {
 /* A few, because a server's callbacks may poll elsewhere in each turn (a database client waiting for its answer). */
 static __thread struct suspect suspects_here[LIMIT_SUSPECTS];
 static __thread unsigned next_suspect_here;
+static __thread bool forked_here; /* which stopped the watchdog */
 
 /* There was no slot for this thread: 1 and its waits since. Neither is the table searched at each of them, nor is the
  * thread counted again. 0: it was not refused. */
@@ -102,6 +103,7 @@ void loop_attend(void)
 {
         int saved_errno = errno;
         int attention = atomic_load(&loop_attention);
+        forked_here = false;
         if (attention == LOOP_STOPPED && !on_alternate_stack())
                 stage.calls->start();
         else if (attention == LOOP_ASLEEP)
@@ -462,6 +464,14 @@ static struct slot *enter_slow(const struct wait *wait)
         struct slot *slot = loop_slot_here;
         if (slot == NULL)
                 return begin(wait);
+        /* A callback that forks and then waits for its child (node's execSync) is to be seen, and a signal handler that
+         * polls between the two hardly ever is. */
+        if (forked_here && atomic_load_explicit(&loop_attention, memory_order_relaxed) == LOOP_STOPPED) {
+                loop_attend();
+                slot = loop_slot_here; /* in a child of clone() all slots were its parent's, and have been emptied */
+                if (slot == NULL)
+                        return begin(wait);
+        }
         uint64_t key = atomic_load_explicit(&slot->key, memory_order_relaxed);
         if (key == wait->key)
                 return own_wait(slot, wait);
@@ -513,6 +523,11 @@ void loop_end_long(struct slot *slot, uint64_t mark, uint64_t now_ns)
                 .left = left,
         };
         atomic_store_explicit(&slot->ring_head, head + 1, memory_order_release);
+}
+
+void loop_note_fork(void)
+{
+        forked_here = true;
 }
 
 /* ---- descriptors that are closed ---- */
@@ -632,6 +647,7 @@ void loop_after_fork(void)
 {
         slots_after_fork();
         loop_slot_here = NULL;
+        forked_here = false;
         memset(suspects_here, 0, sizeof suspects_here);
         refused_here = 0;
         if (stage.key_made)

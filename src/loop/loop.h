@@ -62,7 +62,10 @@ void loop_setup(const struct loop_calls *calls, uint64_t threshold_ns, bool all_
  * loop. app thread; errno is left alone. */
 struct slot *loop_enter_slow(const struct wait *wait);
 void loop_end_long(struct slot *slot, uint64_t mark, uint64_t now_ns);
-void loop_attend(void); /* only from an own wait: a nested one may be in a signal handler */
+void loop_attend(void); /* only from an own wait, or a thread's first after a fork: others may be in a signal handler */
+
+/* This thread is about to fork, for which the watchdog is stopped. app thread. */
+void loop_note_fork(void);
 
 __attribute__((always_inline)) static inline void loop_end_iteration(struct slot *slot, uint64_t cfa, bool sleeps)
 {

@@ -510,7 +510,14 @@ Test(loop, starts_a_watchdog_that_was_stopped)
         wait_on(6);
         cr_expect(eq(uint, starts, 2), "a nested wait may be in a signal handler");
         wait_on(5);
-        cr_expect(eq(uint, starts, 3), "a fork in a callback: at the loop's next own wait");
+        cr_expect(eq(uint, starts, 3), "somebody else's fork: at the loop's next own wait");
+        atomic_store(&loop_attention, LOOP_STOPPED);
+        loop_note_fork();
+        wait_on(6);
+        cr_expect(eq(uint, starts, 4), "a fork in this very callback: at its next wait, nested or not");
+        atomic_store(&loop_attention, LOOP_STOPPED);
+        wait_on(6);
+        cr_expect(eq(uint, starts, 4), "but only once");
 }
 
 static void wait_in_handler(int number)
