@@ -139,6 +139,20 @@ def trampolines(place):
             pathlib.Path(f"/tmp/perf-{program.pid}.map").unlink(missing_ok=True)
 
 
+# ---- code that is freed as soon as it has run ----
+
+
+@suite.case("a large import: every sample has its Python frames")
+def importing(place):
+    servers.need_modules("fastapi")
+    program = blame.PROGRAMS / "importing.py"
+    said = run(place, [servers.PYTHON, program], env={"LOOPDOG_INTERVAL": "2ms"})
+    place.planted = [blame.planted(line, cause="cpu", culprit="importing", file=program, mark="importing",
+                                   task=line["task"], coroutine="importing",
+                                   called="importlib._bootstrap._find_and_load") for line in said]
+    blame.expect(place, files=None if place.plain else 1)
+
+
 # ---- the interpreter's lock ----
 
 GIL = blame.PROGRAMS / "gil.py"
