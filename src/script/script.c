@@ -174,6 +174,25 @@ static size_t words_outside(const struct frame *frame, const struct script_memor
         return bytes / sizeof *words;
 }
 
+/* The task is looked for on each activation's stack, which is worth it only where there may be one: the C code that
+ * steps it is on the stack, or asyncio's own functions are. */
+static bool may_have_task(void)
+{
+        for (unsigned i = 0; i < native.count; i++) {
+                const struct module *module =
+                        native.frames[i].module != MODULE_NONE ? module_get(native.frames[i].module) : NULL;
+                if (module != NULL &&
+                    (strstr(module->name, "asyncio") != NULL || strstr(module->path, "uvloop") != NULL))
+                        return true;
+        }
+        for (unsigned i = python.count; i-- > 0;) {
+                const struct script_function *function = script_function_get(python.frames[i].function);
+                if (function != NULL && strstr(function->file, "/asyncio/") != NULL)
+                        return true;
+        }
+        return false;
+}
+
 static void find_task(const struct python_runtime *runtime, const struct script_memory *memory,
                       struct script_context *context)
 {
@@ -220,7 +239,8 @@ void script_merge(struct stack *stack, const struct script_memory *memory, struc
         if (python_called(runtime, python_copy_get(), native.frames, places[0] < native.count ? places[0] : 0, called,
                           sizeof called))
                 context->called = called;
-        find_task(runtime, memory, context);
+        if (may_have_task())
+                find_task(runtime, memory, context);
 }
 
 /* ---- the interpreter's lock ---- */

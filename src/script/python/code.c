@@ -262,20 +262,33 @@ static int64_t position_of(const struct python_layout *layout, const struct pyth
         return (int64_t)(python_word(copied->frame, layout->frame_position) - (copied->code + layout->code_bytes));
 }
 
-/* Where the table is gone, a line that was found before in the same function still counts. */
+/* Is the code object still what was copied? Asked after something was read that it points at. */
+static bool is_still_there(const struct python_layout *layout, const struct python_copied *copied,
+                           const struct words *words)
+{
+        struct python_copied now = { .code = copied->code };
+        if (memory_read_sigsafe(copied->code, now.code_bytes, sizeof now.code_bytes) != sizeof now.code_bytes)
+                return false;
+        struct words words_now = words_of(layout, &now);
+        return same_words(&words_now, words) && python_word(now.code_bytes, 8) == python_word(copied->code_bytes, 8);
+}
+
+/* A line that was found before in the same function counts, unless the copied beginning of the table says otherwise:
+ * only the innermost frames have that. */
 static uint32_t line_of(const struct python_layout *layout, const struct python_copied *copied,
                         const struct known *code, const struct python_heads *heads)
 {
         int64_t position = position_of(layout, copied);
+        const struct python_head *head = heads != NULL && heads->lines.read ? &heads->lines : NULL;
         uint64_t print = code->print + code->words.first_line + code->words.lines;
-        uint64_t table_print = heads != NULL ? print_of_head(layout, bytes_header, &heads->lines) : 0;
+        uint64_t table_print = head != NULL ? print_of_head(layout, bytes_header, head) : 0;
         struct known_line *known = &lines[mix(code->words.code ^ print, &position, sizeof position) % LINES];
         struct object table;
         if (known->code == code->words.code && known->print == print && known->position == position &&
-            (table_print == known->table_print || (table_print == 0 && heads != NULL)))
+            (table_print == 0 || table_print == known->table_print))
                 return known->line;
-        if (copied->code_gone ||
-            !read_object(layout, bytes_header, code->words.lines, heads != NULL ? &heads->lines : NULL, &table))
+        if (!read_object(layout, bytes_header, code->words.lines, head, &table) ||
+            (head == NULL && !is_still_there(layout, copied, &code->words)))
                 return 0;
         *known = (struct known_line){
                 .code = code->words.code,

@@ -127,7 +127,7 @@ static void walk_run_sigsafe(unsigned index)
                         landmark = address;
                 copied->address = address;
                 copied->code = python_word(copied->frame, layout->frame_code) & ~3ull; /* 3.14 tags it */
-                copied->code_read = copied->code_gone = false;
+                copied->code_read = false;
                 copy.count++;
                 address = python_word(copied->frame, layout->frame_previous);
         }
@@ -254,7 +254,7 @@ void python_copy_sigsafe(void)
         fetch_heads_sigsafe();
 }
 
-struct python_copy *python_copy_get(void)
+const struct python_copy *python_copy_get(void)
 {
         return &copy;
 }

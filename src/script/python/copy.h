@@ -21,7 +21,6 @@ struct python_copied {
         uint64_t address;
         uint64_t code;
         bool code_read;
-        bool code_gone; /* set by heads.c: the code object has changed since */
         uint8_t frame[PYTHON_FRAME_BYTES];
         uint8_t code_bytes[PYTHON_CODE_BYTES];
 };
@@ -54,7 +53,7 @@ struct python_copy {
         unsigned count; /* frames of all runs, innermost first */
         bool locals_read;
         uint64_t locals[PYTHON_LOCALS];
-        struct python_heads heads[PYTHON_FRAMES]; /* `lines` beyond PYTHON_HEADS: by heads.c */
+        struct python_heads heads[PYTHON_FRAMES]; /* `lines` of the first PYTHON_HEADS only */
         struct python_copied frames[PYTHON_FRAMES];
 };
 
@@ -65,7 +64,7 @@ void python_copy_prepare(const struct python_layout *layout, const uint64_t *thr
 /* Copy now. Takes some 10 us for 30 frames; bounded where the frames have changed since or make no sense. */
 void python_copy_sigsafe(void);
 
-struct python_copy *python_copy_get(void);
+const struct python_copy *python_copy_get(void);
 
 /* Fields of raw bytes. */
 uint64_t python_word(const uint8_t *bytes, unsigned offset);

@@ -14,7 +14,6 @@
 
 #include "script/functions.h"
 #include "script/python/code.h"
-#include "script/python/heads.h"
 
 static const char changing[] = "the Python frames were just being changed";
 
@@ -118,13 +117,12 @@ static bool add_run(const struct python_runtime *runtime, const struct python_co
         return true;
 }
 
-void python_frames(const struct python_runtime *runtime, struct python_copy *copy, python_stack_word *word,
+void python_frames(const struct python_runtime *runtime, const struct python_copy *copy, python_stack_word *word,
                    void *context, struct python_stack *stack)
 {
         stack->count = 0;
         stack->cut = false;
         stack->lost = NULL;
-        python_heads_complete(&runtime->layout, copy);
         for (unsigned i = 0; i < copy->run_count; i++) {
                 if (add_run(runtime, copy, &copy->runs[i], word, context, stack))
                         continue;

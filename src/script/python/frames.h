@@ -28,7 +28,7 @@ struct python_stack {
 /* The words of a stack: what is at `address` of the thread's copied stack, or in memory. False: unreadable. */
 typedef bool python_stack_word(void *context, uint64_t address, uint64_t *word);
 
-void python_frames(const struct python_runtime *runtime, struct python_copy *copy, python_stack_word *word,
+void python_frames(const struct python_runtime *runtime, const struct python_copy *copy, python_stack_word *word,
                    void *context, struct python_stack *stack);
 
 #endif
