@@ -16,7 +16,7 @@ import time
 import truth
 
 AFTER_S = 0.05
-DATA = b"x" * 200000
+DATA = b"x" * 100000
 
 
 def match_long():
@@ -53,18 +53,18 @@ async def behind_python():
 
 
 async def short():
-    for _ in range(40):  # short
+    for _ in range(80):  # short
         hashlib.sha256(DATA)  # short
 
 
 async def convoy():
     """A callback of a few milliseconds: each call that lets the lock go waits 5 ms to have it again."""
-    thread = threading.Thread(target=compute, args=(0.6,))
+    thread = threading.Thread(target=compute, args=(1.2,))
     thread.start()
     await asyncio.sleep(AFTER_S)
     await truth.plant("convoy", short())
-    await asyncio.sleep(0.5)
-    thread.join()
+    while thread.is_alive():
+        await asyncio.sleep(truth.PAUSE_S)
 
 
 async def main():
