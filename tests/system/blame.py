@@ -13,6 +13,7 @@ import functools
 import json
 import pathlib
 import re
+import subprocess
 
 import harness
 import records
@@ -121,3 +122,25 @@ def planted(said, **claims):
     """A Blamed from one line of a program's truth."""
     return Blamed(said["begin"], said["begin"] + said["seconds"], where=said["name"],
                   cpu_share=said["cpu"] / said["seconds"], **claims)
+
+
+# ---- what people read ----
+
+
+def command(place, *arguments, env=None):
+    """Run loopdog to its end; what it wrote to stdout and stderr."""
+    path = pathlib.Path(place.suite.options.loopdog)
+    if not path.exists():
+        raise harness.Skip(f"no command at {path}")
+    ended = subprocess.run([path, *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False,
+                           env={"PATH": "/usr/bin:/bin", "TMPDIR": str(place.folder),
+                                "LOOPDOG_LIBRARY": place.suite.options.library, **(env or {})})
+    harness.check(ended.returncode == 0, f"loopdog {arguments[0]} ended with {ended.returncode}: {ended.stderr}")
+    return ended.stdout, ended.stderr
+
+
+def check_words(text, *words):
+    """Each of them stands in the text, however much space is between words."""
+    flat = " ".join(text.split())
+    missing = [word for word in words if " ".join(word.split()) not in flat]
+    harness.check(not missing, f"missing {missing} in:\n{text}")

@@ -11,7 +11,6 @@ Context: system test
 
 import os
 import pathlib
-import re
 import shutil
 import subprocess
 import sys
@@ -275,23 +274,6 @@ for _minor in (8, 10, 12, 13):
 # ---- the command ----
 
 
-def command(place, *arguments, **how):
-    """Run loopdog to its end; what it wrote to stdout and stderr."""
-    path = pathlib.Path(suite.options.loopdog)
-    if not path.exists():
-        raise harness.Skip(f"no command at {path}")
-    ended = subprocess.run([path, *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False,
-                           env={**environment(place), "PATH": "/usr/bin:/bin", "TMPDIR": str(place.folder),
-                                "LOOPDOG_LIBRARY": suite.options.library}, **how)
-    return ended.returncode, ended.stdout, ended.stderr
-
-
-def check_words(text, *words):
-    flat = re.sub(r"\s+", " ", text)
-    missing = [word for word in words if " ".join(word.split()) not in flat]
-    harness.check(not missing, f"missing {missing} in:\n{text}")
-
-
 def words_of_sleep():
     path = blame.PROGRAMS / "plain.py"
     line, = blame.lines_of(path, "sleep")
@@ -305,12 +287,11 @@ def commands(place):
     if place.plain:
         raise harness.Skip("nothing to see without the agent")
     saved = place.folder / "saved.jsonl"
-    code, out, err = command(place, "run", "-o", saved, "--", servers.PYTHON, blame.PROGRAMS / "plain.py", "sleep")
-    harness.check(code == 0, f"run ended with {code}: {err}")
-    check_words(err, *words_of_sleep())
-    code, out, err = command(place, "report", saved)
-    harness.check(code == 0, f"report ended with {code}: {err}")
-    check_words(out, *words_of_sleep())
+    _, err = blame.command(place, "run", "-o", saved, "--", servers.PYTHON, blame.PROGRAMS / "plain.py", "sleep",
+                           env=environment(place))
+    blame.check_words(err, *words_of_sleep())
+    out, _ = blame.command(place, "report", saved)
+    blame.check_words(out, *words_of_sleep())
 
 
 if __name__ == "__main__":

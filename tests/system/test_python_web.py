@@ -319,6 +319,12 @@ def check_installed(place, env, **claims):
 def installed_own(place):
     file = place.folder / "site-packages" / "installed.py"
     check_installed(place, {"LOOPDOG_OWN": str(file)}, file=file, called="requests.api.get")
+    if not place.plain:
+        line, = blame.lines_of(file, "requests")
+        out, _ = blame.command(place, "report", place.records_folder)
+        blame.check_words(out, f"in route_requests() at {file.name}:{line} calling requests.api.get, blocked in recvfrom",
+                          "requests.get(SLOW)  # requests", f"asyncio task {place.planted[0].task}, coroutine "
+                          "RequestResponseCycle.run_asgi", "hint: requests is synchronous: await an httpx.AsyncClient")
 
 
 @suite.case("without LOOPDOG_OWN the innermost library is: what requests asks for the answer")
