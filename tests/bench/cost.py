@@ -149,6 +149,44 @@ def run_pause(options):
                     "plain_us": summary(plain)})]
 
 
+# ---- Python frames ----
+
+PYTHON_LIBRARY, PYTHON_FRAMES, PYTHON_LIMIT_US = "libpython3.11.so.1.0", 50, 100
+PYTHON_WAYS = {"plain": "called directly", "c": "called through C"}
+
+
+def run_python_way(options, way, captures):
+    """Medians in us, from python.c's lines."""
+    done = subprocess.run([options.program("python"), PYTHON_LIBRARY, way, str(PYTHON_FRAMES), str(captures)],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300, check=False)
+    if done.returncode == 3:
+        raise machine.Unable(f"no {PYTHON_LIBRARY} here")
+    lines = [[int(word) for word in line.split()] for line in done.stdout.decode().splitlines()]
+    if done.returncode or len(lines) < captures / 2:
+        raise Broken(f"python ended with {done.returncode} after {len(lines)} captures: {done.stderr.decode()}")
+    if {line[6] for line in lines} != {PYTHON_FRAMES}:
+        raise Broken(f"captures with {sorted({line[6] for line in lines})} frames, not {PYTHON_FRAMES}")
+    prepare, read, merge, copy, native = ([line[i] / 1000 for line in lines] for i in range(5))
+    watchdog = [sum(parts) for parts in zip(prepare, read, merge)]
+    return watchdog, copy, native, median([line[5] for line in lines]) / 1024
+
+
+def run_python(options):
+    captures = 300 if options.quick else 2000
+    for way, name in PYTHON_WAYS.items():
+        say(f"capture of Python frames {name}, {captures} times")
+        watchdog, copy, native, stack_kb = run_python_way(options, way, captures)
+        whole = [own + handler for own, handler in zip(watchdog, copy)]
+        data = {"watchdog_us": summary(watchdog), "copy_us": summary(copy), "native_us": summary(native)}
+        yield Figure(f"capture of {PYTHON_FRAMES} Python frames {name}",
+                     f"median {median(whole):.1f} us, of it the watchdog {median(watchdog):.1f}; "
+                     f"p99 {percentile(whole, 0.99):.1f}", f"median at most {PYTHON_LIMIT_US} us",
+                     at_most(median(whole), PYTHON_LIMIT_US), data=data)
+        yield Figure(f"copy of {PYTHON_FRAMES} Python frames in the handler, {name}",
+                     f"median {median(copy):.1f} us, the native stack ({stack_kb:.0f} KB) {median(native):.1f}",
+                     "no longer than the stack", at_most(median(copy), median(native)))
+
+
 # ---- wake-ups ----
 
 @contextlib.contextmanager

@@ -29,19 +29,16 @@
 #include "unwind/module.h"
 #include "unwind/unwind.h"
 
-static const char program[] = "import sys, time\n"
-                              "frames, through_c = %d, %d\n"
-                              "def direct(depth):\n"
-                              "    if depth == 0:\n"
-                              "        while True:\n"
-                              "            pass\n"
-                              "    direct(depth - 1)\n"
-                              "def called(depth):\n"
-                              "    if depth == 0:\n"
-                              "        while True:\n"
-                              "            pass\n"
-                              "    list(map(called, [depth - 1]))\n"
-                              "(called if through_c else direct)(frames - 2)\n"; /* it and <module> are frames, too */
+/* Every function is another one, as in a server: what frames have in common is read once. */
+static const char program[] =
+        "frames, through_c = %d, %d\n"
+        "lines = ['def f0(x=0):', '    while True:', '        pass']\n"
+        "for i in range(1, frames - 1):\n"
+        "    inner = 'f' + str(i - 1)\n"
+        "    lines += ['def f' + str(i) + '(x=0):',\n"
+        "              '    list(map(' + inner + ', [0]))' if through_c else '    ' + inner + '()']\n"
+        "exec('\\n'.join(lines))\n"
+        "globals()['f' + str(frames - 2)]()\n";
 
 static void (*initialize)(int);
 static int (*run)(const char *);

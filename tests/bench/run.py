@@ -35,6 +35,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BENCHES = {
     "hotpath": cost.run_hotpath,
     "pause": cost.run_pause,
+    "python": cost.run_python,
     "wakeups": cost.run_wakeups,
     "memory": cost.run_memory,
     "loops": cost.run_loops,
