@@ -123,10 +123,9 @@ static void look_for_holder(struct profile *profile, bool may_signal)
 {
         static struct capture_task holder;
         int32_t tid;
-        uint64_t pthread;
+        uint64_t pthread, address;
         struct script_context context = { .called = NULL };
-        if (!sample.syscall_known || sample.syscall != SYS_futex ||
-            !script_waits_for_lock(sample.arguments[0], &tid, &pthread))
+        if (!capture_first_argument(&sample, &address) || !script_waits_for_lock(address, &tid, &pthread))
                 return;
         bool found = false;
         if (tid > 0) {

@@ -252,6 +252,14 @@ void capture_take(struct capture_task *task, bool may_signal, const _Atomic uint
         count(sample);
 }
 
+bool capture_first_argument(const struct sample *sample, uint64_t *argument)
+{
+        if (sample->loss == CAPTURE_OK && sample->by_signal)
+                return mend_leaves_call(sample->registers, argument);
+        *argument = sample->arguments[0];
+        return sample->syscall_known && sample->syscall >= 0;
+}
+
 /* ---- words ---- */
 
 static const char *const texts[CAPTURE_LOSSES] = {

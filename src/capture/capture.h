@@ -69,6 +69,10 @@ struct capture_companion {
 };
 void capture_accompany(const struct capture_companion *companion);
 
+/* The first argument of the system call that the thread sleeps in, or was just leaving when it took the signal: what
+ * waits by time-outs (CPython for its lock) is awake for a moment every few milliseconds. False: it is in none. */
+bool capture_first_argument(const struct sample *sample, uint64_t *argument);
+
 /* Totals for the exit record. */
 struct capture_totals {
         uint64_t captures;

@@ -76,6 +76,9 @@ bool mend_failed_sigsafe(const ucontext_t *context);
 /* DWARF's registers of an interrupted thread. */
 void mend_registers_sigsafe(const ucontext_t *context, uint64_t registers[SAMPLE_REGISTERS]);
 
+/* Watchdog: was the thread about to leave a system call when these registers were taken? Its first argument. */
+bool mend_leaves_call(const uint64_t registers[SAMPLE_REGISTERS], uint64_t *first_argument);
+
 /* For sigaction: where a handler returns to, as libc's own. */
 extern const char mend_handler_return[] __attribute__((visibility("hidden")));
 

@@ -235,6 +235,15 @@ static int number_set_sigsafe(const uint8_t *begin, const uint8_t *end)
         return -1;
 }
 
+bool mend_leaves_call(const uint64_t registers[SAMPLE_REGISTERS], uint64_t *first_argument)
+{
+        uint8_t code[2];
+        const unsigned rdi = 5; /* which the kernel leaves as it was */
+        *first_argument = registers[rdi];
+        return mend_read_sigsafe(registers[SAMPLE_PC] - sizeof(code), code, sizeof(code)) && code[0] == 0x0f &&
+               code[1] == 0x05;
+}
+
 int mend_decode_sigsafe(const uint8_t *code, size_t length)
 {
         int found = -1;

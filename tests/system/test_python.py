@@ -168,7 +168,7 @@ def add_gil(title, name, **claims):
 add_gil("another thread keeps it in a regular expression", "behind_c", holder="match_long", holder_mark="match")
 add_gil("another thread computes in Python and is not asked for it", "behind_python", holder="compute",
         holder_mark="compute")
-add_gil("a short callback has to ask for it 80 times", "convoy", culprit="short", mark="short",
+add_gil("a short callback has to wait for it 60 times", "convoy", culprit="short", mark="short",
         called="_hashlib.openssl_sha256", coroutine="short", holder="compute", holder_mark="compute")
 
 # ---- C code on the loop's own thread ----
