@@ -322,8 +322,8 @@ def installed_own(place):
     if not place.plain:
         line, = blame.lines_of(file, "requests")
         out, _ = blame.command(place, "report", place.records_folder)
-        blame.check_words(out,
-                          f"in route_requests() at {file.name}:{line} calling requests.api.get, blocked in recvfrom",
+        head = f"in route_requests() at {file.name}:{line} calling requests.api.get, blocked in recvfrom"
+        blame.check_words(out, head,
                           "requests.get(SLOW)  # requests", f"asyncio task {place.planted[0].task}, coroutine "
                           "RequestResponseCycle.run_asgi", "hint: requests is synchronous: await an httpx.AsyncClient")
 

@@ -52,6 +52,8 @@ async def busy():
 
 def count(end):
     while time.monotonic() < end:  # generator
+        for _ in range(1000):  # generator
+            pass  # generator
         yield 1  # generator
 
 
