@@ -10,7 +10,6 @@
  */
 #include "script/python/called.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/proc.h"
@@ -87,7 +86,8 @@ static bool describe(const struct python_runtime *runtime, const uint8_t *object
             !is_executed(native, count, definition.function) || !read_c_string(definition.name, name, sizeof name))
                 return false;
         bool owned = read_owner(runtime, object, owner, sizeof owner) && strcmp(owner, "builtins") != 0;
-        snprintf(text, capacity, "%s%s%s", owned ? owner : "", owned ? "." : "", name);
+        text_format(&(struct text){ .bytes = text, .capacity = capacity }, "%s%s%s", owned ? owner : "",
+                    owned ? "." : "", name);
         return true;
 }
 

@@ -11,10 +11,10 @@
  */
 #include "script/python/task.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/proc.h"
+#include "base/text.h"
 #include "script/python/code.h"
 
 #define WORDS 240 /* looked at in one pass */
@@ -74,7 +74,7 @@ static void read_name(const struct python_layout *layout, uint64_t name, char *t
         /* A default name is only a number until somebody asks for it. */
         if (memory_read_sigsafe(name + INTEGER_TAG, &tag, sizeof tag) == (ssize_t)sizeof tag && tag >> 3 == 1 &&
             memory_read_sigsafe(name + INTEGER_DIGITS, &digit, sizeof digit) == (ssize_t)sizeof digit)
-                snprintf(text, capacity, "Task-%u", digit);
+                text_format(&(struct text){ .bytes = text, .capacity = capacity }, "Task-%u", digit);
 }
 
 static int examine(const struct python_runtime *runtime, const struct python_stack *stack, const uint8_t *object,
