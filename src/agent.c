@@ -157,7 +157,7 @@ static enum watch_finding take_sample(struct stall *stall, bool may_signal)
         if (sample.loss == CAPTURE_GONE)
                 return WATCH_GONE;
         bool unwound = find_stack(&context);
-        enum watch_finding finding = judge(slot, unwound ? &stack : NULL);
+        enum watch_finding finding = context.ends ? WATCH_LEFT : judge(slot, unwound ? &stack : NULL);
         if (finding == WATCH_GOES_ON && profile != NULL)
                 profile_add(profile, &sample, unwound ? &stack : NULL, &context);
         if (finding == WATCH_GOES_ON && profile != NULL)

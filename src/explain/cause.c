@@ -45,7 +45,8 @@ static struct cause_verdict unknown(struct cause_verdict verdict, const char *re
 static bool is_locked_out(const struct cause_evidence *evidence)
 {
         uint32_t share = percent(evidence->locked_out, evidence->samples);
-        bool computes = evidence->cpu_known && evidence->cpu_ns >= evidence->threshold_ns;
+        bool computes = evidence->cpu_known && evidence->cpu_ns >= evidence->threshold_ns &&
+                        percent(evidence->cpu_ns, evidence->duration_ns) > HARDLY;
         return share >= (computes ? MOSTLY : CAUSE_SHARE);
 }
 

@@ -222,6 +222,35 @@ void script_read(const struct script_memory *memory)
                 python_frames(runtime, python_copy_get(), stack_word, (void *)(uintptr_t)memory, &python);
 }
 
+/* Is this frame a loop that runs, of asyncio or uvloop? */
+static bool runs_loop(const struct frame *frame)
+{
+        static const char *const names[] = { "run_forever", "run_until_complete", "_run_once" };
+        static const char uvloop[] = "loop.cpython";
+        const struct script_function *function = script_function_get(frame->script);
+        const char *name = function != NULL ? strrchr(function->name, '.') : NULL;
+        if (frame->script == 0)
+                return frame->module != MODULE_NONE &&
+                       strncmp(module_get(frame->module)->name, uvloop, sizeof uvloop - 1) == 0;
+        for (size_t i = 0; function != NULL && i < sizeof names / sizeof *names; i++)
+                if (strcmp(name != NULL ? name + 1 : function->name, names[i]) == 0)
+                        return true;
+        return false;
+}
+
+/* What the interpreter does at its end is no callback, though its loop's epoll instance may still be open (uvloop's).
+ */
+static bool is_ending(const struct python_runtime *runtime, const struct stack *stack)
+{
+        for (unsigned i = 0; i < stack->count && runtime->finalization != 0; i++) {
+                if (stack->frames[i].function == runtime->finalization)
+                        return true;
+                if (runs_loop(&stack->frames[i]))
+                        return false;
+        }
+        return false;
+}
+
 void script_merge(struct stack *stack, const struct script_memory *memory, struct script_context *context)
 {
         const struct python_runtime *runtime = python_runtime();
@@ -229,12 +258,13 @@ void script_merge(struct stack *stack, const struct script_memory *memory, struc
         if (runtime == NULL)
                 return;
         context->lost = python.lost;
-        if (python.count == 0)
-                return;
-        native = *stack;
-        place(runtime);
-        merge(runtime, stack);
-        if (memory == NULL)
+        if (python.count != 0) {
+                native = *stack;
+                place(runtime);
+                merge(runtime, stack);
+        }
+        context->ends = is_ending(runtime, stack);
+        if (memory == NULL || python.count == 0)
                 return;
         if (python_called(runtime, python_copy_get(), native.frames, places[0] < native.count ? places[0] : 0, called,
                           sizeof called))

@@ -27,6 +27,7 @@ struct script_context {
         const char *called;    /* what the innermost script frame has called, if that is native: "time.sleep" */
         const char *task;      /* asyncio: the name of the task */
         const char *coroutine; /* and its coroutine */
+        bool ends;             /* the interpreter is being ended, and no loop runs within that */
         const char *lost;      /* why there are no script frames where there should be some; NULL */
 };
 

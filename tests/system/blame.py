@@ -44,16 +44,6 @@ class Blamed(records.Planted):
     python: bool = True         # there are Python frames
 
 
-def plan_the_end(place):
-    """A known defect, noted with the case where it shows: uvloop does not close its epoll instance before the process
-    ends, so an interpreter that needs longer than the threshold to free everything is reported as a stall."""
-    for stall in place.read().stalls(startup=False):
-        functions = {frame.get("function") for frame in records.frames_of(stall)}
-        if stall.get("end") == "exit" and "Py_FinalizeEx" in functions and "Handle._run" not in functions:
-            place.planted.append(records.Planted(records.begin_of(stall), records.end_of(stall), where="the end"))
-            place.note(f"known defect: the end of the interpreter is {records.describe(stall)}")
-
-
 def expect(place, **how):
     """As place.expect(), and then each report says what its Blamed claims."""
     book = place.expect(**how)

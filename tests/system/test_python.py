@@ -171,6 +171,18 @@ add_gil("another thread computes in Python and is not asked for it", "behind_pyt
 add_gil("a short callback has to wait for it 60 times", "convoy", culprit="short", mark="short",
         called="_hashlib.openssl_sha256", coroutine="short", holder="compute", holder_mark="compute")
 
+# ---- the end ----
+
+
+@suite.case("the end of the interpreter, with uvloop's epoll instance still open, is no stall")
+def ending(place):
+    servers.need_modules("uvloop")
+    file = blame.PROGRAMS / "ending.py"
+    said = run(place, [servers.PYTHON, file])
+    place.planted = [blame.planted(line, cause="blocked", file=file) for line in said]
+    blame.expect(place, files=None if place.plain else 1)
+
+
 # ---- C code on the loop's own thread ----
 
 EXTENSION = blame.PROGRAMS / "extension.py"

@@ -142,8 +142,6 @@ def check_routes(place, loop):
     for name in QUIET:
         clients.http_get(port, f"/quiet/{name}")
     server.stop()
-    if loop == "uvloop":
-        blame.plan_the_end(place)
     blame.expect(place, files=None if place.plain else 1)
 
 
@@ -192,7 +190,6 @@ def psycopg2(place):
         ask_route(place, port, "psycopg2", "blocked", "psycopg2.extensions.cursor.execute")
         server.stop()
     database.stop()
-    blame.plan_the_end(place)
     blame.expect(place, files=None if place.plain else 2)
 
 

@@ -99,6 +99,7 @@ static void examine(const struct module *module, uint16_t index)
         runtime.function_type = module_symbol(module, "PyCFunction_Type");
         runtime.method_type = module_symbol(module, "PyMethodDescr_Type");
         runtime.evaluation = module_symbol(module, "_PyEval_EvalFrameDefault");
+        runtime.finalization = module_symbol(module, "Py_FinalizeEx");
         runtime.module = index;
         found = runtime.code_type != 0;
 }

@@ -16,6 +16,7 @@ struct python_runtime {
         uint64_t function_type;
         uint64_t method_type;
         uint64_t evaluation; /* the function that executes bytecode */
+        uint64_t finalization; /* and the one that ends the interpreter */
         uint16_t module;     /* where all that lies */
 };
 
