@@ -374,4 +374,7 @@ class Closed(Case):
 
 
 if __name__ == "__main__":
+    for ignored in (signal.SIGINT, signal.SIGQUIT):  # as a shell does for what it starts in the background
+        if signal.getsignal(ignored) == signal.SIG_IGN:
+            signal.signal(ignored, signal.SIG_DFL)
     sys.exit(command.main())
