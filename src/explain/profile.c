@@ -203,9 +203,14 @@ void profile_add_ended(struct profile *profile, const struct sample *sample)
 int profile_main_stack(const struct profile *profile)
 {
         int best = -1;
-        for (uint32_t i = 0; i < profile->stacks_count; i++)
-                if (best < 0 || profile->stacks[i].count > profile->stacks[best].count)
+        for (uint32_t i = 0; i < profile->stacks_count; i++) {
+                const struct profile_stack *stack = &profile->stacks[i];
+                bool more = best < 0 || stack->count > profile->stacks[best].count;
+                bool whole = !more && stack->count == profile->stacks[best].count && profile->stacks[best].truncated &&
+                             !stack->truncated;
+                if (more || whole)
                         best = (int)i;
+        }
         return best;
 }
 

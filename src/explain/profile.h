@@ -76,7 +76,7 @@ void profile_add_locked_out(struct profile *profile, int32_t tid, const struct s
 /* Count a sample that came too late: the iteration had just ended. Only its CPU time is worth keeping. */
 void profile_add_ended(struct profile *profile, const struct sample *sample);
 
-/* Index of the stack with most samples, or -1. */
+/* Index of the stack with most samples, of equals one that is not cut, or -1. */
 int profile_main_stack(const struct profile *profile);
 
 /* The system call with most samples, or -1; its count in *count. */

@@ -19,6 +19,7 @@
 #include "base/proc.h"
 
 #define MISSES 24    /* frames that were not expected, of one copy; some 0.5 us each */
+#define WALKS 4      /* before one copy, at most */
 #define GAP_MOST 400 /* bytes between two frames that are read in one piece */
 #define LOOK_BACK 8  /* frames, for one with the same name or file */
 #define LOCALS_BYTES (PYTHON_LOCALS * sizeof(uint64_t))
@@ -284,6 +285,22 @@ static void expect_frames(void)
         }
 }
 
+/* The list of a running thread may end early while it is being walked. Two walks that agree about its outermost frame
+ * are right about its length; the second reads in a batch what the first has found. */
+static void walk_before(void)
+{
+        uint64_t outermost = 0;
+        task.expected_count = task.span_count = 0;
+        for (unsigned i = 0; i < WALKS; i++) {
+                walk_sigsafe();
+                expect_frames();
+                uint64_t last = copy.count != 0 ? copy.frames[copy.count - 1].address : 0;
+                if (i > 0 && last == outermost)
+                        return;
+                outermost = last;
+        }
+}
+
 void python_copy_prepare(const struct python_layout *layout, const uint64_t *threads, unsigned count)
 {
         static bool touched;
@@ -295,8 +312,7 @@ void python_copy_prepare(const struct python_layout *layout, const uint64_t *thr
         task.count = count < PYTHON_THREADS ? count : PYTHON_THREADS;
         memcpy(task.threads, threads, task.count * sizeof *threads);
         task.misses_allowed = PYTHON_FRAMES;
-        walk_sigsafe();
-        expect_frames();
+        walk_before();
         task.misses_allowed = MISSES;
 }
 
