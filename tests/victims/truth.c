@@ -24,11 +24,6 @@ static uint64_t clock_ns(clockid_t clock)
         return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-uint64_t truth_now_ns(void)
-{
-        return clock_ns(CLOCK_MONOTONIC);
-}
-
 uint64_t truth_real_ns(void)
 {
         return clock_ns(CLOCK_REALTIME);

@@ -17,6 +17,7 @@ extern "C" {
 #endif
 
 #include <stdint.h>
+#include <time.h>
 
 /* Functions that a stack must show: neither inlined nor merged nor left out by a tail call. */
 #define VICTIM_FRAME __attribute__((noinline, noclone, noipa))
@@ -27,7 +28,14 @@ struct truth {
         uint64_t begin_cpu_ns;  /* CLOCK_THREAD_CPUTIME_ID: did the machine let it compute? */
 };
 
-uint64_t truth_now_ns(void);  /* CLOCK_MONOTONIC */
+/* CLOCK_MONOTONIC. In its caller's own frame: a sample that hits a loop's clock must find the culprit. */
+static inline __attribute__((always_inline)) uint64_t truth_now_ns(void)
+{
+        struct timespec now;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
 uint64_t truth_real_ns(void); /* CLOCK_REALTIME */
 
 /* Begin a planted stall, and log it when it is over. `cause` is what loopdog must call it, `culprit` the function to be
