@@ -286,11 +286,11 @@ static void expect_frames(void)
 }
 
 /* The list of a running thread may end early while it is being walked. Two walks that agree about its outermost frame
- * are right about its length; the second reads in a batch what the first has found. */
+ * are right about its length; each reads in a batch what
+ * the one before has found. */
 static void walk_before(void)
 {
         uint64_t outermost = 0;
-        task.expected_count = task.span_count = 0;
         for (unsigned i = 0; i < WALKS; i++) {
                 walk_sigsafe();
                 expect_frames();
