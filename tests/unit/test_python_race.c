@@ -381,8 +381,6 @@ Test(python_race, reports_what_the_thread_did, .timeout = 600)
                 counts.captures, counts.by_signal, counts.losses, counts.compared, counts.deep, counts.extra,
                 counts.wrong, counts.lost, counts.lost_why[1], counts.with_evaluation, counts.line_none);
         cr_expect_geq(counts.compared, captures / 2);
-        /* One run of 100,000 has failed among 600,000 captures, unexplained: README "Limits". More than one in 20,000
-         * is a defect of another kind. */
-        cr_expect_leq(counts.wrong, 1 + counts.compared / 20000, "%u wrong", counts.wrong);
+        cr_expect_eq(counts.wrong, 0, "%u wrong", counts.wrong);
         cr_expect_leq(counts.lost, counts.compared / LOST_MOST, "%u lost", counts.lost);
 }
