@@ -131,6 +131,11 @@ ssize_t memory_read_sigsafe(uint64_t address, void *buffer, size_t length)
         return raw_syscall_sigsafe(SYS_process_vm_readv, (uint64_t)tid, (uintptr_t)&local, 1, (uintptr_t)&remote, 1, 0);
 }
 
+bool memory_get_sigsafe(uint64_t address, void *buffer, size_t length)
+{
+        return memory_read_sigsafe(address, buffer, length) == (ssize_t)length;
+}
+
 void memory_batch_clear_sigsafe(struct memory_batch *batch)
 {
         batch->count = 0;

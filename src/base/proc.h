@@ -45,6 +45,9 @@ ssize_t proc_read(const char *relative_path, char *buffer, size_t capacity);
  * which may be fewer, or -errno. async-signal-safe. */
 ssize_t memory_read_sigsafe(uint64_t address, void *buffer, size_t length);
 
+/* The same, whole or not at all: was all of it there? */
+bool memory_get_sigsafe(uint64_t address, void *buffer, size_t length);
+
 /* Many pieces of this process's memory by few system calls. Filled by memory_batch_add(), read once, then empty again
  * after memory_batch_clear(). A piece that can't be read whole does not keep the others from being read. */
 #define MEMORY_BATCH 400

@@ -100,8 +100,7 @@ bool mend_knows_sigsafe(int64_t number, const uint64_t arguments[6], int64_t res
 /* On the thread's own stack: make it go on, and return what the call returns to its program. */
 long mend_run_sigsafe(struct mend_frame *frame);
 
-/* Memory of this process, without ever faulting: was all of it there? */
-bool mend_read_sigsafe(uint64_t address, void *buffer, size_t length);
+/* Into memory of this process, without ever faulting: was all of it there? */
 bool mend_write_sigsafe(uint64_t address, const void *bytes, size_t length);
 
 uint64_t mend_now_ns_sigsafe(void); /* CLOCK_MONOTONIC, without libc, which may be interposed */

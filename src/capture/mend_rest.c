@@ -35,6 +35,7 @@
 #include <time.h>
 
 #include "base/calls.h"
+#include "base/proc.h"
 #include "base/raw.h"
 
 #define LIMIT_PARTS 1024 /* UIO_MAXIOV */
@@ -261,7 +262,7 @@ static void parts_sigsafe(struct stream *stream, uint64_t address, uint64_t coun
         uint64_t skip = (uint64_t)stream->done;
         for (uint64_t i = 0; i < count && i < LIMIT_PARTS; i++) {
                 struct iovec part;
-                if (!mend_read_sigsafe(address + i * sizeof(part), &part, sizeof(part)) ||
+                if (!memory_get_sigsafe(address + i * sizeof(part), &part, sizeof(part)) ||
                     !part_sigsafe(stream, &part, &skip))
                         return;
         }
@@ -291,7 +292,7 @@ static long stream_sigsafe(struct mend_frame *frame)
         if (frame->number == SYS_writev) {
                 parts_sigsafe(&stream, arguments[1], arguments[2]);
         } else if (frame->number == SYS_sendmsg || frame->number == SYS_recvmsg) {
-                if (mend_read_sigsafe(arguments[1], &message, sizeof(message)))
+                if (memory_get_sigsafe(arguments[1], &message, sizeof(message)))
                         parts_sigsafe(&stream, (uintptr_t)message.msg_iov, message.msg_iovlen);
         } else {
                 single.iov_base = (void *)(uintptr_t)arguments[1];
@@ -336,7 +337,7 @@ static bool spec_may_have_expired_sigsafe(const struct mend_frame *frame, uint64
         struct timespec limit;
         if (address == 0)
                 return false;
-        return !mend_read_sigsafe(address, &limit, sizeof(limit)) ||
+        return !memory_get_sigsafe(address, &limit, sizeof(limit)) ||
                may_have_expired_sigsafe(frame, (uint64_t)limit.tv_sec, (uint64_t)limit.tv_nsec);
 }
 
@@ -354,7 +355,7 @@ static long ring_sigsafe(struct mend_frame *frame)
         struct mend_call call;
         bool again;
         if ((frame->arguments[3] & IORING_ENTER_EXT_ARG) != 0 &&
-            (frame->arguments[5] != sizeof(ring) || !mend_read_sigsafe(frame->arguments[4], &ring, sizeof(ring)) ||
+            (frame->arguments[5] != sizeof(ring) || !memory_get_sigsafe(frame->arguments[4], &ring, sizeof(ring)) ||
              spec_may_have_expired_sigsafe(frame, ring.ts)))
                 return frame->result;
         copy_call_sigsafe(&call, frame);

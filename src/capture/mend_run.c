@@ -17,7 +17,7 @@
  * This code runs between two instructions of the program, whose vector registers hold live values: it must not touch
  * them, so it is compiled without, and calls nothing that is compiled otherwise.
  *
- * Context: on a thread of the host, outside of the handler; mend_knows, mend_read and mend_write also within it
+ * Context: on a thread of the host, outside of the handler; mend_knows and mend_write also within it
  */
 #pragma GCC target("general-regs-only")
 
@@ -33,6 +33,7 @@
 #include <time.h>
 
 #include "base/calls.h"
+#include "base/proc.h"
 #include "base/raw.h"
 #include "capture/handler.h"
 
@@ -132,24 +133,15 @@ struct again {
 
 /* ---- memory, clock, mask ---- */
 
-static bool move_sigsafe(long number, uint64_t address, const void *bytes, size_t length)
+bool mend_write_sigsafe(uint64_t address, const void *bytes, size_t length)
 {
         struct iovec local = { .iov_base = (void *)(uintptr_t)bytes, .iov_len = length };
         struct iovec remote = { .iov_base = (void *)(uintptr_t)address, .iov_len = length };
+        if (!call_allowed_sigsafe(SYS_process_vm_writev))
+                return false;
         long tid = raw_syscall_sigsafe(SYS_gettid, 0, 0, 0, 0, 0, 0);
-        return raw_syscall_sigsafe(number, (uint64_t)tid, (uintptr_t)&local, 1, (uintptr_t)&remote, 1, 0) ==
-               (long)length;
-}
-
-bool mend_read_sigsafe(uint64_t address, void *buffer, size_t length)
-{
-        return move_sigsafe(SYS_process_vm_readv, address, buffer, length);
-}
-
-bool mend_write_sigsafe(uint64_t address, const void *bytes, size_t length)
-{
-        return call_allowed_sigsafe(SYS_process_vm_writev) &&
-               move_sigsafe(SYS_process_vm_writev, address, bytes, length);
+        return raw_syscall_sigsafe(SYS_process_vm_writev, (uint64_t)tid, (uintptr_t)&local, 1, (uintptr_t)&remote, 1,
+                                   0) == (long)length;
 }
 
 uint64_t mend_now_ns_sigsafe(void)
@@ -230,11 +222,11 @@ static bool has_mask_sigsafe(const struct row *row, const uint64_t arguments[6])
         case MASK_PLAIN:
                 return address != 0;
         case MASK_PAIR:
-                return address != 0 && mend_read_sigsafe(address, &address, sizeof(address)) && address != 0;
+                return address != 0 && memory_get_sigsafe(address, &address, sizeof(address)) && address != 0;
         case MASK_RING:
                 if ((arguments[3] & IORING_ENTER_EXT_ARG) == 0)
                         return address != 0;
-                return address != 0 && mend_read_sigsafe(address, &ring, sizeof(ring)) && ring.sigmask != 0;
+                return address != 0 && memory_get_sigsafe(address, &ring, sizeof(ring)) && ring.sigmask != 0;
         default:
                 return false;
         }
@@ -303,7 +295,7 @@ static bool is_writable_sigsafe(uint64_t address, const void *bytes, size_t leng
 static void time_spec_sigsafe(struct again *again, const struct mend_frame *frame, unsigned at)
 {
         uint64_t address = again->call.arguments[at], limit_ns;
-        if (address == 0 || !mend_read_sigsafe(address, &again->spec, sizeof(again->spec)))
+        if (address == 0 || !memory_get_sigsafe(address, &again->spec, sizeof(again->spec)))
                 return;
         if (again->row->time == TIME_SPEC_LEFT && is_writable_sigsafe(address, &again->spec, sizeof(again->spec)))
                 return;
@@ -316,7 +308,7 @@ static void time_spec_sigsafe(struct again *again, const struct mend_frame *fram
 static void time_val_sigsafe(struct again *again, const struct mend_frame *frame, unsigned at)
 {
         uint64_t address = again->call.arguments[at];
-        if (address == 0 || !mend_read_sigsafe(address, &again->val, sizeof(again->val)))
+        if (address == 0 || !memory_get_sigsafe(address, &again->val, sizeof(again->val)))
                 return;
         if (is_writable_sigsafe(address, &again->val, sizeof(again->val)))
                 return;
@@ -355,7 +347,7 @@ static uint64_t without_slack_sigsafe(uint64_t left_ns)
 static void time_sleep_sigsafe(struct again *again, const struct mend_frame *frame, unsigned at)
 {
         uint64_t request = again->call.arguments[at], left = again->call.arguments[at + 1], limit_ns;
-        if (!mend_read_sigsafe(left != 0 ? left : request, &again->spec, sizeof(again->spec)) ||
+        if (!memory_get_sigsafe(left != 0 ? left : request, &again->spec, sizeof(again->spec)) ||
             !spec_ns_sigsafe(&again->spec, &limit_ns))
                 return;
         again->call.arguments[at] = (uintptr_t)&again->spec;
@@ -396,8 +388,8 @@ static void time_ring_sigsafe(struct again *again, const struct mend_frame *fram
         if ((flags & IORING_ENTER_EXT_ARG) == 0 || (flags & ~RING_FLAGS) != 0)
                 return; /* no limit, or flags that this code does not know: an absolute one, another layout */
         if (again->call.arguments[5] != sizeof(again->ring) ||
-            !mend_read_sigsafe(address, &again->ring, sizeof(again->ring)) || again->ring.ts == 0 ||
-            !mend_read_sigsafe(again->ring.ts, &again->spec, sizeof(again->spec)) ||
+            !memory_get_sigsafe(address, &again->ring, sizeof(again->ring)) || again->ring.ts == 0 ||
+            !memory_get_sigsafe(again->ring.ts, &again->spec, sizeof(again->spec)) ||
             !spec_ns_sigsafe(&again->spec, &limit_ns))
                 return;
         again->deadline_ns = deadline_ns_sigsafe(frame, limit_ns);

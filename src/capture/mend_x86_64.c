@@ -240,7 +240,7 @@ bool mend_leaves_call(const uint64_t registers[SAMPLE_REGISTERS], uint64_t *firs
         uint8_t code[2];
         const unsigned rdi = 5; /* which the kernel leaves as it was */
         *first_argument = registers[rdi];
-        return mend_read_sigsafe(registers[SAMPLE_PC] - sizeof(code), code, sizeof(code)) && code[0] == 0x0f &&
+        return memory_get_sigsafe(registers[SAMPLE_PC] - sizeof(code), code, sizeof(code)) && code[0] == 0x0f &&
                code[1] == 0x05;
 }
 
@@ -265,9 +265,9 @@ static int number_before_sigsafe(uint64_t program_counter)
 {
         uint8_t code[WINDOW];
         size_t length = WINDOW;
-        if (!mend_read_sigsafe(program_counter - length, code, length)) {
+        if (!memory_get_sigsafe(program_counter - length, code, length)) {
                 length = program_counter % 4096; /* the page before is not there */
-                if (length >= WINDOW || !mend_read_sigsafe(program_counter - length, code, length))
+                if (length >= WINDOW || !memory_get_sigsafe(program_counter - length, code, length))
                         return -1;
         }
         return mend_decode_sigsafe(code, length);
@@ -360,6 +360,6 @@ bool mend_see_through(uint64_t program_counter, uint64_t stack_pointer, struct m
         uint64_t address;
         if (program_counter != (uintptr_t)mend_called)
                 return false;
-        return mend_read_sigsafe(stack_pointer, &address, sizeof(address)) &&
-               mend_read_sigsafe(address, frame, sizeof(*frame));
+        return memory_get_sigsafe(stack_pointer, &address, sizeof(address)) &&
+               memory_get_sigsafe(address, frame, sizeof(*frame));
 }

@@ -56,7 +56,7 @@ static bool stack_word(void *context, uint64_t address, uint64_t *word)
         const struct script_memory *memory = context;
         uint64_t within = memory != NULL ? address - memory->address : 0;
         if (memory == NULL || within > memory->length || memory->length - within < sizeof *word)
-                return memory_read_sigsafe(address, word, sizeof *word) == (ssize_t)sizeof *word;
+                return memory_get_sigsafe(address, word, sizeof *word);
         memcpy(word, memory->bytes + within, sizeof *word);
         return true;
 }

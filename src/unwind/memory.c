@@ -72,7 +72,7 @@ static bool read_live(uint64_t address, void *buffer, size_t length)
 {
         if (++live_reads > LIVE_READS)
                 return false;
-        return memory_read_sigsafe(address, buffer, length) == (ssize_t)length;
+        return memory_get_sigsafe(address, buffer, length);
 }
 
 /* The block that holds `address`, or NULL where it can't be read. A block never straddles a page: all or nothing. */

@@ -149,7 +149,7 @@ static bool read_object(void *context, uint64_t address, void *buffer, size_t le
                 memcpy(buffer, first_page.bytes + within, length);
                 return true;
         }
-        return memory_read_sigsafe(address, buffer, length) == (ssize_t)length;
+        return memory_get_sigsafe(address, buffer, length);
 }
 
 static const struct elf_reader object_reader = { .read = read_object };
@@ -206,7 +206,7 @@ static void examine_candidate(void)
 {
         candidate.examined = true;
         first_page.address = 0;
-        if (memory_read_sigsafe(candidate.start, first_page.bytes, PAGE) != PAGE)
+        if (!memory_get_sigsafe(candidate.start, first_page.bytes, PAGE))
                 return;
         first_page.address = candidate.start;
         if (elf_read_layout(&object_reader, candidate.start, &candidate.layout) < 0)

@@ -53,7 +53,7 @@ static void fill(const uint8_t *data, size_t length)
 
 static bool read_word(void *context, uint64_t address, uint64_t *word)
 {
-        return memory_read_sigsafe(address, word, sizeof *word) == (ssize_t)sizeof *word;
+        return memory_get_sigsafe(address, word, sizeof *word);
 }
 
 static void check_text(const char *text, size_t capacity)

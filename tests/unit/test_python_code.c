@@ -23,7 +23,7 @@ static const unsigned minors[] = { 8, 10, 11, 12, 13 };
 
 static void copy_head(struct python_head *head, uint64_t address)
 {
-        head->read = memory_read_sigsafe(address, head->bytes, sizeof head->bytes) == sizeof head->bytes;
+        head->read = memory_get_sigsafe(address, head->bytes, sizeof head->bytes);
 }
 
 /* What the handler would have copied of this frame. */
@@ -34,8 +34,7 @@ static void copy_frame(uint64_t frame)
         memcpy(copied.frame, (void *)(uintptr_t)frame, sizeof copied.frame);
         copied.address = frame;
         copied.code = python_word(copied.frame, layout->frame_code);
-        copied.code_read = memory_read_sigsafe(copied.code, copied.code_bytes, sizeof copied.code_bytes) ==
-                           sizeof copied.code_bytes;
+        copied.code_read = memory_get_sigsafe(copied.code, copied.code_bytes, sizeof copied.code_bytes);
         copy_head(&heads.name, python_word(copied.code_bytes, python_name_offset(layout)));
         copy_head(&heads.file, python_word(copied.code_bytes, layout->code_file));
         copy_head(&heads.lines, python_word(copied.code_bytes, layout->code_lines));

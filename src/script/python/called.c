@@ -47,7 +47,7 @@ static bool read_c_string(uint64_t address, char *text, size_t capacity)
 static bool read_type_name(uint64_t type, char *text, size_t capacity)
 {
         uint64_t name;
-        return memory_read_sigsafe(type + TYPE_NAME, &name, sizeof name) == (ssize_t)sizeof name &&
+        return memory_get_sigsafe(type + TYPE_NAME, &name, sizeof name) &&
                read_c_string(name, text, capacity);
 }
 
@@ -68,7 +68,7 @@ static bool read_owner(const struct python_runtime *runtime, const uint8_t *obje
         uint64_t module = python_word(object, FUNCTION_MODULE), self = python_word(object, FUNCTION_SELF);
         if (module != 0 && python_string(&runtime->layout, module, text, capacity))
                 return true;
-        return self != 0 && memory_read_sigsafe(self + OBJECT_TYPE, &type, sizeof type) == (ssize_t)sizeof type &&
+        return self != 0 && memory_get_sigsafe(self + OBJECT_TYPE, &type, sizeof type) &&
                read_type_name(type, text, capacity);
 }
 
@@ -82,7 +82,7 @@ static bool describe(const struct python_runtime *runtime, const uint8_t *object
         if (type == 0 || (!is_function && !is_method))
                 return false;
         uint64_t address = python_word(object, is_method ? METHOD_DEFINITION : FUNCTION_DEFINITION);
-        if (memory_read_sigsafe(address, &definition, sizeof definition) != (ssize_t)sizeof definition ||
+        if (!memory_get_sigsafe(address, &definition, sizeof definition) ||
             !is_executed(native, count, definition.function) || !read_c_string(definition.name, name, sizeof name))
                 return false;
         bool owned = read_owner(runtime, object, owner, sizeof owner) && strcmp(owner, "builtins") != 0;

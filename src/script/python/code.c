@@ -113,7 +113,7 @@ static bool read_object(const struct python_layout *layout, header_function *hea
         if (n < OBJECT_LEAST || (begin = header(layout, bytes, object)) == 0)
                 return false;
         size_t whole = begin + object->length;
-        if (whole > (size_t)n && memory_read_sigsafe(address, bytes, whole) != (ssize_t)whole)
+        if (whole > (size_t)n && !memory_get_sigsafe(address, bytes, whole))
                 return false;
         if (checked && (object->length != length_before || memcmp(bytes + begin, head->bytes + begin, in_head) != 0))
                 return false;
@@ -267,7 +267,7 @@ static bool is_still_there(const struct python_layout *layout, const struct pyth
                            const struct words *words)
 {
         struct python_copied now = { .code = copied->code };
-        if (memory_read_sigsafe(copied->code, now.code_bytes, sizeof now.code_bytes) != sizeof now.code_bytes)
+        if (!memory_get_sigsafe(copied->code, now.code_bytes, sizeof now.code_bytes))
                 return false;
         struct words words_now = words_of(layout, &now);
         return same_words(&words_now, words) && python_word(now.code_bytes, 8) == python_word(copied->code_bytes, 8);

@@ -99,7 +99,7 @@ static bool get_frame_sigsafe(uint64_t address, uint8_t *bytes)
         }
         if (address == 0 || address % 8 != 0 || fetched.misses++ >= task.misses_allowed)
                 return false;
-        return memory_read_sigsafe(address, bytes, PYTHON_FRAME_BYTES) == PYTHON_FRAME_BYTES;
+        return memory_get_sigsafe(address, bytes, PYTHON_FRAME_BYTES);
 }
 
 /* The innermost frame of a thread state, 0: none. */
@@ -111,7 +111,7 @@ static uint64_t first_frame_sigsafe(unsigned index, struct python_run *run)
                 return pointer;
         run->cframe = pointer;
         if (pointer == 0 ||
-            memory_read_sigsafe(pointer + layout->cframe_frame, &frame, sizeof frame) != (ssize_t)sizeof frame)
+            !memory_get_sigsafe(pointer + layout->cframe_frame, &frame, sizeof frame))
                 return 0;
         return frame;
 }

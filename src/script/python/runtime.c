@@ -33,7 +33,7 @@ static unsigned looked_at; /* modules that were searched */
 
 static bool read_word(uint64_t address, uint64_t *word)
 {
-        return memory_read_sigsafe(address, word, sizeof *word) == (ssize_t)sizeof *word;
+        return memory_get_sigsafe(address, word, sizeof *word);
 }
 
 /* ---- finding it ---- */
@@ -43,7 +43,7 @@ static unsigned minor_of(const struct module *module)
 {
         uint32_t version = 0;
         uint64_t address = module_symbol(module, "Py_Version");
-        if (address != 0 && memory_read_sigsafe(address, &version, sizeof version) == (ssize_t)sizeof version)
+        if (address != 0 && memory_get_sigsafe(address, &version, sizeof version))
                 return version >> 24 == 3 ? version >> 16 & 255 : 0;
         if (module_symbol(module, "PyIter_Send") != 0)
                 return 10;
@@ -56,7 +56,7 @@ static int find_layout(unsigned minor, struct python_layout *layout)
 {
         static uint64_t words[PYTHON_OFFSET_WORDS];
         const struct python_layout *known = python_layout_of(minor);
-        if (minor >= 13 && memory_read_sigsafe(runtime.address, words, sizeof words) == (ssize_t)sizeof words)
+        if (minor >= 13 && memory_get_sigsafe(runtime.address, words, sizeof words))
                 return python_layout_from_offsets(words, minor, layout);
         if (minor >= 13 || known == NULL)
                 return -ENOTSUP;
@@ -183,7 +183,7 @@ int python_thread_id(uint64_t thread, int32_t *tid, uint64_t *pthread)
         unsigned offset = find_tid_offset();
         if (offset == 0)
                 return -ENOENT;
-        return memory_read_sigsafe(*pthread + offset, tid, sizeof *tid) == (ssize_t)sizeof *tid ? 0 : -EFAULT;
+        return memory_get_sigsafe(*pthread + offset, tid, sizeof *tid) ? 0 : -EFAULT;
 }
 
 /* ---- the lock ---- */
@@ -203,7 +203,7 @@ uint64_t python_gil_holder(uint64_t gil)
 {
         uint64_t holder;
         int32_t locked;
-        if (memory_read_sigsafe(gil + GIL_LOCKED, &locked, sizeof locked) != (ssize_t)sizeof locked || locked != 1 ||
+        if (!memory_get_sigsafe(gil + GIL_LOCKED, &locked, sizeof locked) || locked != 1 ||
             !read_word(gil + GIL_HOLDER, &holder))
                 return 0;
         return holder;

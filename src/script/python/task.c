@@ -40,8 +40,8 @@ static bool is_task_type(uint64_t type)
                 return false;
         if (type == task_type)
                 return true;
-        if (memory_read_sigsafe(type + TYPE_NAME, &name, sizeof name) != (ssize_t)sizeof name ||
-            memory_read_sigsafe(name, text, sizeof text) != (ssize_t)sizeof text ||
+        if (!memory_get_sigsafe(type + TYPE_NAME, &name, sizeof name) ||
+            !memory_get_sigsafe(name, text, sizeof text) ||
             memcmp(text, "_asyncio.Task", sizeof text) != 0)
                 return false;
         task_type = type;
@@ -53,7 +53,7 @@ static int frame_of(const struct python_layout *layout, const struct python_stac
 {
         uint64_t frame = 0;
         if (layout->frames == PYTHON_FRAME_OBJECTS &&
-            memory_read_sigsafe(coroutine + COROUTINE_FRAME, &frame, sizeof frame) != (ssize_t)sizeof frame)
+            !memory_get_sigsafe(coroutine + COROUTINE_FRAME, &frame, sizeof frame))
                 return -1;
         for (unsigned i = stack->count; i-- > 0;) {
                 uint64_t address = stack->frames[i].address;
@@ -72,8 +72,8 @@ static void read_name(const struct python_layout *layout, uint64_t name, char *t
         if (python_string(layout, name, text, capacity) || layout->minor < 12)
                 return;
         /* A default name is only a number until somebody asks for it. */
-        if (memory_read_sigsafe(name + INTEGER_TAG, &tag, sizeof tag) == (ssize_t)sizeof tag && tag >> 3 == 1 &&
-            memory_read_sigsafe(name + INTEGER_DIGITS, &digit, sizeof digit) == (ssize_t)sizeof digit)
+        if (memory_get_sigsafe(name + INTEGER_TAG, &tag, sizeof tag) && tag >> 3 == 1 &&
+            memory_get_sigsafe(name + INTEGER_DIGITS, &digit, sizeof digit))
                 text_format(&(struct text){ .bytes = text, .capacity = capacity }, "Task-%u", digit);
 }
 
