@@ -10,12 +10,11 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "base/hash.h"
 
-static uint64_t hash_bytes(const char *key, size_t length)
+static uint64_t hash_key(const char *key, size_t length)
 {
-        uint64_t hash = 0xcbf29ce484222325u;
-        for (size_t i = 0; i < length; i++)
-                hash = (hash ^ (unsigned char)key[i]) * 0x100000001b3u;
+        uint64_t hash = hash_bytes(HASH_BEGIN, key, length);
         return hash ^ hash >> 32; /* the low bits choose the slot */
 }
 
@@ -49,7 +48,7 @@ void *map_find(const struct map *map, const char *key, size_t length)
 {
         if (map->count == 0)
                 return NULL;
-        uint32_t slot = *find_slot(map, key, length, hash_bytes(key, length));
+        uint32_t slot = *find_slot(map, key, length, hash_key(key, length));
         return slot ? map->entries[slot - 1].value : NULL;
 }
 
@@ -57,7 +56,7 @@ void **map_at(struct map *map, const char *key, size_t length)
 {
         if (map->count == map->capacity)
                 grow(map);
-        uint64_t hash = hash_bytes(key, length);
+        uint64_t hash = hash_key(key, length);
         uint32_t *slot = find_slot(map, key, length, hash);
         if (*slot == 0) {
                 map->entries[map->count] =

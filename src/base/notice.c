@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/hash.h"
 #include "base/limits.h"
 #include "base/text.h"
 
@@ -27,12 +28,9 @@ static struct slot {
 
 static _Atomic size_t lost;
 
-/* FNV-1a. */
 static uint64_t hash_of(const char *string)
 {
-        uint64_t hash = UINT64_C(0xcbf29ce484222325);
-        for (; *string; string++)
-                hash = (hash ^ (unsigned char)*string) * UINT64_C(0x100000001b3);
+        uint64_t hash = hash_string(HASH_BEGIN, string);
         return hash ? hash : 1;
 }
 

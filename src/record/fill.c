@@ -19,6 +19,7 @@
 #include "base/calls.h"
 #include "base/clock.h"
 #include "base/config.h"
+#include "base/hash.h"
 #include "base/notice.h"
 #include "base/proc.h"
 #include "base/raw.h"
@@ -283,28 +284,27 @@ static void fill_stacks(struct record_stall *stall, const struct explained *expl
 
 /* ---- culprit and signature ---- */
 
-static uint64_t hash_string(uint64_t hash, const char *string)
+/* The byte after it, which stands in no UTF-8, keeps "ab", "c" apart from "a", "bc". */
+static uint64_t hash_name(uint64_t hash, const char *name)
 {
-        for (; string != NULL && *string != '\0'; string++)
-                hash = (hash ^ (unsigned char)*string) * 0x100000001b3ull;
-        return (hash ^ 0xff) * 0x100000001b3ull;
+        return hash_value(name != NULL ? hash_string(hash, name) : hash, 0xff);
 }
 
 static uint64_t hash_frame(uint64_t hash, const struct record_frame *frame)
 {
         const char *place = frame->file != NULL ? frame->file : frame->module;
         const char *slash = place != NULL ? strrchr(place, '/') : NULL;
-        hash = hash_string(hash, slash != NULL ? slash + 1 : place);
+        hash = hash_name(hash, slash != NULL ? slash + 1 : place);
         if (frame->function != NULL)
-                return hash_string(hash, frame->function);
+                return hash_name(hash, frame->function);
         if (frame->module == NULL) /* code made at run time: its address means nothing */
                 return hash;
-        return (hash ^ mix(frame->offset)) * 0x100000001b3ull;
+        return hash_value(hash, mix(frame->offset));
 }
 
 static uint64_t make_signature(const struct record_stall *stall, int culprit)
 {
-        uint64_t hash = hash_string(0xcbf29ce484222325ull, record_cause_name(stall->cause));
+        uint64_t hash = hash_name(HASH_BEGIN, record_cause_name(stall->cause));
         const struct record_stack *stack = &stall->stacks[0];
         for (size_t i = 0; i < SIGNATURE_FRAMES && (size_t)culprit + i < stack->frames_count; i++)
                 hash = hash_frame(hash, &stack->frames[(size_t)culprit + i]);

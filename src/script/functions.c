@@ -13,8 +13,10 @@
 #include <stddef.h>
 #include <string.h>
 
-#define FUNCTIONS 4095 /* with 0, which is none, 12 bits; the other 4 tell tables apart that were emptied in between   \
-                        */
+#include "base/hash.h"
+
+/* With 0, which is none, 12 bits; the other 4 tell tables apart that were emptied in between. */
+#define FUNCTIONS 4095
 #define INDEX_BITS 12
 #define BUCKETS 2048 /* power of two */
 #define NAME_BYTES (512 * 1024)
@@ -28,14 +30,10 @@ static size_t used_bytes;
 static uint16_t count;
 static unsigned generation;
 
-static uint32_t hash_of(const char *name, const char *file, uint32_t first_line)
+static uint64_t hash_of(const char *name, const char *file, uint32_t first_line)
 {
-        uint32_t hash = 2166136261u ^ first_line;
-        for (const char *at = name; *at != '\0'; at++)
-                hash = (hash ^ (unsigned char)*at) * 16777619u;
-        for (const char *at = file; *at != '\0'; at++)
-                hash = (hash ^ (unsigned char)*at) * 16777619u;
-        return hash ^ hash >> 15;
+        uint64_t hash = hash_string(hash_string(hash_value(HASH_BEGIN, first_line), name), file);
+        return hash ^ hash >> 32;
 }
 
 /* Files repeat: the last function's is often the next one's. */

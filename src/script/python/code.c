@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/limits.h"
 #include "base/proc.h"
 #include "base/text.h"
@@ -59,8 +60,7 @@ static struct known_line {
 
 static uint64_t mix(uint64_t hash, const void *bytes, size_t length)
 {
-        for (size_t i = 0; i < length; i++)
-                hash = (hash ^ ((const uint8_t *)bytes)[i]) * 0x100000001b3ull;
+        hash = hash_bytes(hash, bytes, length);
         return hash ^ hash >> 29;
 }
 
