@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * hash.h - FNV-1a: of names and keys that nobody chooses to our harm, and of signatures, which must stay the same for ever
+ * hash.h - FNV-1a
+ *
+ * Of names and keys that nobody chooses to our harm, and of signatures, which must stay the same for ever.
  *
  * Context: any; the tools too
  */

@@ -47,8 +47,7 @@ static bool read_c_string(uint64_t address, char *text, size_t capacity)
 static bool read_type_name(uint64_t type, char *text, size_t capacity)
 {
         uint64_t name;
-        return memory_get_sigsafe(type + TYPE_NAME, &name, sizeof name) &&
-               read_c_string(name, text, capacity);
+        return memory_get_sigsafe(type + TYPE_NAME, &name, sizeof name) && read_c_string(name, text, capacity);
 }
 
 static bool is_executed(const struct frame *native, unsigned count, uint64_t function)

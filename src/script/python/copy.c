@@ -110,8 +110,7 @@ static uint64_t first_frame_sigsafe(unsigned index, struct python_run *run)
         if (!layout->has_cframe)
                 return pointer;
         run->cframe = pointer;
-        if (pointer == 0 ||
-            !memory_get_sigsafe(pointer + layout->cframe_frame, &frame, sizeof frame))
+        if (pointer == 0 || !memory_get_sigsafe(pointer + layout->cframe_frame, &frame, sizeof frame))
                 return 0;
         return frame;
 }

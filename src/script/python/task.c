@@ -40,8 +40,7 @@ static bool is_task_type(uint64_t type)
                 return false;
         if (type == task_type)
                 return true;
-        if (!memory_get_sigsafe(type + TYPE_NAME, &name, sizeof name) ||
-            !memory_get_sigsafe(name, text, sizeof text) ||
+        if (!memory_get_sigsafe(type + TYPE_NAME, &name, sizeof name) || !memory_get_sigsafe(name, text, sizeof text) ||
             memcmp(text, "_asyncio.Task", sizeof text) != 0)
                 return false;
         task_type = type;
