@@ -10,9 +10,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 #include <sys/types.h>
-#include <sys/uio.h>
 
 /* What the functions below return where a seccomp filter forbids the system call that they need (calls.h). */
 #define PROC_FILTERED (-ENOTSUP)
@@ -40,31 +38,5 @@ int proc_open_maps(void);
  * what doesn't fit is cut. */
 ssize_t proc_read_fd(int fd, char *buffer, size_t capacity);
 ssize_t proc_read(const char *relative_path, char *buffer, size_t capacity);
-
-/* Copy `length` bytes at `address` of this process without ever faulting (process_vm_readv on oneself). Bytes copied,
- * which may be fewer, or -errno. async-signal-safe. */
-ssize_t memory_read_sigsafe(uint64_t address, void *buffer, size_t length);
-
-/* The same, whole or not at all: was all of it there? */
-bool memory_get_sigsafe(uint64_t address, void *buffer, size_t length);
-
-/* Many pieces of this process's memory by few system calls. Filled by memory_batch_add(), read once, then empty again
- * after memory_batch_clear(). A piece that can't be read whole does not keep the others from being read. */
-#define MEMORY_BATCH 400
-struct memory_batch {
-        unsigned count;
-        struct iovec local[MEMORY_BATCH];
-        struct iovec remote[MEMORY_BATCH];
-        bool read[MEMORY_BATCH]; /* set by memory_batch_read_sigsafe(): the whole piece is there */
-};
-
-void memory_batch_clear_sigsafe(struct memory_batch *batch);
-
-/* Returns the index of the piece, or MEMORY_BATCH where there is no room. */
-unsigned memory_batch_add_sigsafe(struct memory_batch *batch, uint64_t address, void *buffer, size_t length);
-
-/* Gives up after MEMORY_BATCH_FAULTS pieces that can't be read: what is asked for makes no sense then. */
-#define MEMORY_BATCH_FAULTS 16
-void memory_batch_read_sigsafe(struct memory_batch *batch);
 
 #endif

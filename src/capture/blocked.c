@@ -18,7 +18,7 @@
 #include "base/calls.h"
 #include "base/clock.h"
 #include "base/limits.h"
-#include "base/proc.h"
+#include "base/memory.h"
 #include "capture/mend.h"
 
 #define RED_ZONE 128

@@ -17,6 +17,7 @@
 #include "base/calls.h"
 #include "base/clock.h"
 #include "base/limits.h"
+#include "base/memory.h"
 #include "base/proc.h"
 #include "capture/blocked.h"
 #include "capture/handler.h"

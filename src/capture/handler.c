@@ -22,7 +22,7 @@
 #include <ucontext.h>
 
 #include "base/limits.h"
-#include "base/proc.h"
+#include "base/memory.h"
 #include "base/raw.h"
 #include "capture/mend.h"
 

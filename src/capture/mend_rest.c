@@ -35,7 +35,7 @@
 #include <time.h>
 
 #include "base/calls.h"
-#include "base/proc.h"
+#include "base/memory.h"
 #include "base/raw.h"
 
 #define LIMIT_PARTS 1024 /* UIO_MAXIOV */

@@ -33,7 +33,7 @@
 #include <time.h>
 
 #include "base/calls.h"
-#include "base/proc.h"
+#include "base/memory.h"
 #include "base/raw.h"
 #include "capture/handler.h"
 

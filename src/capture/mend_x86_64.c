@@ -13,7 +13,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/proc.h"
+#include "base/memory.h"
 #include "capture/handler.h"
 
 #define FRAME_BYTES 128

@@ -13,7 +13,7 @@
 
 #include <string.h>
 
-#include "base/proc.h"
+#include "base/memory.h"
 #include "script/python/called.h"
 #include "script/python/copy.h"
 #include "script/python/frames.h"

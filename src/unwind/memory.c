@@ -12,7 +12,7 @@
 
 #include <string.h>
 
-#include "base/proc.h"
+#include "base/memory.h"
 #include "unwind/module.h"
 #include "unwind/stack.h"
 

@@ -23,6 +23,7 @@
 #include "base/descriptors.h"
 #include "base/limits.h"
 #include "base/notice.h"
+#include "base/memory.h"
 #include "base/proc.h"
 #include "unwind/elf.h"
 #include "unwind/maps.h"

@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #include "base/limits.h"
-#include "base/proc.h"
+#include "base/memory.h"
 #include "capture/capture.h"
 #include "script/python/runtime.h"
 #include "script/script.h"

@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/proc.h"
+#include "base/memory.h"
 #include "base/text.h"
 #include "script/functions.h"
 #include "script/python/called.h"

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "base/proc.h"
+#include "base/memory.h"
 
 #define PAGE 4096
 #define PIECE 64

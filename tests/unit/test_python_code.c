@@ -8,7 +8,7 @@
 #include <criterion/parameterized.h>
 #include <string.h>
 
-#include "base/proc.h"
+#include "base/memory.h"
 #include "fake_python.h"
 #include "script/functions.h"
 #include "script/python/code.h"

@@ -12,7 +12,7 @@
 
 #include <string.h>
 
-#include "base/proc.h"
+#include "base/memory.h"
 #include "base/text.h"
 #include "script/python/code.h"
 

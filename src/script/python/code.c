@@ -16,7 +16,7 @@
 
 #include "base/hash.h"
 #include "base/limits.h"
-#include "base/proc.h"
+#include "base/memory.h"
 #include "base/text.h"
 #include "script/functions.h"
 #include "script/python/lines.h"

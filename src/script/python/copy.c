@@ -16,7 +16,7 @@
 
 #include <string.h>
 
-#include "base/proc.h"
+#include "base/memory.h"
 
 #define MISSES 24    /* frames that were not expected, of one copy; some 0.5 us each */
 #define WALKS 4      /* before one copy, at most */

@@ -16,7 +16,7 @@
 #include <sys/syscall.h>
 
 #include "base/notice.h"
-#include "base/proc.h"
+#include "base/memory.h"
 #include "base/raw.h"
 #include "unwind/module.h"
 #include "unwind/stack.h"
