@@ -100,9 +100,6 @@ bool mend_knows_sigsafe(int64_t number, const uint64_t arguments[6], int64_t res
 /* On the thread's own stack: make it go on, and return what the call returns to its program. */
 long mend_run_sigsafe(struct mend_frame *frame);
 
-/* Into memory of this process, without ever faulting: was all of it there? */
-bool mend_write_sigsafe(uint64_t address, const void *bytes, size_t length);
-
 uint64_t mend_now_ns_sigsafe(void); /* CLOCK_MONOTONIC, without libc, which may be interposed */
 
 /* Put the program's signal mask in force. false: a signal of its own has been waiting and was delivered by that; its

@@ -17,7 +17,7 @@
  * This code runs between two instructions of the program, whose vector registers hold live values: it must not touch
  * them, so it is compiled without, and calls nothing that is compiled otherwise.
  *
- * Context: on a thread of the host, outside of the handler; mend_knows and mend_write also within it
+ * Context: on a thread of the host, outside of the handler; mend_knows also within it
  */
 #pragma GCC target("general-regs-only")
 
@@ -131,18 +131,7 @@ struct again {
         } pair;
 };
 
-/* ---- memory, clock, mask ---- */
-
-bool mend_write_sigsafe(uint64_t address, const void *bytes, size_t length)
-{
-        struct iovec local = { .iov_base = (void *)(uintptr_t)bytes, .iov_len = length };
-        struct iovec remote = { .iov_base = (void *)(uintptr_t)address, .iov_len = length };
-        if (!call_allowed_sigsafe(SYS_process_vm_writev))
-                return false;
-        long tid = raw_syscall_sigsafe(SYS_gettid, 0, 0, 0, 0, 0, 0);
-        return raw_syscall_sigsafe(SYS_process_vm_writev, (uint64_t)tid, (uintptr_t)&local, 1, (uintptr_t)&remote, 1,
-                                   0) == (long)length;
-}
+/* ---- clock, mask ---- */
 
 uint64_t mend_now_ns_sigsafe(void)
 {
@@ -289,7 +278,7 @@ static uint64_t deadline_ns_sigsafe(const struct mend_frame *frame, uint64_t lim
 /* Can the kernel have stored what is left? The same bytes are written back. */
 static bool is_writable_sigsafe(uint64_t address, const void *bytes, size_t length)
 {
-        return !call_allowed_sigsafe(SYS_process_vm_writev) || mend_write_sigsafe(address, bytes, length);
+        return !call_allowed_sigsafe(SYS_process_vm_writev) || memory_put_sigsafe(address, bytes, length);
 }
 
 static void time_spec_sigsafe(struct again *again, const struct mend_frame *frame, unsigned at)
@@ -362,7 +351,7 @@ static void time_sleep_sigsafe(struct again *again, const struct mend_frame *fra
         if (left == request) {
                 uint64_t whole_ns = guess_ns_sigsafe(frame, limit_ns);
                 struct timespec whole = { (time_t)(whole_ns / NS_PER_S), (long)(whole_ns % NS_PER_S) };
-                mend_write_sigsafe(request, &whole, sizeof(whole));
+                memory_put_sigsafe(request, &whole, sizeof(whole));
         }
 }
 
@@ -461,7 +450,7 @@ static void begin_sigsafe(struct again *again, const struct mend_frame *frame, c
 static long finish_sigsafe(const struct again *again, long result)
 {
         if (result == -EINTR && again->left_address != 0)
-                mend_write_sigsafe(again->left_address, &again->left, sizeof(again->left));
+                memory_put_sigsafe(again->left_address, &again->left, sizeof(again->left));
         return again->row->number == SYS_connect && result == -EALREADY ? -EINPROGRESS : result;
 }
 

@@ -306,7 +306,7 @@ static struct mend_frame *place_sigsafe(struct mend_frame *frame)
         uint64_t room = place - 1024, zero = 0;
         if (place - (uintptr_t)frame < 65536)
                 return frame;
-        if (!mend_write_sigsafe(room, &zero, sizeof(zero)) || !mend_write_sigsafe(place, frame, sizeof(*frame)))
+        if (!memory_put_sigsafe(room, &zero, sizeof(zero)) || !memory_put_sigsafe(place, frame, sizeof(*frame)))
                 return NULL;
         return (struct mend_frame *)(uintptr_t)place;
 }

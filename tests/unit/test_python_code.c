@@ -15,45 +15,56 @@
 
 static struct fake_python fake;
 static struct python_copied copied;
-static struct python_heads heads;
+static struct {
+        uint8_t frame[PYTHON_FRAME_BYTES], code[PYTHON_CODE_BYTES], name[PYTHON_HEAD_BYTES], file[PYTHON_HEAD_BYTES],
+                lines[PYTHON_HEAD_BYTES];
+} bytes;
 
 static const unsigned minors[] = { 8, 10, 11, 12, 13 };
 #define FOR_EACH_VERSION(n)                                                                                            \
         for (unsigned n = 0; n < sizeof minors / sizeof *minors && (fake_start(&fake, minors[n]), 1); n++)
 
-static void copy_head(struct python_head *head, uint64_t address)
+static const uint8_t *copy_to(uint8_t *to, uint64_t address, size_t length)
 {
-        head->read = memory_get_sigsafe(address, head->bytes, sizeof head->bytes);
+        return memory_get_sigsafe(address, to, length) ? to : NULL;
 }
 
 /* What the handler would have copied of this frame. */
 static void copy_frame(uint64_t frame)
 {
         const struct python_layout *layout = &fake.runtime.layout;
-        memset(&copied, 0, sizeof copied);
-        memcpy(copied.frame, (void *)(uintptr_t)frame, sizeof copied.frame);
-        copied.address = frame;
+        memset(&bytes, 0, sizeof bytes);
+        copied = (struct python_copied){ .address = frame };
+        copied.frame = copy_to(bytes.frame, frame, sizeof bytes.frame);
         copied.code = python_word(copied.frame, layout->frame_code);
-        copied.code_read = memory_get_sigsafe(copied.code, copied.code_bytes, sizeof copied.code_bytes);
-        copy_head(&heads.name, python_word(copied.code_bytes, python_name_offset(layout)));
-        copy_head(&heads.file, python_word(copied.code_bytes, layout->code_file));
-        copy_head(&heads.lines, python_word(copied.code_bytes, layout->code_lines));
+        copied.code_bytes = copy_to(bytes.code, copied.code, sizeof bytes.code);
+        copied.name = copy_to(bytes.name, python_word(bytes.code, python_name_offset(layout)), sizeof bytes.name);
+        copied.file = copy_to(bytes.file, python_word(bytes.code, layout->code_file), sizeof bytes.file);
+        copied.lines = copy_to(bytes.lines, python_word(bytes.code, layout->code_lines), sizeof bytes.lines);
 }
 
-static const struct script_function *place_with(const struct python_heads *with, struct python_place *place)
+static const struct script_function *place_of(const struct python_copied *frame, struct python_place *place)
 {
         memset(place, 0xa5, sizeof *place);
-        if (python_place_of(&fake.runtime, &copied, with, place) != 0)
+        if (python_place_of(&fake.runtime, frame, place) != 0)
                 return NULL;
         return script_function_get(place->function);
+}
+
+static struct python_copied without_heads(void)
+{
+        struct python_copied frame = copied;
+        frame.name = frame.file = frame.lines = NULL;
+        return frame;
 }
 
 /* First seen and remembered; with heads and without, which then is read from memory. */
 static void expect_place_by(const char *name, const char *file, uint32_t line, unsigned ways)
 {
+        struct python_copied bare = without_heads();
         struct python_place place;
         for (unsigned way = 0; way < 2 * ways; way++) {
-                const struct script_function *function = place_with(way % ways == 0 ? &heads : NULL, &place);
+                const struct script_function *function = place_of(way % ways == 0 ? &copied : &bare, &place);
                 cr_assert(function != NULL, "3.%u: %s", fake.runtime.layout.minor, name);
                 cr_expect_str_eq(function->name, name);
                 cr_expect_str_eq(function->file, file);
@@ -68,9 +79,9 @@ static void expect_place(const char *name, const char *file, uint32_t line)
 
 static bool is_refused(void)
 {
+        struct python_copied bare = without_heads();
         struct python_place place;
-        return python_place_of(&fake.runtime, &copied, NULL, &place) != 0 &&
-               python_place_of(&fake.runtime, &copied, &heads, &place) != 0;
+        return place_of(&bare, &place) == NULL && place_of(&copied, &place) == NULL;
 }
 
 /* ---- what is right ---- */
@@ -197,7 +208,7 @@ Test(python_code, refuses_frames_without_a_code_object)
                 cr_expect(is_refused());
                 fake_put(code, 8, FAKE_CODE_TYPE);
                 copy_frame(frame);
-                copied.code_read = false;
+                copied.code_bytes = NULL;
                 cr_expect(is_refused());
                 fake_put(frame, fake.runtime.layout.frame_code, (uintptr_t)fake_cliff());
                 copy_frame(frame);
@@ -245,7 +256,7 @@ Test(python_code, never_takes_the_name_of_code_that_took_the_place_of_the_copied
                 const struct python_layout *layout = &fake.runtime.layout;
                 uint64_t code = fake_code(&fake, "first", "first.py", 1);
                 copy_frame(fake_frame(&fake, code, 0, 0));
-                uint64_t name = python_word(copied.code_bytes, python_name_offset(layout));
+                uint64_t name = python_word(bytes.code, python_name_offset(layout));
                 fake_string_at(&fake, name, "other", 5, 1, true);
                 expect_place_by("first", "first.py", 1, 1); /* all is in the heads */
                 copy_frame(copied.address);
@@ -256,7 +267,7 @@ Test(python_code, never_takes_the_name_of_code_that_took_the_place_of_the_copied
 static void expect_nothing_or(const char *name)
 {
         struct python_place place;
-        const struct script_function *function = place_with(&heads, &place);
+        const struct script_function *function = place_of(&copied, &place);
         cr_expect(function == NULL || strcmp(function->name, name) == 0, "3.%u: %s, not %s", fake.runtime.layout.minor,
                   function->name, name);
 }
@@ -271,16 +282,16 @@ Test(python_code, knows_the_line_of_code_that_is_gone_only_if_it_was_known_befor
                 uint64_t code = fake_code(&fake, name, "gone.py", 9), frame = fake_frame(&fake, code, 0, 6);
                 struct python_place place;
                 copy_frame(frame);
-                heads.lines.read = false;
+                copied.lines = NULL;
                 fake_put_int(code, fake.runtime.layout.code_first_line, 10); /* of other code by now */
-                cr_assert(place_with(&heads, &place) != NULL);
+                cr_assert(place_of(&copied, &place) != NULL);
                 cr_expect_eq(place.line, 0);
                 fake_put_int(code, fake.runtime.layout.code_first_line, 9);
                 copy_frame(frame);
                 expect_place(name, "gone.py", 9);
-                heads.lines.read = false;
+                copied.lines = NULL;
                 fake_put_int(code, fake.runtime.layout.code_first_line, 10);
-                cr_assert(place_with(&heads, &place) != NULL);
+                cr_assert(place_of(&copied, &place) != NULL);
                 cr_expect_eq(place.line, 9);
         }
 }
@@ -317,13 +328,13 @@ Test(python_code, never_tells_what_it_remembers_of_other_code_at_the_same_place)
                 uint64_t code = fake_code(&fake, "one", "one.py", 7), frame = fake_frame(&fake, code, 0, 2);
                 copy_frame(frame);
                 expect_place("one", "one.py", 7);
-                uint64_t name = python_word(copied.code_bytes, python_name_offset(layout));
-                uint64_t file = python_word(copied.code_bytes, layout->code_file);
+                uint64_t name = python_word(bytes.code, python_name_offset(layout));
+                uint64_t file = python_word(bytes.code, layout->code_file);
                 fake_string_at(&fake, name, "two", 3, 1, true);
                 fake_string_at(&fake, file, "two.py", 6, 1, true);
                 copy_frame(frame);
                 struct python_place place;
-                const struct script_function *function = place_with(&heads, &place);
+                const struct script_function *function = place_of(&copied, &place);
                 cr_assert(function != NULL);
                 cr_expect_str_eq(function->name, "two");
                 cr_expect_str_eq(function->file, "two.py");
@@ -342,10 +353,10 @@ Test(python_code, tells_names_apart_that_begin_equally)
                 fake_put(code, python_name_offset(&fake.runtime.layout), name);
                 copy_frame(fake_frame(&fake, code, 0, 0));
                 struct python_place place;
-                cr_assert_eq(strlen(place_with(&heads, &place)->name), 200);
+                cr_assert_eq(strlen(place_of(&copied, &place)->name), 200);
                 fake_put(name, 16, 150);
                 copy_frame(copied.address);
-                cr_assert_eq(strlen(place_with(&heads, &place)->name), 150);
+                cr_assert_eq(strlen(place_of(&copied, &place)->name), 150);
         }
 }
 
@@ -359,7 +370,7 @@ Test(python_code, has_no_number_left_but_a_line_when_the_table_is_full)
         }
         struct python_place place;
         copy_frame(fake_frame(&fake, fake_code(&fake, "late", "late.py", 5), 0, 0));
-        cr_expect_eq(python_place_of(&fake.runtime, &copied, &heads, &place), 0);
+        cr_expect_eq(python_place_of(&fake.runtime, &copied, &place), 0);
         cr_expect_eq(place.function, 0);
         cr_expect_eq(place.line, 5);
         script_functions_clear();
@@ -375,12 +386,11 @@ Test(python_code, survives_random_bytes)
                 for (unsigned round = 0; round < 2000; round++) {
                         uint64_t code = fake_code(&fake, "random", "random.py", 3);
                         copy_frame(fake_frame(&fake, code, 0, 0));
-                        uint8_t *const where[] = { copied.code_bytes, heads.name.bytes, heads.file.bytes,
-                                                   heads.lines.bytes, copied.frame };
+                        uint8_t *const where[] = { bytes.code, bytes.name, bytes.file, bytes.lines, bytes.frame };
                         for (unsigned i = 0; i < 15; i++)
                                 where[i % 5][(size_t)random() % PYTHON_FRAME_BYTES] ^= (uint8_t)(1u << random() % 8);
                         struct python_place place;
-                        python_place_of(&fake.runtime, &copied, &heads, &place);
+                        python_place_of(&fake.runtime, &copied, &place);
                         fake.used = 0;
                 }
         }

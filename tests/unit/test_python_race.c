@@ -206,30 +206,45 @@ static bool is_edge(unsigned number, uint32_t line)
         return line == 0 || (line < LINES && (number >= 1000 ? made_edges : edges)[line]);
 }
 
+/* "raise_5:55 x23": the same frame again and again is told once. */
+static void print_frames(bool of_scripts, unsigned most)
+{
+        const char *last = "";
+        unsigned last_line = 0, times = 0, shown = 0;
+        for (unsigned i = 0; i < stack.count && shown < most; i++) {
+                const struct frame *frame = &stack.frames[i];
+                const struct script_function *function = script_function_get(frame->script);
+                const char *name = of_scripts ? function != NULL ? function->name : NULL : symbol_name(frame);
+                if ((frame->script != 0) != of_scripts)
+                        continue;
+                if (name != NULL && strcmp(name, last) == 0 && frame->line == last_line) {
+                        times++;
+                        continue;
+                }
+                if (times > 1)
+                        fprintf(stderr, " x%u", times);
+                fprintf(stderr, of_scripts ? " %s:%u" : " %s", name != NULL ? name : "?", frame->line);
+                last = name != NULL ? name : "";
+                last_line = frame->line;
+                times = 1;
+                shown++;
+        }
+        if (times > 1)
+                fprintf(stderr, " x%u", times);
+}
+
 static void print_wrong(const char *why)
 {
         if (counts.wrong >= 5)
                 return;
         fprintf(stderr, "%s: truth (%u)", why, truth.depth);
-        for (unsigned i = 0; i < truth.depth && i < 24; i++)
+        for (unsigned i = 0; i < truth.depth && i < 100; i++)
                 fprintf(stderr, " %u", truth.numbers[i]);
         fprintf(stderr, "\n    reported (state %c, by signal %d):", sample.state, sample.by_signal);
-        for (unsigned i = 0, shown = 0; i < stack.count && shown < 24; i++) {
-                const struct script_function *function = script_function_get(stack.frames[i].script);
-                if (function == NULL)
-                        continue;
-                fprintf(stderr, " %s:%u", function->name, stack.frames[i].line);
-                shown++;
-        }
+        print_frames(true, 100);
         fprintf(stderr, "\n    native:");
         symbols_resolve(&stack);
-        for (unsigned i = 0, shown = 0; i < stack.count && shown < 10; i++) {
-                if (stack.frames[i].script != 0)
-                        continue;
-                const char *name = symbol_name(&stack.frames[i]);
-                fprintf(stderr, " %s", name != NULL ? name : "?");
-                shown++;
-        }
+        print_frames(false, 10);
         fprintf(stderr, "\n");
 }
 

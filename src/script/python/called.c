@@ -27,7 +27,7 @@
 #define NAME_BYTES 96
 
 static struct memory_batch batch;
-static uint8_t objects[PYTHON_LOCALS][OBJECT_BYTES];
+static uint8_t objects[PYTHON_LOCALS * OBJECT_BYTES];
 
 /* What PyMethodDef begins with. */
 struct definition {
@@ -93,17 +93,19 @@ static bool describe(const struct python_runtime *runtime, const uint8_t *object
 bool python_called(const struct python_runtime *runtime, const struct python_copy *copy, const struct frame *native,
                    unsigned count, char *text, size_t capacity)
 {
-        if (!copy->locals_read || count == 0)
+        if (copy->locals == NULL || count == 0)
                 return false;
-        memory_batch_clear_sigsafe(&batch);
+        memory_batch_begin_sigsafe(&batch, objects, sizeof objects);
         for (unsigned i = 0; i < PYTHON_LOCALS; i++) {
                 uint64_t word = copy->locals[i] & ~1ull; /* 3.14 tags some */
                 if (word >= 4096 && word % 8 == 0 && word >> 47 == 0)
-                        memory_batch_add_sigsafe(&batch, word, objects[batch.count], OBJECT_BYTES);
+                        memory_batch_add_sigsafe(&batch, word, OBJECT_BYTES);
         }
         memory_batch_read_sigsafe(&batch);
-        for (unsigned i = 0; i < batch.count; i++)
-                if (batch.read[i] && describe(runtime, objects[i], native, count, text, capacity))
+        for (unsigned i = 0; i < batch.count; i++) {
+                const uint8_t *object = memory_batch_piece_sigsafe(&batch, i);
+                if (object != NULL && describe(runtime, object, native, count, text, capacity))
                         return true;
+        }
         return false;
 }

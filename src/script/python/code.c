@@ -94,17 +94,16 @@ typedef size_t header_function(const struct python_layout *, const uint8_t *, st
 /* Read an object: from its head where that holds all of it, else from memory, where it must still begin as the head
  * does. The data is valid until the next call. */
 static bool read_object(const struct python_layout *layout, header_function *header, uint64_t address,
-                        const struct python_head *head, struct object *object)
+                        const uint8_t *head, struct object *object)
 {
         static uint8_t bytes[TABLE_MOST + BYTES_DATA];
         size_t begin, in_head = 0;
-        bool checked = head != NULL && head->read;
-        if (checked) {
-                begin = header(layout, head->bytes, object);
+        if (head != NULL) {
+                begin = header(layout, head, object);
                 if (begin == 0)
                         return false;
                 in_head = PYTHON_HEAD_BYTES - begin;
-                object->data = head->bytes + begin;
+                object->data = head + begin;
                 if (object->length <= in_head)
                         return true;
         }
@@ -115,7 +114,7 @@ static bool read_object(const struct python_layout *layout, header_function *hea
         size_t whole = begin + object->length;
         if (whole > (size_t)n && !memory_get_sigsafe(address, bytes, whole))
                 return false;
-        if (checked && (object->length != length_before || memcmp(bytes + begin, head->bytes + begin, in_head) != 0))
+        if (head != NULL && (object->length != length_before || memcmp(bytes + begin, head + begin, in_head) != 0))
                 return false;
         object->data = bytes + begin;
         return true;
@@ -203,36 +202,35 @@ static bool same_words(const struct words *a, const struct words *b)
                a->first_line == b->first_line;
 }
 
-static uint64_t print_of_head(const struct python_layout *layout, header_function *header,
-                              const struct python_head *head)
+static uint64_t print_of_head(const struct python_layout *layout, header_function *header, const uint8_t *head)
 {
         struct object object;
-        size_t begin = head->read ? header(layout, head->bytes, &object) : 0;
-        object.data = head->bytes + begin;
-        return begin != 0 ? print_of(&object) : 0;
+        size_t begin = head != NULL ? header(layout, head, &object) : 0;
+        if (begin == 0)
+                return 0;
+        object.data = head + begin;
+        return print_of(&object);
 }
 
-/* Of name and file, 0: the heads do not say. */
-static uint64_t print_of_heads(const struct python_layout *layout, const struct python_heads *heads)
+/* Of name and file, 0: their heads do not say. */
+static uint64_t print_of_names(const struct python_layout *layout, const struct python_copied *copied)
 {
-        if (heads == NULL)
-                return 0;
-        uint64_t name = print_of_head(layout, string_header, &heads->name);
-        uint64_t file = print_of_head(layout, string_header, &heads->file);
+        uint64_t name = print_of_head(layout, string_header, copied->name);
+        uint64_t file = print_of_head(layout, string_header, copied->file);
         return name != 0 && file != 0 ? name ^ file * 3 : 0;
 }
 
-static bool learn(const struct python_layout *layout, const struct words *words, const struct python_heads *heads,
+static bool learn(const struct python_layout *layout, const struct words *words, const struct python_copied *copied,
                   struct known *known)
 {
         char name[LIMIT_NAME], file[LIMIT_PATH];
         struct object object;
         known->words.code = 0; /* not known, should something fail */
-        if (!read_object(layout, string_header, words->name, heads != NULL ? &heads->name : NULL, &object))
+        if (!read_object(layout, string_header, words->name, copied->name, &object))
                 return false;
         copy_text(&object, name, sizeof name);
         uint64_t print = print_of(&object);
-        if (!read_object(layout, string_header, words->file, heads != NULL ? &heads->file : NULL, &object))
+        if (!read_object(layout, string_header, words->file, copied->file, &object))
                 return false;
         copy_text(&object, file, sizeof file);
         *known = (struct known){
@@ -266,29 +264,28 @@ static int64_t position_of(const struct python_layout *layout, const struct pyth
 static bool is_still_there(const struct python_layout *layout, const struct python_copied *copied,
                            const struct words *words)
 {
-        struct python_copied now = { .code = copied->code };
-        if (!memory_get_sigsafe(copied->code, now.code_bytes, sizeof now.code_bytes))
+        uint8_t bytes[PYTHON_CODE_BYTES];
+        if (!memory_get_sigsafe(copied->code, bytes, sizeof bytes))
                 return false;
-        struct words words_now = words_of(layout, &now);
-        return same_words(&words_now, words) && python_word(now.code_bytes, 8) == python_word(copied->code_bytes, 8);
+        struct words now = words_of(layout, &(struct python_copied){ .code = copied->code, .code_bytes = bytes });
+        return same_words(&now, words) && python_word(bytes, 8) == python_word(copied->code_bytes, 8);
 }
 
 /* A line that was found before in the same function counts, unless the copied beginning of the table says otherwise:
  * only the innermost frames have that. */
 static uint32_t line_of(const struct python_layout *layout, const struct python_copied *copied,
-                        const struct known *code, const struct python_heads *heads)
+                        const struct known *code)
 {
         int64_t position = position_of(layout, copied);
-        const struct python_head *head = heads != NULL && heads->lines.read ? &heads->lines : NULL;
         uint64_t print = code->print + code->words.first_line + code->words.lines;
-        uint64_t table_print = head != NULL ? print_of_head(layout, bytes_header, head) : 0;
+        uint64_t table_print = print_of_head(layout, bytes_header, copied->lines);
         struct known_line *known = &lines[mix(code->words.code ^ print, &position, sizeof position) % LINES];
         struct object table;
         if (known->code == code->words.code && known->print == print && known->position == position &&
             (table_print == 0 || table_print == known->table_print))
                 return known->line;
-        if (!read_object(layout, bytes_header, code->words.lines, head, &table) ||
-            (head == NULL && !is_still_there(layout, copied, &code->words)))
+        if (!read_object(layout, bytes_header, code->words.lines, copied->lines, &table) ||
+            (copied->lines == NULL && !is_still_there(layout, copied, &code->words)))
                 return 0;
         *known = (struct known_line){
                 .code = code->words.code,
@@ -301,16 +298,16 @@ static uint32_t line_of(const struct python_layout *layout, const struct python_
 }
 
 int python_place_of(const struct python_runtime *runtime, const struct python_copied *copied,
-                    const struct python_heads *heads, struct python_place *place)
+                    struct python_place *place)
 {
         const struct python_layout *layout = &runtime->layout;
-        if (!copied->code_read || python_word(copied->code_bytes, 8) != runtime->code_type)
+        if (copied->code_bytes == NULL || python_word(copied->code_bytes, 8) != runtime->code_type)
                 return -EINVAL;
         struct words words = words_of(layout, copied);
         struct known *known = &codes[words.code / 16 % CODES];
-        if (!is_known(known, &words, print_of_heads(layout, heads)) && !learn(layout, &words, heads, known))
+        if (!is_known(known, &words, print_of_names(layout, copied)) && !learn(layout, &words, copied, known))
                 return -ESTALE;
         place->function = known->function;
-        place->line = line_of(layout, copied, known, heads);
+        place->line = line_of(layout, copied, known);
         return 0;
 }

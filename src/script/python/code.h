@@ -15,10 +15,10 @@ struct python_place {
         uint32_t line;     /* 0: not known, or the interpreter's own code without a line */
 };
 
-/* What a copied frame executes. `heads` are those of this frame; NULL: they are read now. 0; -EINVAL: what was copied
- * is no frame; -ESTALE: the rest of its names was to be read now, but they have changed since. */
+/* What a copied frame executes; what was not copied of it is read now. 0; -EINVAL: what was copied is no frame;
+ * -ESTALE: the rest of its names was to be read now, but they have changed since. */
 int python_place_of(const struct python_runtime *runtime, const struct python_copied *copied,
-                    const struct python_heads *heads, struct python_place *place);
+                    struct python_place *place);
 
 /* A str object at `address` as UTF-8, cut to the capacity. False: it is none. */
 bool python_string(const struct python_layout *layout, uint64_t address, char *text, size_t capacity);

@@ -6,6 +6,7 @@
  * is walked once before, by the watchdog, and what it has found is read again in one batch when it counts: what has
  * changed in between, at the list's inner end, is followed one by one. The code objects follow in a second batch, the
  * beginnings of their names in a third: code may be freed a microsecond later, and its memory taken by other code.
+ * Nothing is moved once it is read: the memory that the watchdog has just written is slow to reach for the handler.
  *
  * Every read is by process_vm_readv: a list that is just being changed, or is none, must not crash the host.
  *
@@ -21,7 +22,7 @@
 #define MISSES 24    /* frames that were not expected, of one copy; some 0.5 us each */
 #define WALKS 4      /* before one copy, at most */
 #define GAP_MOST 400 /* bytes between two frames that are read in one piece */
-#define LOOK_BACK 8  /* frames, for one with the same name or file */
+#define LOOK_BACK 8  /* frames, for one with the same code, name or file */
 #define LOCALS_BYTES (PYTHON_LOCALS * sizeof(uint64_t))
 
 static struct {
@@ -35,37 +36,44 @@ static struct {
         unsigned expected_count;
         struct span {
                 uint64_t address;
-                uint32_t length, at; /* in fetched.bytes */
+                uint32_t length;
         } spans[PYTHON_FRAMES];
         unsigned span_count;
 } task;
 
 static struct {
-        unsigned pieces[PYTHON_FRAMES]; /* of the batch; its index for each span */
-        uint8_t bytes[PYTHON_FRAMES * (PYTHON_FRAME_BYTES + GAP_MOST)];
-        uint8_t threads[PYTHON_THREADS][PYTHON_THREAD_BYTES];
-        unsigned thread_pieces[PYTHON_THREADS];
+        const uint8_t *spans[PYTHON_FRAMES];
+        const uint8_t *threads[PYTHON_THREADS];
         unsigned next; /* expected frame to look at first */
         unsigned misses;
 } fetched;
 
-_Static_assert(PYTHON_THREADS + PYTHON_FRAMES <= MEMORY_BATCH && 2 * PYTHON_FRAMES + PYTHON_HEADS < MEMORY_BATCH,
+/* What the copy points into. */
+static struct {
+        uint8_t frames[PYTHON_FRAMES * (PYTHON_FRAME_BYTES + GAP_MOST) + PYTHON_THREADS * PYTHON_THREAD_BYTES];
+        uint8_t unexpected[PYTHON_FRAMES][PYTHON_FRAME_BYTES];
+        uint8_t codes[PYTHON_FRAMES * PYTHON_CODE_BYTES];
+        uint8_t heads[LOCALS_BYTES + (2 * PYTHON_FRAMES + PYTHON_TABLES) * PYTHON_HEAD_BYTES]
+                __attribute__((aligned(sizeof(uint64_t))));
+} bytes;
+
+_Static_assert(PYTHON_THREADS + PYTHON_FRAMES <= MEMORY_BATCH && 1 + 2 * PYTHON_FRAMES + PYTHON_TABLES <= MEMORY_BATCH,
                "one batch each");
 
 static struct memory_batch batch;
 static struct python_copy copy;
 
-uint64_t python_word(const uint8_t *bytes, unsigned offset)
+uint64_t python_word(const uint8_t *object, unsigned offset)
 {
         uint64_t word;
-        memcpy(&word, bytes + offset, sizeof word);
+        memcpy(&word, object + offset, sizeof word);
         return word;
 }
 
-int32_t python_int(const uint8_t *bytes, unsigned offset)
+int32_t python_int(const uint8_t *object, unsigned offset)
 {
         int32_t value;
-        memcpy(&value, bytes + offset, sizeof value);
+        memcpy(&value, object + offset, sizeof value);
         return value;
 }
 
@@ -73,33 +81,36 @@ int32_t python_int(const uint8_t *bytes, unsigned offset)
 
 static void fetch_expected_sigsafe(void)
 {
-        memory_batch_clear_sigsafe(&batch);
+        unsigned thread_pieces[PYTHON_THREADS], span_pieces[PYTHON_FRAMES];
+        memory_batch_begin_sigsafe(&batch, bytes.frames, sizeof bytes.frames);
         for (unsigned i = 0; i < task.count; i++)
-                fetched.thread_pieces[i] =
-                        memory_batch_add_sigsafe(&batch, task.threads[i], fetched.threads[i], PYTHON_THREAD_BYTES);
+                thread_pieces[i] = memory_batch_add_sigsafe(&batch, task.threads[i], PYTHON_THREAD_BYTES);
         for (unsigned i = 0; i < task.span_count; i++)
-                fetched.pieces[i] = memory_batch_add_sigsafe(&batch, task.spans[i].address,
-                                                             fetched.bytes + task.spans[i].at, task.spans[i].length);
+                span_pieces[i] = memory_batch_add_sigsafe(&batch, task.spans[i].address, task.spans[i].length);
         memory_batch_read_sigsafe(&batch);
+        for (unsigned i = 0; i < task.count; i++)
+                fetched.threads[i] = memory_batch_piece_sigsafe(&batch, thread_pieces[i]);
+        for (unsigned i = 0; i < task.span_count; i++)
+                fetched.spans[i] = memory_batch_piece_sigsafe(&batch, span_pieces[i]);
         fetched.next = fetched.misses = 0;
 }
 
-/* The frame at `address`: from what was fetched, else read alone. */
-static bool get_frame_sigsafe(uint64_t address, uint8_t *bytes)
+/* The frame at `address`: from what was fetched, else read alone. NULL: it can't be read. */
+static const uint8_t *get_frame_sigsafe(uint64_t address)
 {
         for (unsigned i = fetched.next; i < task.expected_count; i++) {
                 if (task.expected[i] != address)
                         continue;
                 fetched.next = i + 1;
-                const struct span *span = &task.spans[task.span_of[i]];
-                if (!batch.read[fetched.pieces[task.span_of[i]]])
+                const uint8_t *span = fetched.spans[task.span_of[i]];
+                if (span == NULL)
                         break; /* perhaps only another frame of it */
-                memcpy(bytes, fetched.bytes + span->at + (address - span->address), PYTHON_FRAME_BYTES);
-                return true;
+                return span + (address - task.spans[task.span_of[i]].address);
         }
         if (address == 0 || address % 8 != 0 || fetched.misses++ >= task.misses_allowed)
-                return false;
-        return memory_get_sigsafe(address, bytes, PYTHON_FRAME_BYTES);
+                return NULL;
+        uint8_t *unexpected = bytes.unexpected[fetched.misses - 1];
+        return memory_get_sigsafe(address, unexpected, PYTHON_FRAME_BYTES) ? unexpected : NULL;
 }
 
 /* The innermost frame of a thread state, 0: none. */
@@ -120,24 +131,25 @@ static void walk_run_sigsafe(unsigned index)
         const struct python_layout *layout = task.layout;
         struct python_run *run = &copy.runs[copy.run_count];
         *run = (struct python_run){ .thread = task.threads[index], .first = copy.count };
-        if (!batch.read[fetched.thread_pieces[index]])
+        if (fetched.threads[index] == NULL)
                 return;
         uint64_t address = first_frame_sigsafe(index, run), landmark = 0;
         for (unsigned steps = 1; address != 0; steps++) {
-                struct python_copied *copied = &copy.frames[copy.count];
-                bool round = address == landmark; /* the list bites its own tail */
-                if (copy.count == PYTHON_FRAMES || round || !get_frame_sigsafe(address, copied->frame)) {
+                bool room = copy.count < PYTHON_FRAMES, round = address == landmark; /* the list bites its own tail */
+                const uint8_t *frame = room && !round ? get_frame_sigsafe(address) : NULL;
+                if (frame == NULL) {
                         run->cut = true;
-                        run->broken = copy.count != PYTHON_FRAMES && fetched.misses <= task.misses_allowed;
+                        run->broken = room && fetched.misses <= task.misses_allowed;
                         break;
                 }
                 if ((steps & (steps - 1)) == 0)
                         landmark = address;
-                copied->address = address;
-                copied->code = python_word(copied->frame, layout->frame_code) & ~3ull; /* 3.14 tags it */
-                copied->code_read = false;
-                copy.count++;
-                address = python_word(copied->frame, layout->frame_previous);
+                copy.frames[copy.count++] = (struct python_copied){
+                        .address = address,
+                        .frame = frame,
+                        .code = python_word(frame, layout->frame_code) & ~3ull, /* 3.14 tags it */
+                };
+                address = python_word(frame, layout->frame_previous);
         }
         run->count = copy.count - run->first;
         copy.run_count += run->count != 0 || run->cframe != 0 || run->cut;
@@ -151,103 +163,66 @@ static void walk_sigsafe(void)
                 walk_run_sigsafe(i);
 }
 
-/* ---- what the frames point at ---- */
+/* ---- what the frames lead to ---- */
 
-/* A function that calls itself is read once. */
-static unsigned same_code_before_sigsafe(unsigned index)
+/* The same field of all frames: what it points at, and the piece of the batch that is a copy of that. */
+struct wanted {
+        uint64_t addresses[PYTHON_FRAMES];
+        uint16_t pieces[PYTHON_FRAMES];
+};
+
+/* Frames of one function have one code object and one name, and neighbours often one file: each is read once. */
+static void want_sigsafe(struct wanted *wanted, unsigned index, uint64_t address, size_t length)
 {
         unsigned least = index > LOOK_BACK ? index - LOOK_BACK : 0;
+        wanted->addresses[index] = address;
         for (unsigned i = index; i-- > least;)
-                if (copy.frames[i].code == copy.frames[index].code)
-                        return i;
-        return index;
+                if (wanted->addresses[i] == address) {
+                        wanted->pieces[index] = wanted->pieces[i];
+                        return;
+                }
+        wanted->pieces[index] = (uint16_t)memory_batch_add_sigsafe(&batch, address, length);
 }
 
 static void fetch_codes_sigsafe(void)
 {
-        static uint16_t pieces[PYTHON_FRAMES];
-        memory_batch_clear_sigsafe(&batch);
+        static struct wanted codes;
+        memory_batch_begin_sigsafe(&batch, bytes.codes, sizeof bytes.codes);
         for (unsigned i = 0; i < copy.count; i++)
-                if (same_code_before_sigsafe(i) == i)
-                        pieces[i] = (uint16_t)memory_batch_add_sigsafe(&batch, copy.frames[i].code,
-                                                                       copy.frames[i].code_bytes, PYTHON_CODE_BYTES);
+                want_sigsafe(&codes, i, copy.frames[i].code, PYTHON_CODE_BYTES);
         memory_batch_read_sigsafe(&batch);
-        for (unsigned i = 0; i < copy.count; i++) {
-                unsigned same = same_code_before_sigsafe(i);
-                copy.frames[i].code_read = same == i ? batch.read[pieces[i]] : copy.frames[same].code_read;
-                if (same != i)
-                        memcpy(copy.frames[i].code_bytes, copy.frames[same].code_bytes, PYTHON_CODE_BYTES);
-        }
+        for (unsigned i = 0; i < copy.count; i++)
+                copy.frames[i].code_bytes = memory_batch_piece_sigsafe(&batch, codes.pieces[i]);
 }
 
-static uint64_t pointed_at_sigsafe(unsigned index, uint16_t offset)
+static void want_head_sigsafe(struct wanted *wanted, unsigned index, uint16_t offset)
 {
-        return copy.frames[index].code_read ? python_word(copy.frames[index].code_bytes, offset) : 0;
-}
-
-static void want_head_sigsafe(struct python_head *head, unsigned index, uint16_t offset)
-{
-        head->same_as = (uint16_t)index;
-        head->piece = (uint16_t)memory_batch_add_sigsafe(&batch, pointed_at_sigsafe(index, offset), head->bytes,
-                                                         PYTHON_HEAD_BYTES);
-}
-
-/* Frames of one function have one name, and neighbours often one file: each is read once. */
-static unsigned same_before_sigsafe(unsigned index, uint16_t offset)
-{
-        uint64_t address = pointed_at_sigsafe(index, offset);
-        unsigned least = index > LOOK_BACK ? index - LOOK_BACK : 0;
-        for (unsigned i = index; i-- > least;)
-                if (pointed_at_sigsafe(i, offset) == address)
-                        return i;
-        return index;
-}
-
-static void want_heads_sigsafe(unsigned index)
-{
-        const struct python_layout *layout = task.layout;
-        struct python_heads *heads = &copy.heads[index];
-        unsigned name = same_before_sigsafe(index, python_name_offset(layout));
-        unsigned file = same_before_sigsafe(index, layout->code_file);
-        if (name == index)
-                want_head_sigsafe(&heads->name, index, python_name_offset(layout));
-        heads->name.same_as = (uint16_t)name;
-        if (file == index)
-                want_head_sigsafe(&heads->file, index, layout->code_file);
-        heads->file.same_as = (uint16_t)file;
-        if (index < PYTHON_HEADS)
-                want_head_sigsafe(&heads->lines, index, layout->code_lines);
-}
-
-static void finish_head_sigsafe(struct python_head *head, const struct python_head *same, unsigned index)
-{
-        if (head->same_as == index) {
-                head->read = batch.read[head->piece];
-                return;
-        }
-        head->read = same->read;
-        memcpy(head->bytes, same->bytes, sizeof head->bytes);
+        const uint8_t *code = copy.frames[index].code_bytes;
+        want_sigsafe(wanted, index, code != NULL ? python_word(code, offset) : 0, PYTHON_HEAD_BYTES);
 }
 
 static void fetch_heads_sigsafe(void)
 {
+        static struct wanted names, files, tables;
         const struct python_layout *layout = task.layout;
-        unsigned locals = 0;
-        memory_batch_clear_sigsafe(&batch);
-        copy.locals_read = false;
-        if (copy.count != 0 && layout->frame_locals != PYTHON_NONE) /* the first piece */
-                copy.locals_read = memory_batch_add_sigsafe(&batch, copy.frames[0].address + layout->frame_locals,
-                                                            copy.locals, LOCALS_BYTES) == locals;
-        for (unsigned i = 0; i < copy.count; i++)
-                want_heads_sigsafe(i);
-        memory_batch_read_sigsafe(&batch);
-        copy.locals_read = copy.locals_read && batch.read[locals];
+        unsigned with_table = copy.count < PYTHON_TABLES ? copy.count : PYTHON_TABLES, locals = MEMORY_BATCH;
+        memory_batch_begin_sigsafe(&batch, bytes.heads, sizeof bytes.heads);
+        if (copy.count != 0 && layout->frame_locals != PYTHON_NONE)
+                locals = memory_batch_add_sigsafe(&batch, copy.frames[0].address + layout->frame_locals, LOCALS_BYTES);
         for (unsigned i = 0; i < copy.count; i++) {
-                struct python_heads *heads = &copy.heads[i];
-                finish_head_sigsafe(&heads->name, &copy.heads[heads->name.same_as].name, i);
-                finish_head_sigsafe(&heads->file, &copy.heads[heads->file.same_as].file, i);
-                heads->lines.read = i < PYTHON_HEADS && batch.read[heads->lines.piece];
+                want_head_sigsafe(&names, i, python_name_offset(layout));
+                want_head_sigsafe(&files, i, layout->code_file);
         }
+        for (unsigned i = 0; i < with_table; i++)
+                want_head_sigsafe(&tables, i, layout->code_lines);
+        memory_batch_read_sigsafe(&batch);
+        copy.locals = memory_batch_piece_sigsafe(&batch, locals);
+        for (unsigned i = 0; i < copy.count; i++) {
+                copy.frames[i].name = memory_batch_piece_sigsafe(&batch, names.pieces[i]);
+                copy.frames[i].file = memory_batch_piece_sigsafe(&batch, files.pieces[i]);
+        }
+        for (unsigned i = 0; i < with_table; i++)
+                copy.frames[i].lines = memory_batch_piece_sigsafe(&batch, tables.pieces[i]);
 }
 
 /* ---- public ---- */
@@ -265,10 +240,9 @@ static bool widen(struct span *span, uint64_t address)
         return true;
 }
 
-/* From 3.11 on most frames lie next to each other: then they are read in one piece, of which each costs 0.5 us. */
+/* From 3.11 on most frames lie next to each other: then they are read in one piece. */
 static void expect_frames(void)
 {
-        uint32_t at = 0;
         task.expected_count = copy.count;
         task.span_count = 0;
         for (unsigned i = 0; i < copy.count; i++) {
@@ -278,15 +252,10 @@ static void expect_frames(void)
                                 (struct span){ .address = address, .length = PYTHON_FRAME_BYTES };
                 task.span_of[i] = (uint16_t)(task.span_count - 1);
         }
-        for (unsigned i = 0; i < task.span_count; i++) {
-                task.spans[i].at = at;
-                at += task.spans[i].length;
-        }
 }
 
 /* The list of a running thread may end early while it is being walked. Two walks that agree about its outermost frame
- * are right about its length; each reads in a batch what
- * the one before has found. */
+ * are right about its length; each reads in a batch what the one before has found. */
 static void walk_before(void)
 {
         uint64_t outermost = 0;
@@ -305,6 +274,7 @@ void python_copy_prepare(const struct python_layout *layout, const uint64_t *thr
         static bool touched;
         if (count != 0 && !touched) { /* the handler is not to take page faults */
                 memset(&copy, 0, sizeof copy);
+                memset(&bytes, 0, sizeof bytes);
                 touched = true;
         }
         task.layout = layout;

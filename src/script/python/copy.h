@@ -14,28 +14,18 @@
 
 #define PYTHON_FRAMES 192 /* of one sample; the outermost are cut */
 #define PYTHON_THREADS 4  /* thread states of one thread: one for each interpreter that it has entered */
-#define PYTHON_HEADS 6    /* of so many innermost frames the tables of lines are copied, too */
+#define PYTHON_TABLES 12  /* of so many innermost frames the tables of lines are copied, too */
 #define PYTHON_LOCALS 64  /* words of the innermost frame's locals and value stack */
 
+/* The bytes of a frame and of what it leads to; NULL: it could not be read. Of name, file and table of lines there is
+ * a head: enough to tell the object from another at the same address. */
+#define PYTHON_HEAD_BYTES 144
 struct python_copied {
         uint64_t address;
         uint64_t code;
-        bool code_read;
-        uint8_t frame[PYTHON_FRAME_BYTES];
-        uint8_t code_bytes[PYTHON_CODE_BYTES];
-};
-
-/* The beginning of an object: enough to tell it from another at the same address. */
-#define PYTHON_HEAD_BYTES 144
-struct python_head {
-        bool read;
-        uint16_t piece;   /* of the batch while it is being read */
-        uint16_t same_as; /* the frame whose head this is, too */
-        uint8_t bytes[PYTHON_HEAD_BYTES];
-};
-
-struct python_heads {
-        struct python_head name, file, lines;
+        const uint8_t *frame;      /* PYTHON_FRAME_BYTES */
+        const uint8_t *code_bytes; /* PYTHON_CODE_BYTES */
+        const uint8_t *name, *file, *lines;
 };
 
 /* The frames of one thread state. */
@@ -50,10 +40,8 @@ struct python_run {
 struct python_copy {
         struct python_run runs[PYTHON_THREADS];
         unsigned run_count;
-        unsigned count; /* frames of all runs, innermost first */
-        bool locals_read;
-        uint64_t locals[PYTHON_LOCALS];
-        struct python_heads heads[PYTHON_FRAMES]; /* `lines` of the first PYTHON_HEADS only */
+        unsigned count;         /* frames of all runs, innermost first */
+        const uint64_t *locals; /* of the innermost frame; NULL: they could not be read */
         struct python_copied frames[PYTHON_FRAMES];
 };
 
@@ -61,13 +49,14 @@ struct python_copy {
  * few system calls. No thread state: nothing is copied. Watchdog. */
 void python_copy_prepare(const struct python_layout *layout, const uint64_t *threads, unsigned count);
 
-/* Copy now. Takes some 10 us for 30 frames; bounded where the frames have changed since or make no sense. */
+/* Copy now. Bounded where the frames have changed since or make no sense. What is there points into memory that is
+ * valid until the next copy. */
 void python_copy_sigsafe(void);
 
 const struct python_copy *python_copy_get(void);
 
 /* Fields of raw bytes. */
-uint64_t python_word(const uint8_t *bytes, unsigned offset);
-int32_t python_int(const uint8_t *bytes, unsigned offset);
+uint64_t python_word(const uint8_t *object, unsigned offset);
+int32_t python_int(const uint8_t *object, unsigned offset);
 
 #endif

@@ -92,7 +92,7 @@ static bool add_run(const struct python_runtime *runtime, const struct python_co
                         first = stack->count;
                         continue;
                 }
-                int r = python_place_of(runtime, copied, &copy->heads[i], &place);
+                int r = python_place_of(runtime, copied, &place);
                 if (r == -ESTALE && i > 0) { /* those within it are true all the same */
                         stack->cut = true;
                         break;

@@ -15,8 +15,8 @@
 #include <string.h>
 #include <sys/syscall.h>
 
-#include "base/notice.h"
 #include "base/memory.h"
+#include "base/notice.h"
 #include "base/raw.h"
 #include "unwind/module.h"
 #include "unwind/stack.h"

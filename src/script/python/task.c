@@ -29,7 +29,7 @@
 _Static_assert(WORDS <= MEMORY_BATCH, "one batch");
 
 static struct memory_batch batch;
-static uint8_t objects[WORDS][TASK_BYTES];
+static uint8_t objects[WORDS * TASK_BYTES];
 static uint64_t task_type, known_task;
 
 static bool is_task_type(uint64_t type)
@@ -91,16 +91,17 @@ static int examine(const struct python_runtime *runtime, const struct python_sta
 static int look_through(const struct python_runtime *runtime, const struct python_stack *stack, const uint64_t *words,
                         size_t count, char *text, size_t capacity)
 {
-        memory_batch_clear_sigsafe(&batch);
+        memory_batch_begin_sigsafe(&batch, objects, sizeof objects);
         for (size_t i = 0; i < count; i++)
                 if (words[i] >= 65536 && words[i] % 8 == 0 && words[i] >> 47 == 0)
-                        memory_batch_add_sigsafe(&batch, words[i], objects[batch.count], TASK_BYTES);
+                        memory_batch_add_sigsafe(&batch, words[i], TASK_BYTES);
         memory_batch_read_sigsafe(&batch);
         for (unsigned i = 0; i < batch.count; i++) {
-                int index = batch.read[i] ? examine(runtime, stack, objects[i], text, capacity) : -1;
+                const uint8_t *object = memory_batch_piece_sigsafe(&batch, i);
+                int index = object != NULL ? examine(runtime, stack, object, text, capacity) : -1;
                 if (index < 0)
                         continue;
-                known_task = (uintptr_t)batch.remote[i].iov_base;
+                known_task = (uintptr_t)batch.source[i].iov_base;
                 return index;
         }
         return -1;
