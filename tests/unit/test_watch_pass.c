@@ -16,8 +16,8 @@ TestSuite(pass, .init = set_up_watch);
 Test(pass, meets_a_loop_once)
 {
         struct slot *slot = make_loop(5);
-        pass();
-        pass();
+        pass_over_all();
+        pass_over_all();
         cr_expect(eq(uint, count_of(LOOP_BEGINS), 1));
         cr_expect(eq(ptr, (void *)latest(LOOP_BEGINS)->slot, slot));
         cr_expect(eq(uint, count_of(LOOP_CONFIRMED), 1));
@@ -27,11 +27,11 @@ Test(pass, meets_a_loop_once)
 Test(pass, meets_a_candidate_and_confirms_it_later)
 {
         wait_on(5);
-        pass();
+        pass_over_all();
         cr_expect(eq(uint, count_of(LOOP_BEGINS), 1));
         cr_expect(eq(uint, count_of(LOOP_CONFIRMED), 0));
         wait_on(5);
-        pass();
+        pass_over_all();
         cr_expect(eq(uint, count_of(LOOP_BEGINS), 1));
         cr_expect(eq(uint, count_of(LOOP_CONFIRMED), 1));
 }
@@ -39,12 +39,12 @@ Test(pass, meets_a_candidate_and_confirms_it_later)
 Test(pass, does_not_meet_a_slot_whose_thread_is_just_claiming_it)
 {
         struct slot *slot = slot_claim();
-        uint64_t next_ns = pass();
+        uint64_t next_ns = pass_over_all();
         cr_expect(eq(uint, count_of(LOOP_BEGINS), 0), "its thread is not known yet");
         cr_expect(lt(u64, next_ns, clock_now_ns() + THRESHOLD_NS));
         atomic_store(&slot->tid, 4711);
         atomic_store(&slot->mark, MARK(clock_now_ns(), 0));
-        pass();
+        pass_over_all();
         cr_expect(eq(uint, count_of(LOOP_BEGINS), 1));
 }
 
@@ -52,11 +52,11 @@ Test(pass, does_not_meet_a_slot_that_its_thread_gives_back)
 {
         struct slot *slot = make_loop(5);
         atomic_store(&slot->met, SLOT_GIVEN_BACK);
-        pass();
+        pass_over_all();
         cr_expect(eq(uint, count_of(LOOP_BEGINS), 0));
         slot_free(slot);
         cr_expect(eq(ptr, make_other_loop(6), slot));
-        pass();
+        pass_over_all();
         cr_expect(eq(uint, count_of(LOOP_BEGINS), 1), "the next thread's loop is met");
         cr_expect(eq(uint, atomic_load(&slot->met), SLOT_MET));
 }
@@ -65,16 +65,16 @@ Test(pass, parts_from_a_loop_whose_thread_has_ended)
 {
         struct slot *slot = make_loop(5);
         uint32_t generation = atomic_load(&slot->generation);
-        pass();
+        pass_over_all();
         atomic_store(&slot->state, SLOT_RELEASED);
-        pass();
+        pass_over_all();
         cr_expect(eq(uint, count_of(LOOP_ENDS), 1));
         cr_expect(eq(uint, atomic_load(&slot->state), SLOT_FREE));
         cr_expect(eq(uint, atomic_load(&slot->generation), generation + 1));
-        pass();
+        pass_over_all();
         cr_expect(eq(uint, count_of(LOOP_ENDS), 1));
         cr_expect(eq(ptr, make_other_loop(6), slot), "the slot serves another loop");
-        pass();
+        pass_over_all();
         cr_expect(eq(uint, count_of(LOOP_BEGINS), 2));
         cr_expect(eq(uint, count_of(LOOP_CONFIRMED), 2));
 }
@@ -85,7 +85,7 @@ Test(pass, takes_what_is_left_of_a_loop_that_came_and_went_unseen)
         make_last(slot, 300 * MS);
         end_iteration();
         atomic_store(&slot->state, SLOT_RELEASED);
-        pass();
+        pass_over_all();
         cr_assert(eq(uint, count_of(ENDED), 1));
         cr_expect(eq(int, latest(ENDED)->stall.end, STALL_WAITED));
         cr_expect(eq(uint, count_of(LOOP_ENDS), 1));
@@ -99,7 +99,7 @@ Test(pass, leaves_short_iterations_alone)
         for (int i = 0; i < 20; i++) {
                 make_last(slot, 49 * MS);
                 wait_on(5);
-                pass();
+                pass_over_all();
         }
         cr_expect(eq(uint, count_of(SAMPLE), 0));
         cr_expect(eq(uint, count_of(ENDED), 0));
@@ -110,14 +110,14 @@ Test(pass, samples_without_a_signal_from_half_the_threshold_on_and_once)
         struct slot *slot = make_loop(5);
         make_last(slot, 60 * MS);
         uint64_t begin_ns = MARK_NS(mark_of(slot));
-        uint64_t next_ns = pass();
+        uint64_t next_ns = pass_over_all();
         cr_expect(eq(uint, count_of(SAMPLE), 1));
         cr_expect(not(latest(SAMPLE)->may_signal));
         cr_expect(eq(u64, next_ns, begin_ns + THRESHOLD_NS), "and again at the threshold");
-        pass();
+        pass_over_all();
         cr_expect(eq(uint, count_of(SAMPLE), 1));
         wait_on(5);
-        pass();
+        pass_over_all();
         cr_assert(eq(uint, count_of(ENDED), 1));
         cr_expect(eq(int, latest(ENDED)->stall.end, STALL_LEFT));
         cr_expect(zero(u64, latest(ENDED)->stall.id));
@@ -127,9 +127,9 @@ Test(pass, samples_without_a_signal_from_half_the_threshold_on_and_once)
 Test(pass, detects_a_stall_announces_it_once_and_samples_on)
 {
         struct slot *slot = make_loop(5);
-        pass();
+        pass_over_all();
         make_last(slot, 103 * MS);
-        pass();
+        pass_over_all();
         cr_expect(eq(uint, count_of(SAMPLE), 1));
         cr_expect(latest(SAMPLE)->may_signal);
         cr_assert(eq(uint, count_of(DETECTED), 1));
@@ -140,7 +140,7 @@ Test(pass, detects_a_stall_announces_it_once_and_samples_on)
         cr_expect(ge(u64, watch_totals()->latest_ns, 3 * MS));
         cr_expect(lt(uint, stall.place, LIMIT_STALLS));
         watched[slot_index(slot)].stall.next_sample_ns = 0;
-        pass();
+        pass_over_all();
         cr_expect(eq(uint, count_of(SAMPLE), 2));
         cr_expect(eq(uint, count_of(DETECTED), 1));
         cr_expect(eq(uint, count_of(GOES_ON), 1));
@@ -152,7 +152,7 @@ Test(pass, ends_a_stall_by_its_next_wait)
         uint64_t begin_ns = watched[slot_index(slot)].stall.begin_ns;
         wait_on(5);
         uint64_t end_ns = MARK_NS(mark_of(slot));
-        pass();
+        pass_over_all();
         cr_assert(eq(uint, count_of(ENDED), 1));
         const struct stall *stall = &latest(ENDED)->stall;
         cr_expect(eq(int, stall->end, STALL_WAITED));
@@ -161,7 +161,7 @@ Test(pass, ends_a_stall_by_its_next_wait)
         cr_expect(le(u64, stall->end_ns, end_ns));
         cr_expect(lt(u64, end_ns - stall->end_ns, MS));
         cr_expect(eq(u64, watch_totals()->stalls, 1));
-        pass();
+        pass_over_all();
         cr_expect(eq(uint, count_of(ENDED), 1));
 }
 
@@ -169,21 +169,21 @@ Test(pass, asks_to_come_back_when_the_next_sample_is_due_and_not_before)
 {
         struct slot *slot = make_loop(5);
         make_last(slot, 150 * MS);
-        uint64_t next_ns = pass();
+        uint64_t next_ns = pass_over_all();
         cr_expect(eq(u64, next_ns, watched[slot_index(slot)].stall.next_sample_ns), "woken twice for each sample");
         watched[slot_index(slot)].stall.next_sample_ns = 0;
-        next_ns = pass();
+        next_ns = pass_over_all();
         cr_expect(eq(u64, next_ns, watched[slot_index(slot)].stall.next_sample_ns));
 }
 
 Test(pass, records_a_stall_that_ended_before_it_came_by)
 {
         struct slot *slot = make_loop(5);
-        pass();
+        pass_over_all();
         make_last(slot, 250 * MS);
         uint64_t begin_ns = MARK_NS(mark_of(slot));
         wait_on(5);
-        pass();
+        pass_over_all();
         cr_expect(eq(uint, count_of(SAMPLE), 0));
         cr_assert(eq(uint, count_of(ENDED), 1));
         const struct stall *stall = &latest(ENDED)->stall;
@@ -198,13 +198,13 @@ Test(pass, records_a_stall_that_was_looked_at_and_ended_just_after_the_threshold
 {
         struct slot *slot = make_loop(5);
         make_last(slot, 60 * MS);
-        pass();
+        pass_over_all();
         struct watched *w = &watched[slot_index(slot)];
         make_last(slot, 101 * MS); /* the same iteration, later */
         w->stall.mark = mark_of(slot);
         w->stall.begin_ns = MARK_NS(mark_of(slot));
         wait_on(5);
-        pass();
+        pass_over_all();
         cr_assert(eq(uint, count_of(ENDED), 1));
         cr_expect(eq(int, latest(ENDED)->stall.end, STALL_WAITED));
         cr_expect(eq(uint, latest(ENDED)->stall.samples, 1), "with the evidence that was taken in time");
@@ -217,11 +217,11 @@ Test(pass, records_all_that_the_ring_holds_and_counts_the_rest)
                 make_last(slot, 200 * MS);
                 wait_on(5);
         }
-        pass();
+        pass_over_all();
         cr_expect(eq(uint, count_of(ENDED), LIMIT_RING));
         cr_expect(eq(u64, latest(ENDED)->stall.id, LIMIT_RING));
         atomic_store(&slot->state, SLOT_RELEASED);
-        pass();
+        pass_over_all();
         cr_expect(eq(u64, watch_totals()->iterations_lost, 3));
 }
 
@@ -230,11 +230,11 @@ Test(pass, records_all_that_the_ring_holds_and_counts_the_rest)
 Test(pass, records_once_what_ends_between_its_looks_at_mark_and_ring)
 {
         struct slot *slot = make_loop(5);
-        pass();
+        pass_over_all();
         make_last(slot, 300 * MS);
         before_ring = end_iteration;
         for (int i = 0; i < 3; i++)
-                pass();
+                pass_over_all();
         cr_expect(eq(u64, watch_totals()->stalls, 1));
         cr_expect(eq(uint, count_of(DETECTED), 0), "a begin without an end");
 }
@@ -244,7 +244,7 @@ Test(pass, records_once_a_followed_stall_that_ends_between_its_looks)
         make_stall();
         before_ring = end_iteration;
         for (int i = 0; i < 3; i++)
-                pass();
+                pass_over_all();
         cr_expect(eq(u64, watch_totals()->stalls, 1));
         cr_expect(eq(uint, count_of(DETECTED), 1));
 }
@@ -252,11 +252,11 @@ Test(pass, records_once_a_followed_stall_that_ends_between_its_looks)
 Test(pass, records_a_candidates_stall_that_is_confirmed_in_the_middle_of_it)
 {
         struct slot *slot = wait_on(5);
-        pass();
+        pass_over_all();
         make_last(slot, 300 * MS);
         before_ring = end_iteration; /* the second wait at the same place */
-        pass();
-        pass();
+        pass_over_all();
+        pass_over_all();
         cr_expect(eq(u64, watch_totals()->stalls, 1));
         cr_expect(eq(uint, count_of(LOOP_CONFIRMED), 1));
 }
@@ -264,13 +264,13 @@ Test(pass, records_a_candidates_stall_that_is_confirmed_in_the_middle_of_it)
 Test(pass, records_no_stall_that_ended_below_the_threshold_while_it_was_being_detected)
 {
         struct slot *slot = make_loop(5);
-        pass();
+        pass_over_all();
         make_last(slot, THRESHOLD_NS + MS);
         atomic_store(&while_sampling, go_idle);
         loop_threshold_ns = UINT64_MAX; /* the thread itself saw it end in time: nothing goes into the ring */
-        pass();
+        pass_over_all();
         atomic_store(&while_sampling, NULL);
-        pass();
+        pass_over_all();
         cr_expect(zero(u64, watch_totals()->stalls));
         cr_expect(eq(uint, count_of(DETECTED), 0));
 }
@@ -278,13 +278,13 @@ Test(pass, records_no_stall_that_ended_below_the_threshold_while_it_was_being_de
 Test(pass, looks_again_at_once_when_an_iteration_ended_under_its_hands)
 {
         struct slot *slot = make_loop(5);
-        pass();
+        pass_over_all();
         make_last(slot, 300 * MS);
         atomic_store(&while_sampling, end_iteration);
-        uint64_t next_ns = pass();
+        uint64_t next_ns = pass_over_all();
         cr_expect(le(u64, next_ns, clock_now_ns()));
         atomic_store(&while_sampling, NULL);
-        pass();
+        pass_over_all();
         cr_assert(eq(u64, watch_totals()->stalls, 1));
         cr_expect(ge(u64, latest(ENDED)->stall.end_ns - latest(ENDED)->stall.begin_ns, 300 * MS));
 }
@@ -294,13 +294,13 @@ Test(pass, looks_again_at_once_when_an_iteration_ended_under_its_hands)
 Test(pass, holds_a_candidates_stall_back_until_it_waits_there_again)
 {
         struct slot *slot = wait_on(5);
-        pass();
+        pass_over_all();
         make_last(slot, 300 * MS);
-        pass();
+        pass_over_all();
         cr_expect(eq(uint, count_of(SAMPLE), 1), "timed and sampled");
         cr_expect(eq(uint, count_of(DETECTED), 0), "but not announced");
         wait_on(5);
-        pass();
+        pass_over_all();
         cr_assert(eq(uint, count_of(ENDED), 1));
         cr_expect(eq(int, latest(ENDED)->stall.end, STALL_WAITED));
         cr_expect(eq(u64, latest(ENDED)->stall.id, 1));
@@ -311,10 +311,10 @@ Test(pass, drops_a_candidates_stall_when_it_waits_elsewhere)
 {
         struct slot *slot = wait_on(5);
         make_last(slot, 300 * MS);
-        pass();
+        pass_over_all();
         wait_on(6);
         wait_on(6);
-        pass();
+        pass_over_all();
         cr_expect(zero(u64, watch_totals()->stalls));
         cr_assert(eq(uint, count_of(ENDED), 1));
         cr_expect(eq(int, latest(ENDED)->stall.end, STALL_LEFT));
@@ -325,9 +325,9 @@ Test(pass, drops_a_candidates_stall_when_its_thread_ends)
 {
         struct slot *slot = wait_on(5);
         make_last(slot, 300 * MS);
-        pass();
+        pass_over_all();
         atomic_store(&slot->state, SLOT_RELEASED);
-        pass();
+        pass_over_all();
         cr_expect(zero(u64, watch_totals()->stalls));
         cr_expect(eq(int, latest(ENDED)->stall.end, STALL_LEFT));
 }
@@ -339,10 +339,10 @@ Test(pass, does_not_report_serial_servers)
         struct slot *slot = make_loop(5);
         atomic_store(&slot->serial, true);
         make_last(slot, 300 * MS);
-        pass();
+        pass_over_all();
         cr_expect(eq(uint, count_of(DETECTED), 0));
         atomic_store(&slot->state, SLOT_RELEASED);
-        pass();
+        pass_over_all();
         cr_expect(zero(u64, watch_totals()->stalls));
 }
 
@@ -353,40 +353,40 @@ Test(pass, marks_stalls_of_the_start_up)
         go_through(look, 0);
         struct slot *slot = go_through(look, 0);
         make_last(slot, 300 * MS);
-        pass();
+        pass_over_all();
         cr_expect(latest(DETECTED)->stall.startup);
         go_through(look, 0);
-        pass();
+        pass_over_all();
         cr_expect(latest(ENDED)->stall.startup);
         make_last(slot, 300 * MS);
         go_through(look, 0); /* unseen */
-        pass();
+        pass_over_all();
         cr_expect(latest(ENDED)->stall.startup);
         cr_expect(eq(u64, watch_totals()->stalls, 2));
         cr_expect(eq(u64, watch_totals()->stalls_startup, 2));
         wait_on(5);
-        dog.first_wait_ns -= 1000 * MS; /* long ago, as the next begin is */
+        pass.first_wait_ns -= 1000 * MS; /* long ago, as the next begin is */
         make_last(slot, 300 * MS);
-        pass();
+        pass_over_all();
         cr_expect(not(latest(DETECTED)->stall.startup));
 }
 
 Test(pass, takes_what_begins_within_the_grace_for_start_up)
 {
         struct slot *slot = make_loop(5);
-        dog.grace_ns = 10000 * MS;
-        pass();
+        pass.grace_ns = 10000 * MS;
+        pass_over_all();
         make_last(slot, 300 * MS);
-        pass();
+        pass_over_all();
         cr_expect(latest(DETECTED)->stall.startup);
         wait_on(5);
-        pass();
-        dog.first_wait_ns -= 20000 * MS;
+        pass_over_all();
+        pass.first_wait_ns -= 20000 * MS;
         make_last(slot, 300 * MS);
-        pass();
+        pass_over_all();
         cr_expect(not(latest(DETECTED)->stall.startup));
         wait_on(5);
-        pass();
+        pass_over_all();
         cr_expect(eq(u64, watch_totals()->stalls_startup, 1));
 }
 
@@ -401,7 +401,7 @@ Test(pass, records_stalls_beyond_the_limit_without_a_place)
                 slots[i] = make_other_loop(10 + i);
                 make_last(slots[i], 300 * MS);
         }
-        pass();
+        pass_over_all();
         cr_assert(eq(uint, count_of(DETECTED), LIMIT_STALLS + 3));
         for (unsigned i = 0; i < atomic_load(&events_count); i++) {
                 uint32_t place = events[i].stall.place;
@@ -415,12 +415,12 @@ Test(pass, records_stalls_beyond_the_limit_without_a_place)
         cr_expect(eq(uint, without, 3));
         for (int i = 0; i < LIMIT_STALLS + 3; i++)
                 atomic_store(&slots[i]->state, SLOT_RELEASED);
-        pass();
+        pass_over_all();
         cr_expect(eq(u64, watch_totals()->stalls, LIMIT_STALLS + 3));
         cr_expect(eq(u64, watch_totals()->stalls_crowded, 3));
         struct slot *slot = make_other_loop(5);
         make_last(slot, 300 * MS);
-        pass();
+        pass_over_all();
         cr_expect(lt(uint, latest(DETECTED)->stall.place, LIMIT_STALLS), "places are given back");
 }
 
@@ -428,11 +428,11 @@ Test(pass, does_not_count_as_crowded_what_was_never_looked_at)
 {
         for (int i = 0; i < LIMIT_STALLS; i++)
                 make_last(make_other_loop(10 + i), 300 * MS);
-        pass();
+        pass_over_all();
         make_other_loop(5);
         make_last(loop_slot_here, 300 * MS);
         wait_on(5); /* over before the next pass */
-        pass();
+        pass_over_all();
         cr_expect(eq(u64, watch_totals()->stalls, 1));
         cr_expect(zero(u64, watch_totals()->stalls_crowded), "it would have no stack in any case");
 }
@@ -444,10 +444,10 @@ Test(pass, does_not_count_as_crowded_what_was_no_stall)
                 slots[i] = make_other_loop(10 + i);
                 make_last(slots[i], 60 * MS); /* looked at only */
         }
-        pass();
+        pass_over_all();
         for (int i = 0; i < LIMIT_STALLS + 3; i++)
                 atomic_store(&slots[i]->state, SLOT_RELEASED);
-        pass();
+        pass_over_all();
         cr_expect(zero(u64, watch_totals()->stalls_crowded));
 }
 
@@ -462,7 +462,7 @@ Test(pass, closes_all_that_is_open_at_the_end)
         loop_slot_here = NULL;
         wait_on(7); /* a candidate, never seen */
         forget_events();
-        close_all();
+        pass_close_all();
         cr_expect(eq(uint, count_of(ENDED), 2));
         cr_expect(eq(uint, count_of(LOOP_ENDS), 3));
         cr_expect(eq(u64, watch_totals()->stalls, 2));
@@ -482,10 +482,10 @@ Test(pass, counts_lost_iterations_once_even_where_an_exec_fails)
                 make_last(slot, 200 * MS);
                 wait_on(5);
         }
-        close_all();
+        pass_close_all();
         cr_expect(eq(u64, watch_totals()->iterations_lost, 4));
-        pass(); /* exec has failed: the watch goes on */
-        close_all();
+        pass_over_all(); /* exec has failed: the watch goes on */
+        pass_close_all();
         cr_expect(eq(u64, watch_totals()->iterations_lost, 4));
 }
 
@@ -494,15 +494,15 @@ Test(pass, counts_lost_iterations_once_even_where_an_exec_fails)
 Test(pass, knows_nothing_in_a_child)
 {
         make_stall();
-        watchdog_after_fork();
+        pass_after_fork();
         loop_after_fork();
         forget_events();
-        pass();
+        pass_over_all();
         cr_expect(zero(u64, watch_totals()->stalls));
         cr_expect(eq(uint, count_of(LOOP_BEGINS), 0));
         struct slot *slot = make_loop(5);
         make_last(slot, 300 * MS);
-        pass();
+        pass_over_all();
         cr_expect(eq(uint, count_of(LOOP_BEGINS), 1));
         cr_expect(eq(u64, latest(DETECTED)->stall.id, 1));
         cr_expect(zero(uint, latest(DETECTED)->stall.place));
