@@ -5,7 +5,7 @@
  * The rules of src/README.md "What is a loop", one function each. A thread becomes a candidate at its first wait on
  * an epoll instance, or in a loop library's poll; it is a loop when it waits there again. Poll and select elsewhere
  * must look like a server first: three waits at the same place with a descriptor in common, and a listening socket or
- * two sockets.
+ * two sockets (set.c).
  *
  * Context: app thread, except where a function of loop.h says watchdog. errno is left alone; system calls are made only
  *          when a thread becomes a candidate or a suspect is judged.
@@ -17,13 +17,13 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/library.h"
 #include "base/raw.h"
 #include "base/text.h"
+#include "loop/set.h"
 
 struct loop_page loop_page;
 uint64_t loop_threshold_ns = UINT64_MAX;
@@ -111,138 +111,13 @@ void loop_attend(void)
         errno = saved_errno;
 }
 
-/* ---- sets of descriptors ---- */
+/* ---- becoming a loop ---- */
 
-/* The next descriptor of a poll or select set, or -1 past its end. *cursor is 0 at first. Entries beyond FD_SETSIZE are
- * not looked at, so that the work is bounded; a count that makes no sense is left to the kernel to refuse. */
-static int next_descriptor(const struct wait *wait, unsigned *cursor)
-{
-        if (WAIT_KEY_KIND(wait->key) == WAIT_POLL) {
-                while (wait->polled != NULL && *cursor < wait->polled_count && *cursor < FD_SETSIZE) {
-                        int fd = wait->polled[(*cursor)++].fd;
-                        if (fd >= 0)
-                                return fd;
-                }
-                return -1;
-        }
-        while ((int)*cursor < wait->selected_count && *cursor < FD_SETSIZE) {
-                int fd = (int)(*cursor)++;
-                for (int i = 0; i < 2; i++)
-                        if (wait->selected[i] != NULL && FD_ISSET(fd, wait->selected[i]))
-                                return fd;
-        }
-        return -1;
-}
-
-static uint32_t remember_set(const struct wait *wait, int *set)
-{
-        unsigned cursor = 0;
-        uint32_t count = 0;
-        int fd;
-        while (count < LIMIT_OWN_SET && (fd = next_descriptor(wait, &cursor)) >= 0)
-                set[count++] = fd;
-        return count;
-}
-
-/* The first 64 descriptors of a select set. */
-static uint64_t first_word(const struct wait *wait)
-{
-        uint64_t word = 0;
-        for (int i = 0; i < 2; i++)
-                if (wait->selected[i] != NULL)
-                        word |= (uint64_t)wait->selected[i]->fds_bits[0];
-        return wait->selected_count < 64 ? word & ((1ull << wait->selected_count) - 1) : word;
-}
-
-/* Would remember_set() find what it found before? Then nothing has to be searched. */
-static bool is_same_set(const struct wait *wait, const int *set, uint32_t count, uint32_t size, uint64_t word)
-{
-        if (count == 0)
-                return false;
-        if (WAIT_KEY_KIND(wait->key) == WAIT_SELECT) {
-                bool whole = wait->selected_count <= 64 || __builtin_popcountll(word) >= LIMIT_OWN_SET;
-                return whole && wait->selected_count > 0 && (uint32_t)wait->selected_count == size &&
-                       first_word(wait) == word;
-        }
-        if (wait->polled == NULL || wait->polled_count != size || wait->polled_count < count)
-                return false;
-        for (uint32_t i = 0; i < count; i++)
-                if (wait->polled[i].fd != set[i])
-                        return false;
-        return true;
-}
-
-static void take_glance(const struct wait *wait, uint32_t *size, uint64_t *word)
-{
-        bool polls = WAIT_KEY_KIND(wait->key) == WAIT_POLL;
-        *size = polls ? (uint32_t)wait->polled_count : (uint32_t)wait->selected_count;
-        *word = polls || wait->selected_count <= 0 ? 0 : first_word(wait);
-}
-
-static bool shares_descriptor(const struct wait *wait, const int *set, uint32_t count)
-{
-        unsigned cursor = 0;
-        int fd;
-        for (unsigned seen = 0; seen < LIMIT_OWN_SCAN && (fd = next_descriptor(wait, &cursor)) >= 0; seen++)
-                for (uint32_t i = 0; i < count; i++)
-                        if (set[i] == fd)
-                                return true;
-        return false;
-}
-
-struct sockets {
-        unsigned listening;
-        unsigned pairs; /* ends of a socketpair(): how a thread wakes itself, in libcurl and asyncio */
-        unsigned other;
-};
-
-static bool is_pair(int fd)
-{
-        struct sockaddr_storage name;
-        socklen_t length = sizeof name;
-        return getsockname(fd, (struct sockaddr *)&name, &length) == 0 && name.ss_family == AF_UNIX &&
-               length == sizeof name.ss_family; /* it has no name, and was not accepted from one */
-}
-
-static void count_socket(struct sockets *sockets, int fd)
-{
-        int listening = 0;
-        socklen_t length = sizeof listening;
-        if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) != 0)
-                return;
-        if (listening)
-                sockets->listening++;
-        else if (is_pair(fd))
-                sockets->pairs++;
-        else
-                sockets->other++;
-}
-
-/* A listening socket, or two sockets: what a server's loop waits for, and a shell or a compiler driver does not. */
-static bool looks_like_a_server(const struct wait *wait)
-{
-        struct sockets sockets = { 0 };
-        unsigned cursor = 0;
-        int fd;
-        for (unsigned seen = 0; seen < LIMIT_OWN_SCAN && (fd = next_descriptor(wait, &cursor)) >= 0; seen++)
-                count_socket(&sockets, fd);
-        return sockets.listening != 0 || sockets.other >= 2;
-}
-
-/* Only listening sockets: a server that takes one client at a time, and has nobody else to keep waiting. Known loop
- * libraries are never that. */
+/* A server that takes one client at a time, and has nobody else to keep waiting. Known loop libraries never are one. */
 static bool is_serial(const struct slot *slot)
 {
-        struct sockets sockets = { 0 };
-        uint32_t count = atomic_load(&slot->own_set_count);
-        if (stage.all_loops || slot->listed || count == 0)
-                return false;
-        for (uint32_t i = 0; i < count; i++)
-                count_socket(&sockets, slot->own_set[i]);
-        return sockets.listening != 0 && sockets.other == 0 && sockets.pairs == 0;
+        return !stage.all_loops && !slot->listed && set_only_listens(slot->own_set, atomic_load(&slot->own_set_count));
 }
-
-/* ---- becoming a loop ---- */
 
 static void close_map_set(uint64_t key)
 {
@@ -272,9 +147,9 @@ static void find_executor(struct slot *slot, uint64_t key)
 static void set_own(struct slot *slot, const struct wait *wait)
 {
         bool set_kind = WAIT_KEY_KIND(wait->key) != WAIT_EPOLL;
-        atomic_store(&slot->own_set_count, set_kind ? remember_set(wait, slot->own_set) : 0);
+        atomic_store(&slot->own_set_count, set_kind ? set_remember(wait, slot->own_set) : 0);
         if (set_kind)
-                take_glance(wait, &slot->own_size, &slot->own_word);
+                set_glance(wait, &slot->own_size, &slot->own_word);
         atomic_store(&slot->serial, is_serial(slot));
         atomic_store(&slot->site, wait->site);
 }
@@ -361,8 +236,8 @@ static struct suspect *find_suspect(const struct wait *wait)
         for (unsigned i = 0; i < LIMIT_SUSPECTS && suspect == NULL; i++)
                 if (suspects_here[i].key == wait->key)
                         suspect = &suspects_here[i];
-        if (suspect != NULL && (is_same_set(wait, suspect->set, suspect->set_count, suspect->size, suspect->word) ||
-                                shares_descriptor(wait, suspect->set, suspect->set_count)))
+        if (suspect != NULL && (set_is_same(wait, suspect->set, suspect->set_count, suspect->size, suspect->word) ||
+                                set_shares_descriptor(wait, suspect->set, suspect->set_count)))
                 return suspect;
         if (suspect == NULL)
                 suspect = &suspects_here[next_suspect_here++ % LIMIT_SUSPECTS];
@@ -374,9 +249,9 @@ static struct suspect *find_suspect(const struct wait *wait)
 static bool looks_like_a_loop(const struct wait *wait, bool *listed)
 {
         struct suspect *suspect = find_suspect(wait);
-        if (!is_same_set(wait, suspect->set, suspect->set_count, suspect->size, suspect->word)) {
-                suspect->set_count = remember_set(wait, suspect->set);
-                take_glance(wait, &suspect->size, &suspect->word);
+        if (!set_is_same(wait, suspect->set, suspect->set_count, suspect->size, suspect->word)) {
+                suspect->set_count = set_remember(wait, suspect->set);
+                set_glance(wait, &suspect->size, &suspect->word);
         }
         suspect->waits++;
         *listed = suspect->listed;
@@ -385,7 +260,7 @@ static bool looks_like_a_loop(const struct wait *wait, bool *listed)
         if (suspect->waits < suspect->judge_at)
                 return false;
         suspect->judge_at *= 2;
-        return looks_like_a_server(wait);
+        return set_looks_like_a_server(wait);
 }
 
 /* The first wait of a thread that is no loop yet. Poll and select outside of loop libraries were watched for three
@@ -434,7 +309,7 @@ static struct slot *count_yield(struct slot *slot)
  * for, or other descriptors after a reload; there the same depth of the stack does, for its callbacks run deeper. */
 static bool waits_for_own_set(const struct slot *slot, const struct wait *wait)
 {
-        if (shares_descriptor(wait, slot->own_set, atomic_load(&slot->own_set_count)))
+        if (set_shares_descriptor(wait, slot->own_set, atomic_load(&slot->own_set_count)))
                 return true;
         return slot->listed && wait->cfa == atomic_load_explicit(&slot->own_cfa, memory_order_relaxed);
 }
@@ -443,7 +318,7 @@ static struct slot *own_wait(struct slot *slot, const struct wait *wait)
 {
         bool set_kind = WAIT_KEY_KIND(wait->key) != WAIT_EPOLL;
         bool same = set_kind &&
-                    is_same_set(wait, slot->own_set, atomic_load_explicit(&slot->own_set_count, memory_order_relaxed),
+                    set_is_same(wait, slot->own_set, atomic_load_explicit(&slot->own_set_count, memory_order_relaxed),
                                 slot->own_size, slot->own_word);
         if (set_kind && !same && !waits_for_own_set(slot, wait))
                 return NULL;
@@ -452,8 +327,8 @@ static struct slot *own_wait(struct slot *slot, const struct wait *wait)
                 return count_yield(slot);
         }
         if (set_kind && !same) {
-                atomic_store_explicit(&slot->own_set_count, remember_set(wait, slot->own_set), memory_order_relaxed);
-                take_glance(wait, &slot->own_size, &slot->own_word);
+                atomic_store_explicit(&slot->own_set_count, set_remember(wait, slot->own_set), memory_order_relaxed);
+                set_glance(wait, &slot->own_size, &slot->own_word);
         }
         loop_end_iteration(slot, wait->cfa, wait->sleeps);
         return slot;
