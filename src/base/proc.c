@@ -67,17 +67,25 @@ void proc_set_descriptor(int fd)
         own_fd = descriptor_take(fd);
 }
 
+#define PATH_BYTES 128
+
+/* Absolute where there is no descriptor of /proc: then the folder that it is relative to is ignored. */
+static const char *put_path(char bytes[PATH_BYTES], const char *relative_path)
+{
+        struct text path = { .bytes = bytes, .capacity = PATH_BYTES };
+        text_string(&path, proc_descriptor() < 0 ? "/proc/" : "");
+        text_string(&path, relative_path);
+        return bytes;
+}
+
 int proc_open(const char *relative_path)
 {
         if (!call_allowed_sigsafe(SYS_openat) || !call_allowed_sigsafe(SYS_pread64))
                 return PROC_FILTERED;
+        char bytes[PATH_BYTES];
+        const char *path = put_path(bytes, relative_path);
         int folder = proc_descriptor();
-        char bytes[128];
-        struct text path = TEXT_IN(bytes);
-        if (folder < 0)
-                text_string(&path, "/proc/");
-        text_string(&path, relative_path);
-        int fd = openat(folder < 0 ? AT_FDCWD : folder, bytes, O_RDONLY | O_CLOEXEC);
+        int fd = openat(folder < 0 ? AT_FDCWD : folder, path, O_RDONLY | O_CLOEXEC);
         return descriptor_take(fd < 0 ? -errno : fd);
 }
 
@@ -115,5 +123,17 @@ ssize_t proc_read(const char *relative_path, char *buffer, size_t capacity)
                 return fd;
         ssize_t n = proc_read_fd(fd, buffer, capacity);
         descriptor_close(fd);
+        return n;
+}
+
+ssize_t proc_readlink(const char *relative_path, char *buffer, size_t capacity)
+{
+        if (!call_allowed_sigsafe(SYS_readlinkat))
+                return PROC_FILTERED;
+        char bytes[PATH_BYTES];
+        ssize_t n = readlinkat(proc_descriptor(), put_path(bytes, relative_path), buffer, capacity - 1);
+        if (n < 0)
+                return -errno;
+        buffer[n] = '\0';
         return n;
 }

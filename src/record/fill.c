@@ -86,11 +86,7 @@ static void read_command(void)
 
 static void read_executable(void)
 {
-        int folder = proc_descriptor(); /* also after chroot */
-        const char *name = folder >= 0 ? "self/exe" : "/proc/self/exe";
-        ssize_t n = -1;
-        if (call_allowed_sigsafe(SYS_readlinkat))
-                n = readlinkat(folder, name, process.executable, sizeof process.executable - 1);
+        ssize_t n = proc_readlink("self/exe", process.executable, sizeof process.executable);
         process.executable[n > 0 ? n : 0] = '\0';
 }
 
