@@ -31,7 +31,7 @@
 #define LIMIT_DRAIN_STEPS 20000              /* of 50 us, for the watchdog to send what it is sending, before exec */
 
 /* unwind/ */
-#define LIMIT_FRAMES 256   /* frames of one stack; the outermost are cut */
+#define LIMIT_FRAMES 512   /* frames of one stack; the outermost are cut */
 #define LIMIT_MODULES 1024 /* mapped ELF objects */
 #define LIMIT_NAME 256     /* bytes of a function's name */
 

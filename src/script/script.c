@@ -197,7 +197,7 @@ static void find_task(const struct python_runtime *runtime, const struct script_
                       struct script_context *context)
 {
         static uint64_t words[TASK_WORDS];
-        int index = python_task(runtime, &python, words, 0, task, sizeof task);
+        int index = python_task_again(runtime, &python, task, sizeof task);
         unsigned tried = 0;
         for (unsigned i = python.count; i-- > 0 && index < 0 && tried < TASK_ACTIVATIONS;) {
                 if (!python.frames[i].last || places[i] >= native.count)
@@ -266,7 +266,7 @@ void script_merge(struct stack *stack, const struct script_memory *memory, struc
         context->ends = is_ending(runtime, stack);
         if (memory == NULL || python.count == 0)
                 return;
-        if (python_called(runtime, python_copy_get(), native.frames, places[0] < native.count ? places[0] : 0, called,
+        if (python_called(runtime, python_copy_get(), &native, places[0] < native.count ? places[0] : 0, called,
                           sizeof called))
                 context->called = called;
         if (may_have_task())

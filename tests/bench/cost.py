@@ -174,7 +174,7 @@ def run_python_way(options, way, captures):
 def run_python(options):
     captures = 300 if options.quick else 2000
     say(f"pauses of a running thread by the capture of {STACK_KB} KB of native stack")
-    pause = percentile(spin(options, 4, library=options.library)[1], 0.1)  # most others have a pause of the machine's too
+    pause = percentile(spin(options, 4, library=options.library)[1], 0.1)  # one without the machine's own pauses
     for way, name in PYTHON_WAYS.items():
         say(f"capture of Python frames {name}, {captures} times")
         watchdog, copy, native, stack_kb = run_python_way(options, way, captures)
@@ -185,7 +185,7 @@ def run_python(options):
                      f"p99 {percentile(whole, 0.99):.1f}", f"median at most {PYTHON_LIMIT_US} us",
                      at_most(median(whole), PYTHON_LIMIT_US), data=data)
         yield Figure(f"copy of {PYTHON_FRAMES} Python frames in the handler, {name}",
-                     f"median {median(copy):.1f} us; a native capture ({STACK_KB} KB) stops the thread for {pause:.1f}, "
+                     f"median {median(copy):.1f} us; a native capture ({STACK_KB} KB) stops it for {pause:.1f}, "
                      f"reading this one's stack ({stack_kb:.0f} KB) takes {median(native):.1f}",
                      "no longer than a native capture", at_most(median(copy), pause))
 

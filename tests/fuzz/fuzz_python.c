@@ -82,8 +82,8 @@ static void check_stack(void)
 static void look_further(const struct python_runtime *runtime, const struct python_copy *copy)
 {
         char text[96] = "";
-        static const struct frame native[] = { { .function = 0x1000 }, { .function = 0 } };
-        if (python_called(runtime, copy, native, 2, text, sizeof text))
+        static const struct stack native = { .count = 2, .frames = { { .function = 0x1000 }, { .function = 0 } } };
+        if (python_called(runtime, copy, &native, 2, text, sizeof text))
                 check_text(text, sizeof text);
         memcpy(thread_words, memory + 256, sizeof thread_words);
         if (python_task(runtime, &stack, thread_words, 16, text, sizeof text) >= (int)stack.count)

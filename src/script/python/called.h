@@ -11,9 +11,9 @@
 #include "script/python/runtime.h"
 #include "unwind/stack.h"
 
-/* "time.sleep" into `text`. `native` are the `count` native frames above the innermost Python frame: only what one of
- * them executes is believed. False: not known. */
-bool python_called(const struct python_runtime *runtime, const struct python_copy *copy, const struct frame *native,
+/* "time.sleep" into `text`, or "ctypes usleep". The first `count` frames of `native` are those above the innermost
+ * Python frame: only what one of them executes is believed. False: not known. */
+bool python_called(const struct python_runtime *runtime, const struct python_copy *copy, const struct stack *native,
                    unsigned count, char *text, size_t capacity);
 
 #endif

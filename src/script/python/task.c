@@ -7,7 +7,7 @@
  * `_asyncio.Task` and whose coroutine is one that is on the stack: there can be no mistake.
  *
  * Context: watchdog
- * Limits:  tasks of a subclass, and of asyncio's Python implementation, are not found; WORDS of a stack
+ * Limits:  tasks of asyncio's Python implementation are not found
  */
 #include "script/python/task.h"
 
@@ -16,11 +16,11 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "script/python/code.h"
+#include "script/python/type.h"
 
 #define WORDS 240 /* looked at in one pass */
 #define TASK_BYTES 176
-#define OBJECT_TYPE 8
-#define TYPE_NAME 24
+#define TYPES 256           /* power of two */
 #define COROUTINE_FRAME 16  /* to 3.10: a pointer to its frame */
 #define COROUTINE_INNER 128 /* from 3.11: the frame lies within it, below this offset */
 #define INTEGER_TAG 16      /* 3.12 and 3.13: sign and length of an int */
@@ -30,21 +30,21 @@ _Static_assert(WORDS <= MEMORY_BATCH, "one batch");
 
 static struct memory_batch batch;
 static uint8_t objects[WORDS * TASK_BYTES];
-static uint64_t task_type, known_task;
+static uint64_t known_task;
+
+/* Types that were looked at. One that was freed since, and its memory taken by another type, may hide a task, but can't
+ * make one: that has a coroutine that is on the stack. */
+static struct known_type {
+        uint64_t type;
+        bool is_task;
+} known_types[TYPES];
 
 static bool is_task_type(uint64_t type)
 {
-        char text[sizeof "_asyncio.Task"];
-        uint64_t name;
-        if (type == 0)
-                return false;
-        if (type == task_type)
-                return true;
-        if (!memory_get_sigsafe(type + TYPE_NAME, &name, sizeof name) || !memory_get_sigsafe(name, text, sizeof text) ||
-            memcmp(text, "_asyncio.Task", sizeof text) != 0)
-                return false;
-        task_type = type;
-        return true;
+        struct known_type *known = &known_types[type / 16 % TYPES];
+        if (type != 0 && known->type != type)
+                *known = (struct known_type){ .type = type, .is_task = python_type_derives(type, "_asyncio.Task") };
+        return type != 0 && known->is_task;
 }
 
 /* Index of the frame that the coroutine executes, or -1. */
@@ -80,7 +80,7 @@ static int examine(const struct python_runtime *runtime, const struct python_sta
                    char *text, size_t capacity)
 {
         const struct python_layout *layout = &runtime->layout;
-        if (!is_task_type(python_word(object, OBJECT_TYPE)))
+        if (!is_task_type(python_word(object, PYTHON_OBJECT_TYPE)))
                 return -1;
         int index = frame_of(layout, stack, python_word(object, layout->task_coroutine));
         if (index >= 0)
@@ -110,10 +110,16 @@ static int look_through(const struct python_runtime *runtime, const struct pytho
 int python_task(const struct python_runtime *runtime, const struct python_stack *stack, const uint64_t *words,
                 size_t count, char *text, size_t capacity)
 {
+        int index = -1;
         if (runtime->layout.task_coroutine == PYTHON_NONE || stack->count == 0)
                 return -1;
-        int index = look_through(runtime, stack, &known_task, 1, text, capacity); /* mostly that of the last sample */
         for (size_t i = 0; i < count && index < 0; i += WORDS)
                 index = look_through(runtime, stack, words + i, count - i < WORDS ? count - i : WORDS, text, capacity);
         return index;
+}
+
+int python_task_again(const struct python_runtime *runtime, const struct python_stack *stack, char *text,
+                      size_t capacity)
+{
+        return python_task(runtime, stack, &known_task, 1, text, capacity);
 }

@@ -8,6 +8,7 @@ Context: watched program of test_python.py; every CPython from 3.7 on
 """
 
 import asyncio
+import ctypes
 import functools
 import hashlib
 import json
@@ -113,6 +114,10 @@ async def lock():
     held.acquire(timeout=DURATION)  # lock
 
 
+async def foreign():
+    LIBC.usleep(int(DURATION * 1e6))  # foreign
+
+
 async def executed():
     exec(compile("def made():\n    time.sleep(DURATION)\nmade()", "made.py", "exec"), globals())
 
@@ -127,11 +132,31 @@ async def sleep_named():
     time.sleep(DURATION)  # names
 
 
+class Task(asyncio.Task):
+    pass
+
+
+class OwnTask(Task):
+    pass
+
+
+async def subclass():
+    task = OwnTask(sleep_in_subclass(), loop=asyncio.get_event_loop())
+    await task
+    return task.get_name() if hasattr(task, "get_name") else ""
+
+
+async def sleep_in_subclass():
+    time.sleep(DURATION)  # subclass
+
+
+LIBC = ctypes.CDLL(None)
 BIG = [{"key": list(range(10))}] * 80000
 QUERY = "with recursive c(x) as (select 1 union all select x+1 from c where x < 1000000) select max(x) from c"
 STALLS = {"sleep": sleep, "method": Server().handle, "closure": closure, "busy": busy, "generator": generator,
           "recursion": recursion, "through_c": through_c, "init": init, "dumps": dumps, "regex": regex,
-          "pbkdf2": pbkdf2, "sqlite": sqlite, "lock": lock, "executed": executed, "names": names}
+          "pbkdf2": pbkdf2, "sqlite": sqlite, "lock": lock, "executed": executed, "names": names,
+          "foreign": foreign, "subclass": subclass}
 
 if __name__ == "__main__":
     asyncio.run(truth.plant_all(STALLS, sys.argv[1:]))
