@@ -133,7 +133,7 @@ def unknown_version(place):
 @suite.case("CPython 3.12 -X perf: the trampolines do not end the stack")
 def trampolines(place):
     python = find_python(12)
-    stalls = "sleep", "closure", "generator", "through_c", "regex", "executed"
+    stalls = "sleep", "closure", "generator", "recursion", "through_c", "regex", "executed"
     try:
         check_plain(place, [python, "-X", "perf"], 12, *stalls)
     finally:
