@@ -69,7 +69,7 @@ unsigned memory_batch_add_sigsafe(struct memory_batch *batch, uint64_t address, 
         batch->read[index] = false;
         batch->used += length;
         for (size_t i = 0; i < length; i += CACHE_LINE) /* so that the kernel need not wait for one after the other */
-                __builtin_prefetch((const uint8_t *)(uintptr_t)address + i); /* never faults, whatever the address */
+                __builtin_prefetch((const void *)(uintptr_t)(address + i)); /* never faults, whatever the address */
         batch->count++;
         return index;
 }

@@ -248,44 +248,55 @@ static void print_wrong(const char *why)
         fprintf(stderr, "\n");
 }
 
+/* The functions of the stack that have a number, innermost first. */
+static struct {
+        uint32_t numbers[LIMIT_FRAMES];
+        unsigned count;
+        bool first_at_edge;
+} reported;
+
 /* NULL, or what is wrong. */
-static const char *compare(void)
+static const char *collect(void)
 {
-        unsigned at = 0;
-        bool first = true;
+        reported.count = 0;
         for (unsigned i = 0; i < stack.count; i++) {
                 const struct frame *frame = &stack.frames[i];
                 const struct script_function *function = script_function_get(frame->script);
-                if (frame->script == 0)
-                        continue;
-                if (function == NULL)
+                if (frame->script != 0 && function == NULL)
                         return "a function without a name";
-                unsigned number = number_of(function);
+                unsigned number = frame->script != 0 ? number_of(function) : 0;
                 if (number == 0)
                         continue;
+                if (reported.count == 0)
+                        reported.first_at_edge = is_edge(number, frame->line);
+                reported.numbers[reported.count++] = number;
                 counts.line_none += frame->line == 0;
-                bool same = at < truth.depth && truth.numbers[at] == number;
-                bool extra = first && is_edge(number, frame->line) && !(same && truth.depth == 0);
-                first = false;
-                /* Left or not yet entered by its own account: the frame is one more than the shadow has. */
-                if (extra) {
-                        unsigned rest = 0;
-                        for (unsigned j = i; j < stack.count; j++) {
-                                const struct script_function *other = script_function_get(stack.frames[j].script);
-                                rest += other != NULL && number_of(other) != 0;
-                        }
-                        if (rest == truth.depth + 1 || (stack.truncated && !same)) {
-                                counts.extra++;
-                                continue;
-                        }
-                }
-                if (at == SHADOW || (!same && at == truth.depth && stack.truncated))
-                        return NULL;
-                if (!same)
-                        return "another function";
-                at++;
         }
-        return at == truth.depth || stack.truncated ? NULL : "functions are missing";
+        return NULL;
+}
+
+/* Is the stack from this function on what the shadow tells? Where it was cut, and said so, as far as it goes. */
+static bool agrees(unsigned first)
+{
+        unsigned count = reported.count - first, compared = count < SHADOW ? count : SHADOW;
+        if (count > truth.depth || (count < truth.depth && !stack.truncated))
+                return false;
+        for (unsigned i = 0; i < compared; i++)
+                if (reported.numbers[first + i] != truth.numbers[i])
+                        return false;
+        return true;
+}
+
+/* NULL, or what is wrong. */
+static const char *compare(void)
+{
+        const char *why = collect();
+        if (why != NULL || agrees(0))
+                return why;
+        /* Left or not yet entered by its own account: the innermost is one more than the shadow has. */
+        bool extra = reported.count != 0 && reported.first_at_edge && agrees(1);
+        counts.extra += extra;
+        return extra ? NULL : "another stack";
 }
 
 static void count_evaluations(void)
