@@ -12,39 +12,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/config.h"
+#include "output.h"
 
 #include "account.c"
 
 #define MS 1000000ull
 
-static char folder[64];
-static char path[128];
-
-static void begin(void)
-{
-        strcpy(folder, "/tmp/loopdog-account-XXXXXX");
-        cr_assert(mkdtemp(folder) != NULL);
-        snprintf(path, sizeof path, "%s/out.jsonl", folder);
-        config.output = path;
-        journal_setup();
-        journal_begin();
-        journal_process();
-}
-
-static void remove_folder(void)
-{
-        char command[128];
-        snprintf(command, sizeof command, "rm -rf %s", folder);
-        cr_expect(zero(int, system(command)));
-}
-TestSuite(account, .init = begin, .fini = remove_folder);
+TestSuite(account, .init = output_begin, .fini = output_remove);
 
 static uint64_t written_cpu_ns(void)
 {
         static char line[LIMIT_LINE_BYTES];
         json_int_t cpu_ns = -1;
-        FILE *file = fopen(path, "r");
+        FILE *file = fopen(output_path, "r");
         while (fgets(line, sizeof line, file) != NULL) {
                 json_t *record = json_loads(line, 0, NULL);
                 if (strcmp(json_string_value(json_object_get(record, "type")), "exit") == 0)

@@ -12,32 +12,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/config.h"
 #include "base/limits.h"
+#include "output.h"
 #include "record/journal.h"
 
-static char folder[64];
-static char path[128];
-
-/* A process whose first loop was just confirmed. */
-static void begin(void)
-{
-        strcpy(folder, "/tmp/loopdog-journal-XXXXXX");
-        cr_assert(mkdtemp(folder) != NULL);
-        snprintf(path, sizeof path, "%s/out.jsonl", folder);
-        config.output = path;
-        journal_setup();
-        journal_begin();
-        journal_process();
-}
-
-static void remove_folder(void)
-{
-        char command[128];
-        snprintf(command, sizeof command, "rm -rf %s", folder);
-        cr_expect(zero(int, system(command)));
-}
-TestSuite(journal, .init = begin, .fini = remove_folder);
+TestSuite(journal, .init = output_begin, .fini = output_remove);
 
 /* The line with this number, from 0, as JSON. */
 static json_t *line_of(const char *name, unsigned number)
@@ -62,7 +41,7 @@ static void expect_type(const char *name, unsigned number, const char *type)
 
 static void expect_number(unsigned line_number, const char *field, json_int_t value)
 {
-        json_t *line = line_of(path, line_number);
+        json_t *line = line_of(output_path, line_number);
         cr_expect(eq(i64, json_integer_value(json_object_get(line, field)), value), "%s", field);
         json_decref(line);
 }
@@ -78,24 +57,24 @@ Test(journal, begins_a_file_with_the_process)
 {
         write_loop(1);
         journal_exit(&(struct record_exit){ .reason = "exit" });
-        expect_type(path, 0, "process");
-        expect_type(path, 1, "loop");
-        expect_type(path, 2, "exit");
+        expect_type(output_path, 0, "process");
+        expect_type(output_path, 1, "loop");
+        expect_type(output_path, 2, "exit");
         expect_number(2, "records_dropped", 0);
         expect_number(2, "reopened", 0);
 }
 
 Test(journal, begins_with_the_process_again_where_its_file_was_rotated)
 {
-        char old[sizeof path + 2];
+        char old[sizeof output_path + 2];
         write_loop(1);
-        snprintf(old, sizeof old, "%s.1", path);
-        rename(path, old);
+        snprintf(old, sizeof old, "%s.1", output_path);
+        rename(output_path, old);
         write_loop(2);
         journal_exit(&(struct record_exit){ .reason = "exit" });
         expect_type(old, 1, "loop");
-        expect_type(path, 0, "process");
-        expect_type(path, 1, "loop");
+        expect_type(output_path, 0, "process");
+        expect_type(output_path, 1, "loop");
         expect_number(2, "records_dropped", 0);
         expect_number(2, "reopened", 1);
 }
@@ -103,11 +82,11 @@ Test(journal, begins_with_the_process_again_where_its_file_was_rotated)
 Test(journal, counts_a_record_that_is_longer_than_a_line_may_be)
 {
         write_loop(LIMIT_LINE_BYTES / 20);
-        unlink(path);
+        unlink(output_path);
         write_loop(LIMIT_LINE_BYTES / 20); /* no file is made for it */
-        cr_expect(ne(int, access(path, F_OK), 0));
+        cr_expect(ne(int, access(output_path, F_OK), 0));
         journal_exit(&(struct record_exit){ .reason = "exit" });
-        expect_type(path, 0, "process");
+        expect_type(output_path, 0, "process");
         expect_number(1, "records_dropped", 2);
         expect_number(1, "bytes_dropped", 0);
 }
@@ -119,11 +98,11 @@ Test(journal, counts_what_does_not_fit_the_file)
         for (int i = 0; i < 100; i++)
                 write_loop(1);
         json_int_t written = 0;
-        FILE *file = fopen(path, "r");
+        FILE *file = fopen(output_path, "r");
         for (int c; (c = getc(file)) != EOF;)
                 written += c == '\n';
         fclose(file);
-        unlink(path);
+        unlink(output_path);
         journal_exit(&(struct record_exit){ .reason = "exit" });
         cr_assert(written > 2 && written < 20);
         expect_number(1, "records_dropped", 100 - (written - 1));
@@ -134,7 +113,7 @@ Test(journal, tells_of_a_stall_that_was_one_too_many_how_often_it_was_looked_at)
         static const char reason[] = "too many loops stalled at the same time";
         struct explained explained = { .ended = true, .id = 1, .crowded = 5, .loop = "epoll:5" };
         journal_stall(&explained, JOURNAL_ENDED);
-        json_t *line = line_of(path, 1);
+        json_t *line = line_of(output_path, 1);
         json_t *lost = json_object_get(line, "lost");
         cr_expect(eq(i64, json_integer_value(json_object_get(line, "samples")), 5));
         cr_expect(eq(i64, json_integer_value(json_object_get(lost, "samples")), 5));

@@ -32,16 +32,6 @@ extern char **environ;
 static struct turn loop;
 static atomic_bool stop;
 
-/* In turns of the loop: a wait4() that blocks would be a stall of its own. */
-static void wait_for(pid_t child)
-{
-        int status;
-        pid_t ended;
-        while ((ended = waitpid(child, &status, WNOHANG)) == 0)
-                turn_run(&loop, 1, NULL);
-        VICTIM_CHECK(ended == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
-}
-
 static VICTIM_FRAME void on_timer(struct turn *turn)
 {
         planted_sleep_ms(300, "on_timer");
@@ -120,7 +110,7 @@ static void fork_often(void)
                         _exit(0);
                 }
                 turn_run(&loop, 1, NULL);
-                wait_for(child);
+                turn_until_ended(&loop, child);
         }
         stop = true;
         for (int i = 0; i < 3; i++)
@@ -139,7 +129,7 @@ static void fork_chain(int depth)
         }
         go_on();
         if (child > 0)
-                wait_for(child);
+                turn_until_ended(&loop, child);
 }
 
 static void fork_raw(void)
@@ -151,7 +141,7 @@ static void fork_raw(void)
                 _exit(0);
         }
         go_on();
-        wait_for((pid_t)child);
+        turn_until_ended(&loop, (pid_t)child);
 }
 
 static void forks_at_once(void)
@@ -196,7 +186,7 @@ int main(int argc, char **argv)
         if (!strcmp(mode, "within")) {
                 turn_run(&loop, 1, on_fork_within);
                 turn_run(&loop, 5, NULL);
-                wait_for(child_within);
+                turn_until_ended(&loop, child_within);
         } else if (!strcmp(mode, "spawn")) {
                 turn_run(&loop, 1, on_spawn);
                 turn_run(&loop, 5, NULL);

@@ -39,15 +39,6 @@ static void stall(struct turn *turn, turn_callback *callback)
         turn_run(turn, 5, NULL);
 }
 
-static void wait_for(pid_t child)
-{
-        int status;
-        pid_t ended;
-        while ((ended = waitpid(child, &status, WNOHANG)) == 0)
-                turn_run(&loop, 1, NULL);
-        VICTIM_CHECK(ended == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
-}
-
 static void *second_loop(void *unused)
 {
         struct turn own;
@@ -84,6 +75,6 @@ int main(int argc, char **argv)
                 _exit(0);
         }
         stall(&loop, on_sleep);
-        wait_for(child);
+        turn_until_ended(&loop, child);
         return 0;
 }

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "truth.h"
@@ -53,4 +54,13 @@ VICTIM_FRAME void turn_run(struct turn *loop, unsigned count, turn_callback *cal
                 turn_arm(loop, 20);
                 VICTIM_CHECK(turn_wait(loop, 1000, callback) == 1);
         }
+}
+
+void turn_until_ended(struct turn *loop, pid_t child)
+{
+        int status;
+        pid_t ended;
+        while ((ended = waitpid(child, &status, WNOHANG)) == 0)
+                turn_run(loop, 1, NULL);
+        VICTIM_CHECK(ended == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }

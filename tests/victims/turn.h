@@ -10,6 +10,8 @@
 #ifndef LOOPDOG_TESTS_TURN_H
 #define LOOPDOG_TESTS_TURN_H
 
+#include <sys/types.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -33,6 +35,9 @@ int turn_wait(struct turn *loop, int timeout_ms, turn_callback *callback);
 
 /* `count` turns of 20 ms each in which the timer fires and nothing (or `callback`) happens. */
 void turn_run(struct turn *loop, unsigned count, turn_callback *callback);
+
+/* Turn until this child of ours has ended, which must be well. */
+void turn_until_ended(struct turn *loop, pid_t child);
 
 #ifdef __cplusplus
 }
