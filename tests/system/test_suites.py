@@ -1,0 +1,125 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""test_suites.py - other people's tests, with the agent and without
+
+CPython's own tests of what loops are made of, and those of two event loops in Python, as Debian has them. Each suite is
+run without the agent and with it, where every iteration above a millisecond is sampled each millisecond, in every
+thread that waits. A test that passes without and fails with is run again: it differs where it fails in three runs of
+three with and in none of three without. The others are flaky and named.
+
+`./dev test` runs the suites that take seconds; `./dev suites` all of them, in some twenty minutes.
+
+Context: system test
+"""
+
+import collections
+import json
+import xml.etree.ElementTree
+
+import harness
+import records
+import servers
+
+suite = harness.Suite("suites")
+RUNS = 3
+SECONDS = 1200
+# In a virtual machine whose host does not answer it waits for ever, without the agent too.
+IGNORED = ["--ignore", "*VSOCK*"]
+RECORD = harness.HERE / "suites_record.py"
+
+Row = collections.namedtuple("Row", "name framework modules short")
+ROWS = [Row(f"CPython {name}", "cpython", [name], short) for name, short in (
+    ("test_epoll", True), ("test_select", True), ("test_time", True), ("test_os", True),
+    ("test_fork1", False), ("test_selectors", False), ("test_poll", False), ("test_signal", False), ("test_threading", False),
+    ("test_subprocess", False), ("test_socket", False), ("test_asyncio", False))] + [
+    Row("CPython test_asyncio, its sockets", "cpython", ["test_asyncio", "--match", "*sock_lowlevel*"], True),
+    Row("Tornado", "tornado", [f"tornado.test.{name}_test" for name in (
+        "asyncio", "concurrent", "gen", "httpclient", "httpserver", "ioloop", "iostream", "locks", "netutil", "process",
+        "queues", "simple_httpclient", "tcpclient", "tcpserver", "web", "websocket")], False),
+    Row("Twisted", "twisted", [f"twisted.internet.test.test_{name}" for name in (
+        "asyncioreactor", "base", "core", "epollreactor", "fdset", "posixbase", "process", "sigchld", "socket", "stdio",
+        "tcp", "threads", "time", "udp", "unix")] + ["twisted.test.test_internet", "twisted.test.test_process"], False)]
+
+
+def read_junit(path):
+    """{test: outcome} of regrtest's file. A test with subtests has several results: one that failed counts."""
+    found = {}
+    for case in xml.etree.ElementTree.parse(path).iter("testcase"):
+        failed = case.find("failure") is not None or case.find("error") is not None
+        skipped = case.find("skipped") is not None
+        if found.get(case.get("name")) != "failed":
+            found[case.get("name")] = "failed" if failed else "skipped" if skipped else "passed"
+    return found
+
+
+def read_lines(path):
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    return {line["test"]: line["outcome"] for line in lines}
+
+
+def run(place, row, watched, number):
+    """One run of a suite: {test: outcome}."""
+    name = f"{'with' if watched else 'without'}-{number}"
+    report = place.folder / f"{name}.report"
+    folder = place.folder / name
+    folder.mkdir()
+    argv = ([servers.PYTHON, "-m", "test", "-q", "--junit-xml", report, *IGNORED] if row.framework == "cpython" else
+            [servers.PYTHON, RECORD, report, row.framework])
+    program = place.start(name, argv + row.modules, threshold="1ms", preload=watched, cwd=folder,
+                          env={"LOOPDOG_INTERVAL": "1ms", "LOOPDOG_LOOPS": "all", "PYTHONDONTWRITEBYTECODE": "1",
+                               "TMPDIR": str(folder)})
+    program.wait(SECONDS, code=None)
+    harness.check(report.exists(), f"{name} left no results: {program.output()[-2000:]}")
+    found = (read_junit if row.framework == "cpython" else read_lines)(report)
+    harness.check(len(found) > 1, f"{name}: {len(found)} results")
+    return found
+
+
+def failures(results):
+    return collections.Counter(test for found in results for test, outcome in found.items() if outcome == "failed")
+
+
+def missing(without, watched):
+    """Tests that have a result in one run only."""
+    return {test for test in set(without) ^ set(watched)}
+
+
+def compare(place, row):
+    without, watched = [run(place, row, False, 1)], [run(place, row, True, 1)]
+    passed_only_without = {test for test, outcome in without[0].items()
+                           if outcome != "failed" and watched[0].get(test) == "failed"}
+    odd = passed_only_without | missing(without[0], watched[0])
+    for number in range(2, RUNS + 1 if odd else 2):
+        without.append(run(place, row, False, number))
+        watched.append(run(place, row, True, number))
+    fails_without, fails_with = failures(without), failures(watched)
+    differs = {test for test in fails_with if fails_with[test] == RUNS and fails_without[test] == 0}
+    differs |= {test for test in missing(without[0], watched[0])
+                if all((test in a) != (test in b) for a, b in zip(without, watched))}
+    flaky = (set(fails_with) | set(fails_without)) - differs
+    tell(place, without[0], flaky, fails_without, fails_with)
+    harness.check(not differs, "differ with the agent: " + ", ".join(sorted(differs)))
+
+
+def tell(place, found, flaky, fails_without, fails_with):
+    outcomes = collections.Counter(found.values())
+    place.note(f"{len(found)} tests, {outcomes['passed']} passed and {outcomes['skipped']} skipped without the agent")
+    for test in sorted(flaky):
+        place.note(f"failed {fails_without[test]} times without and {fails_with[test]} with: {test}")
+    if not place.plain:
+        ends = records.Book.read(place.records_folder).all("exit")
+        place.note(f"{sum(line['captures'] for line in ends)} captures in {len(ends)} processes")
+
+
+def add(row):
+    @suite.case(f"{row.name}: no test differs")
+    def row_case(place):
+        servers.need_modules("test.regrtest" if row.framework == "cpython" else row.framework)
+        compare(place, row)
+
+
+if __name__ == "__main__":
+    for chosen in ROWS:
+        if chosen.short or suite.options.long:
+            add(chosen)
+    raise SystemExit(suite.main())
