@@ -28,17 +28,18 @@ IGNORED = ["--ignore", "*VSOCK*"]
 RECORD = harness.HERE / "suites_record.py"
 
 Row = collections.namedtuple("Row", "name framework modules short")
-ROWS = [Row(f"CPython {name}", "cpython", [name], short) for name, short in (
-    ("test_epoll", True), ("test_select", True), ("test_time", True), ("test_os", True),
-    ("test_fork1", False), ("test_selectors", False), ("test_poll", False), ("test_signal", False), ("test_threading", False),
-    ("test_subprocess", False), ("test_socket", False), ("test_asyncio", False))] + [
+CPYTHON = {"test_epoll": True, "test_select": True, "test_time": True, "test_os": True, "test_fork1": False,
+           "test_selectors": False, "test_poll": False, "test_signal": False, "test_threading": False,
+           "test_subprocess": False, "test_socket": False, "test_asyncio": False}
+TORNADO = ("asyncio", "concurrent", "gen", "httpclient", "httpserver", "ioloop", "iostream", "locks", "netutil",
+           "process", "queues", "simple_httpclient", "tcpclient", "tcpserver", "web", "websocket")
+TWISTED = ("asyncioreactor", "base", "core", "epollreactor", "fdset", "posixbase", "process", "sigchld", "socket",
+           "stdio", "tcp", "threads", "time", "udp", "unix")
+ROWS = [Row(f"CPython {name}", "cpython", [name], short) for name, short in CPYTHON.items()] + [
     Row("CPython test_asyncio, its sockets", "cpython", ["test_asyncio", "--match", "*sock_lowlevel*"], True),
-    Row("Tornado", "tornado", [f"tornado.test.{name}_test" for name in (
-        "asyncio", "concurrent", "gen", "httpclient", "httpserver", "ioloop", "iostream", "locks", "netutil", "process",
-        "queues", "simple_httpclient", "tcpclient", "tcpserver", "web", "websocket")], False),
-    Row("Twisted", "twisted", [f"twisted.internet.test.test_{name}" for name in (
-        "asyncioreactor", "base", "core", "epollreactor", "fdset", "posixbase", "process", "sigchld", "socket", "stdio",
-        "tcp", "threads", "time", "udp", "unix")] + ["twisted.test.test_internet", "twisted.test.test_process"], False)]
+    Row("Tornado", "tornado", [f"tornado.test.{name}_test" for name in TORNADO], False),
+    Row("Twisted", "twisted", [f"twisted.internet.test.test_{name}" for name in TWISTED] +
+        ["twisted.test.test_internet", "twisted.test.test_process"], False)]
 
 
 def read_junit(path):
