@@ -11,6 +11,7 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -24,8 +25,10 @@
 #include "base/proc.h"
 #include "base/raw.h"
 #include "capture/capture.h"
+#include "explain/evidence.h"
 #include "explain/explained.h"
 #include "explain/profile.h"
+#include "explain/served.h"
 #include "explain/whereabouts.h"
 #include "hooks/hooks.h"
 #include "loop/loop.h"
@@ -40,6 +43,8 @@
 
 static struct capture_task tasks[LIMIT_SLOTS];
 static struct profile profiles[LIMIT_STALLS];
+static struct evidences evidences[LIMIT_STALLS];
+static struct served served[LIMIT_STALLS];
 static struct sample sample;
 static struct stack stack;
 
@@ -138,6 +143,59 @@ static void look_for_holder(struct profile *profile, bool may_signal)
         profile_add_locked_out(profile, tid, found ? &stack : NULL);
 }
 
+/* What the call waits for that the thread sleeps in. Only what was found while it did not move counts. */
+static void look_at_call(const struct stall *stall)
+{
+        struct evidences *all = &evidences[stall->place];
+        struct capture_task *task = &tasks[slot_index(stall->slot)];
+        if (sample.loss != CAPTURE_OK || sample.by_signal || !sample.syscall_known || sample.syscall < 0)
+                return;
+        struct evidence *found = evidences_look(all, task->tid, &sample);
+        if (found == NULL)
+                return;
+        if (capture_stays(task, &sample))
+                evidences_confirm(found);
+        else
+                evidences_withdraw(all, found);
+}
+
+/* What the own wait returned, as its hook has kept it. It belongs to the iteration while the mark is the same. */
+static void look_at_events(const struct stall *stall)
+{
+        static const enum served_by kinds[] = { [WAIT_EPOLL] = SERVED_EPOLL,
+                                                [WAIT_POLL] = SERVED_POLL,
+                                                [WAIT_SELECT] = SERVED_SELECT };
+        const struct slot *slot = stall->slot;
+        struct served *into = &served[stall->place];
+        uint64_t key = atomic_load(&slot->key) != 0 ? atomic_load(&slot->key) : atomic_load(&slot->candidate_key);
+        struct served_wait wait = {
+                .by = kinds[WAIT_KEY_KIND(key)],
+                .tid = atomic_load(&slot->tid),
+                .epoll_fd = (int32_t)WAIT_KEY_VALUE(key),
+                .result = slot->last_result,
+                .arrays = { (uintptr_t)slot->returned, (uintptr_t)slot->returned_more[0],
+                            (uintptr_t)slot->returned_more[1] },
+                .array_count = slot->returned_count,
+                .site = atomic_load(&slot->site),
+        };
+        memcpy(wait.kept, slot->first_events, sizeof wait.kept);
+        into->count = into->more = 0;
+        into->loss = NULL;
+        if (key == 0 || slot->returned == NULL)
+                return;
+        if (atomic_load(&slot->mark) == stall->mark)
+                served_look(into, &wait);
+        if (atomic_load(&slot->mark) != stall->mark)
+                into->count = into->more = 0;
+}
+
+static void begin_evidence(const struct stall *stall)
+{
+        profile_clear(profile_of(stall));
+        evidences_clear(&evidences[stall->place]);
+        look_at_events(stall);
+}
+
 static enum watch_finding take_sample(struct stall *stall, bool may_signal)
 {
         struct slot *slot = stall->slot;
@@ -145,7 +203,7 @@ static enum watch_finding take_sample(struct stall *stall, bool may_signal)
         if (stall->samples == 0)
                 script_forget_if_full();
         if (profile != NULL && stall->samples == 0)
-                profile_clear(profile);
+                begin_evidence(stall);
         if (modules_changed())
                 unwind_flush();
         capture_take(&tasks[slot_index(slot)], may_signal, &slot->mark, stall->mark, &sample);
@@ -160,6 +218,8 @@ static enum watch_finding take_sample(struct stall *stall, bool may_signal)
         enum watch_finding finding = context.ends ? WATCH_LEFT : judge(slot, unwound ? &stack : NULL);
         if (finding == WATCH_GOES_ON && profile != NULL)
                 profile_add(profile, &sample, unwound ? &stack : NULL, &context);
+        if (finding == WATCH_GOES_ON && profile != NULL)
+                look_at_call(stall);
         if (finding == WATCH_GOES_ON && profile != NULL)
                 look_for_holder(profile, may_signal);
         return finding;
@@ -239,6 +299,10 @@ static void explain_and_report(const struct stall *stall, enum journal_stall_as 
                 .crowded = profile_of(stall) == NULL ? stall->samples : 0,
         };
         decide_cause(&explained);
+        if (explained.profile != NULL) {
+                explained.evidence = evidences_of(&evidences[stall->place], explained.verdict.call);
+                explained.served = &served[stall->place];
+        }
         journal_stall(&explained, as);
 }
 

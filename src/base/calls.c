@@ -90,7 +90,11 @@ static const struct call {
         { SYS_rt_sigpending, { 0, ALL } },
         { SYS_epoll_pwait, { ALL } },
         { SYS_ppoll, { 0, 0, (uintptr_t)&no_time, 0, 8 } },
-        { SYS_getsockopt, { ALL } },
+        { SYS_getsockopt, { ALL } }, /* with the next three: without them less is known of descriptors */
+        { SYS_getsockname, { ALL } },
+        { SYS_getpeername, { ALL } },
+        { SYS_kcmp, { 0, 0, ALL } },
+        { SYS_lseek, { ALL } },
         { SYS_recvfrom, { ALL } },
         { SYS_ioctl, { ALL, FIONREAD } },
 };

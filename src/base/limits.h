@@ -40,6 +40,22 @@
 #define LIMIT_OTHER_FRAMES 128  /* frames of another thread that is part of a stall */
 #define LIMIT_STALL_FRAMES 2048 /* frames of all distinct stacks of one stall */
 
+#define LIMIT_EVIDENCES 3       /* system calls of one stall whose arguments are kept */
+#define LIMIT_EVIDENCE_NS 90000ull /* looking at arguments and descriptors, a sample; */
+#define LIMIT_SERVED_NS 80000ull   /* at the events that the iteration got, once a stall; */
+#define LIMIT_SEARCH_NS 60000ull   /* for the other end of a pipe, a sample, */
+#define LIMIT_SEARCH_STEPS 40      /* for so many samples */
+#define LIMIT_GATHERINGS 16        /* of a stall's evidence, where its system calls change and change */
+#define LIMIT_WAITED 8             /* descriptors of a nested wait that are described; further ones are counted */
+#define LIMIT_WAITED_SCAN 1024     /* of its set that are read */
+#define LIMIT_SERVED 8             /* events that are described; further ones are counted */
+#define LIMIT_SERVED_KEPT 4        /* of them, copied by the hook */
+#define LIMIT_EPOLL_TARGETS 64     /* descriptors of a process that may have the list of an epoll instance read */
+#define LIMIT_HOLDERS 3            /* processes that hold what a loop waits for */
+#define LIMIT_WHAT 160             /* bytes of a descriptor's description */
+#define LIMIT_MOUNTS_BYTES 32768   /* of the list of mounts that is searched for a file's device */
+#define LIMIT_LOCKS_BYTES 32768    /* of the list of file locks */
+
 /* record/ */
 #define LIMIT_LINE_BYTES (256 * 1024) /* one record; the rarest stacks are dropped until it fits */
 #define LIMIT_STRING 4096             /* bytes of one string in a record; a longer one ends in "..." */

@@ -112,3 +112,16 @@ enum capture_loss blocked_take(struct capture_task *task, const struct task_call
         sample->registers[SAMPLE_PC] = call.program_counter;
         return loss;
 }
+
+bool blocked_stays(const struct capture_task *task, const struct sample *sample)
+{
+        struct task_call call;
+        struct task_status status;
+        if (task_read_call(task, &call) != 0 || !call.asleep)
+                return false;
+        call = own_call(&call);
+        return call.number == sample->syscall && call.stack_pointer == sample->registers[SAMPLE_SP] &&
+               call.program_counter == sample->registers[SAMPLE_PC] &&
+               memcmp(call.arguments, sample->arguments, sizeof(call.arguments)) == 0 &&
+               task_read_status(task, &status) == 0 && status.switches == sample->switches;
+}

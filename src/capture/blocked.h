@@ -16,4 +16,7 @@
 enum capture_loss blocked_take(struct capture_task *task, const struct task_call *before, uint8_t *buffer,
                                void (*companion_sigsafe)(void), struct sample *sample);
 
+/* Has the thread stayed in the very call of this sample, which was taken without a signal? */
+bool blocked_stays(const struct capture_task *task, const struct sample *sample);
+
 #endif

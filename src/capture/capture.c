@@ -253,6 +253,16 @@ void capture_take(struct capture_task *task, bool may_signal, const _Atomic uint
         count(sample);
 }
 
+bool capture_stays(struct capture_task *task, const struct sample *sample)
+{
+        if (sample->loss != CAPTURE_OK || sample->by_signal || !sample->syscall_known)
+                return false;
+        task_begin(task);
+        bool stays = blocked_stays(task, sample);
+        task_end(task);
+        return stays;
+}
+
 bool capture_first_argument(const struct sample *sample, uint64_t *argument)
 {
         if (sample->loss == CAPTURE_OK && sample->by_signal)

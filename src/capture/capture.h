@@ -60,6 +60,9 @@ void capture_stop(void);
 void capture_take(struct capture_task *task, bool may_signal, const _Atomic uint64_t *mark, uint64_t expected,
                   struct sample *sample);
 
+/* Does the thread sleep in the very call of this sample still, not having run since? */
+bool capture_stays(struct capture_task *task, const struct sample *sample);
+
 /* Somebody who copies more of a thread at the moment at which its stack is copied (interpreter frames). `copy_sigsafe`
  * runs in the handler, or on the watchdog while the thread sleeps; it may be called several times for one sample, the
  * last one counts. NULL: nobody. */

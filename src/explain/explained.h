@@ -8,7 +8,9 @@
 #define LOOPDOG_EXPLAIN_EXPLAINED_H
 
 #include "explain/cause.h"
+#include "explain/evidence.h"
 #include "explain/profile.h"
+#include "explain/served.h"
 
 struct explained {
         bool ended;          /* false: a stall-begin */
@@ -26,6 +28,8 @@ struct explained {
         const struct profile *profile; /* NULL: there is none */
         uint32_t crowded;    /* samples that were taken but not kept: LIMIT_STALLS stalls were open */
         struct cause_verdict verdict;
+        const struct evidence *evidence; /* of the verdict's system call; NULL: nothing is known */
+        const struct served *served;     /* NULL: there is none */
 };
 
 #endif

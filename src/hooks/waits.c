@@ -99,10 +99,21 @@ enter_select(uint64_t site, uint64_t cfa, bool sleeps, const fd_set *read, const
         return __builtin_expect(own != NULL, 1) ? own : enter_select_slowly(site, cfa, sleeps, read, write, count);
 }
 
+static inline void note_sets(struct slot *own, int result, int count, const fd_set *read, const fd_set *write,
+                             const fd_set *except)
+{
+        if (own == NULL)
+                return;
+        loop_note_set(own, result, read, (uint64_t)count);
+        own->returned_more[0] = write;
+        own->returned_more[1] = except;
+}
+
 EXPORTED int epoll_wait(int epfd, struct epoll_event *events, int count, int timeout)
 {
         struct slot *own = enter_epoll(epfd, CALL_SITE, CALLER_CFA, timeout != 0);
         int result = REAL(epoll_wait)(epfd, events, count, timeout);
+        loop_note_events(own, result, events);
         loop_leave(own, result);
         return result;
 }
@@ -111,6 +122,7 @@ EXPORTED int epoll_pwait(int epfd, struct epoll_event *events, int count, int ti
 {
         struct slot *own = enter_epoll(epfd, CALL_SITE, CALLER_CFA, timeout != 0);
         int result = REAL(epoll_pwait)(epfd, events, count, timeout, mask);
+        loop_note_events(own, result, events);
         loop_leave(own, result);
         return result;
 }
@@ -122,6 +134,7 @@ EXPORTED int epoll_pwait2(int epfd, struct epoll_event *events, int count, const
                 return missing();
         struct slot *own = enter_epoll(epfd, CALL_SITE, CALLER_CFA, timespec_sleeps(timeout));
         int result = REAL(epoll_pwait2)(epfd, events, count, timeout, mask);
+        loop_note_events(own, result, events);
         loop_leave(own, result);
         return result;
 }
@@ -130,6 +143,7 @@ EXPORTED int poll(struct pollfd *fds, nfds_t count, int timeout)
 {
         struct slot *own = enter_poll(CALL_SITE, CALLER_CFA, timeout != 0, fds, count);
         int result = REAL(poll)(fds, count, timeout);
+        loop_note_set(own, result, fds, count);
         loop_leave(own, result);
         return result;
 }
@@ -138,6 +152,7 @@ EXPORTED int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *time
 {
         struct slot *own = enter_poll(CALL_SITE, CALLER_CFA, timespec_sleeps(timeout), fds, count);
         int result = REAL(ppoll)(fds, count, timeout, mask);
+        loop_note_set(own, result, fds, count);
         loop_leave(own, result);
         return result;
 }
@@ -148,6 +163,7 @@ EXPORTED int __poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t by
         bool fits = bytes / sizeof *fds >= count;
         struct slot *own = fits ? enter_poll(CALL_SITE, CALLER_CFA, timeout != 0, fds, count) : NULL;
         int result = REAL(__poll_chk)(fds, count, timeout, bytes);
+        loop_note_set(own, result, fds, count);
         loop_leave(own, result);
         return result;
 }
@@ -158,6 +174,7 @@ EXPORTED int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec
         bool fits = bytes / sizeof *fds >= count;
         struct slot *own = fits ? enter_poll(CALL_SITE, CALLER_CFA, timespec_sleeps(timeout), fds, count) : NULL;
         int result = REAL(__ppoll_chk)(fds, count, timeout, mask, bytes);
+        loop_note_set(own, result, fds, count);
         loop_leave(own, result);
         return result;
 }
@@ -166,6 +183,7 @@ EXPORTED int select(int count, fd_set *read, fd_set *write, fd_set *except, stru
 {
         struct slot *own = enter_select(CALL_SITE, CALLER_CFA, timeval_sleeps(timeout), read, write, count);
         int result = REAL(select)(count, read, write, except, timeout);
+        note_sets(own, result, count, read, write, except);
         loop_leave(own, result);
         return result;
 }
@@ -175,6 +193,7 @@ EXPORTED int pselect(int count, fd_set *read, fd_set *write, fd_set *except, con
 {
         struct slot *own = enter_select(CALL_SITE, CALLER_CFA, timespec_sleeps(timeout), read, write, count);
         int result = REAL(pselect)(count, read, write, except, timeout, mask);
+        note_sets(own, result, count, read, write, except);
         loop_leave(own, result);
         return result;
 }

@@ -163,6 +163,26 @@ static inline void loop_leave(struct slot *slot, int result)
                 loop_attend();
 }
 
+/* What the wait that is about to be left got, for the watchdog to look at should the iteration become long. Of epoll the
+ * first events are copied: the program may free the array before it serves them. Before loop_leave(), same arguments. */
+__attribute__((always_inline)) static inline void loop_note_events(struct slot *slot, int result,
+                                                                   const struct epoll_event *events)
+{
+        if (slot == NULL || result <= 0)
+                return;
+        slot->returned = events;
+        for (int i = 0; i < LIMIT_SERVED_KEPT && i < result; i++)
+                slot->first_events[i] = events[i];
+}
+
+static inline void loop_note_set(struct slot *slot, int result, const void *set, uint64_t count)
+{
+        if (slot == NULL || result <= 0)
+                return;
+        slot->returned = set;
+        slot->returned_count = count;
+}
+
 /* Is this descriptor the own instance of some loop, as far as is known? Costs one load. app thread. */
 bool loop_waits_on(unsigned fd);
 

@@ -18,6 +18,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/epoll.h>
 
 #include "base/clock.h"
 #include "base/limits.h"
@@ -80,6 +81,10 @@ struct slot {
         bool last_slept;         /* the last own wait could */
         bool listed;             /* poll, select: in a known loop library, so never a serial server */
 
+        /* Line of its own: what the own wait got, where it got something. The arrays are the host's, and may be gone. */
+        _Alignas(64) const void *returned; /* epoll: its events; poll: its set; select: what can be read, */
+        struct epoll_event first_events[LIMIT_SERVED_KEPT]; /* epoll: copies of the first, last_result says how many */
+
         /* Second line: seldom written. */
         _Alignas(64) _Atomic uint64_t yield_ns; /* when the last re-entrant wait was */
         _Atomic uint64_t yield_cfa;
@@ -105,6 +110,9 @@ struct slot {
         _Atomic uint32_t own_set_count;
         uint32_t own_size; /* the count argument of that wait, */
         uint64_t own_word; /* and of select the first descriptors as bits: to see at once that it is the same */
+
+        const void *returned_more[2]; /* select: what can be written, what is exceptional; */
+        uint64_t returned_count;      /* poll and select: descriptors in the set */
 
         _Atomic uint32_t ring_head; /* written by the thread */
         _Atomic uint32_t ring_tail; /* written by the watchdog */

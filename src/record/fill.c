@@ -468,6 +468,7 @@ void fill_stall(struct record *record, const struct explained *explained)
         }
         fill_stacks(stall, explained);
         fill_culprit(stall, explained->profile);
+        fill_evidence(stall, explained);
         fill_holder(stall, explained->profile);
         redact_frames(stall);
         if (explained->ended)

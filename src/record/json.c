@@ -206,10 +206,67 @@ static void write_lost(struct text *line, uint64_t samples, const struct record_
         text_char(line, '}');
 }
 
+static void write_fds(struct text *line, const char *name, const struct record_fd *fds, size_t count)
+{
+        if (count == 0)
+                return;
+        write_name(line, name);
+        open_with(line, '[');
+        for (size_t i = 0; i < count; i++) {
+                open_with(line, '{');
+                add_signed(line, "fd", fds[i].fd);
+                add_string(line, "what", fds[i].what);
+                add_string(line, "events", fds[i].events);
+                text_char(line, '}');
+        }
+        text_char(line, ']');
+}
+
+static void write_holders(struct text *line, const struct record_holder *holders, size_t count)
+{
+        if (count == 0)
+                return;
+        write_name(line, "held_by");
+        open_with(line, '[');
+        for (size_t i = 0; i < count; i++) {
+                open_with(line, '{');
+                add_string(line, "role", holders[i].role ? holders[i].role : "unknown");
+                add_signed(line, "pid", holders[i].pid);
+                add_string(line, "name", holders[i].name);
+                add_string(line, "command", holders[i].command);
+                text_char(line, '}');
+        }
+        text_char(line, ']');
+}
+
+static void write_waited(struct text *line, const struct record_detail *detail)
+{
+        if (detail->fd_known)
+                add_signed(line, "fd", detail->fd);
+        add_string(line, "what", detail->what);
+        add_string(line, "address", detail->address);
+        add_string(line, "device", detail->device);
+        add_string(line, "wchan", detail->wchan);
+        if (detail->timeout_ns)
+                add_number(line, "timeout_ns", detail->timeout_ns);
+        if (detail->left_ns)
+                add_number(line, "left_ns", detail->left_ns);
+        write_fds(line, "waits_for", detail->waits_for, detail->waits_for_count);
+        if (detail->waits_for_more)
+                add_number(line, "waits_for_more", detail->waits_for_more);
+        write_holders(line, detail->held_by, detail->held_by_count);
+}
+
+static bool waited_is_known(const struct record_detail *detail)
+{
+        return detail->fd_known || detail->what || detail->address || detail->device || detail->wchan ||
+               detail->timeout_ns || detail->left_ns || detail->waits_for_count || detail->held_by_count;
+}
+
 static void write_detail(struct text *line, const struct record_detail *detail)
 {
         if (!detail->call && !detail->reason && !detail->called && !detail->task && !detail->coroutine &&
-            !detail->cpu_known)
+            !detail->cpu_known && !waited_is_known(detail))
                 return;
         write_name(line, "detail");
         open_with(line, '{');
@@ -220,6 +277,7 @@ static void write_detail(struct text *line, const struct record_detail *detail)
         add_string(line, "coroutine", detail->coroutine);
         if (detail->cpu_known)
                 add_number(line, "cpu_percent", detail->cpu_percent);
+        write_waited(line, detail);
         text_char(line, '}');
 }
 
@@ -343,6 +401,10 @@ static void write_stall(struct text *line, const struct record_stall *stall)
                 write_name(line, "culprit");
                 write_frame(line, stall->culprit);
         }
+        write_fds(line, "ready", stall->ready, stall->ready_count);
+        if (stall->ready_more)
+                add_number(line, "ready_more", stall->ready_more);
+        add_string(line, "ready_loss", stall->ready_loss);
         add_number(line, "samples", stall->samples);
         write_lost(line, stall->samples_lost, stall->losses, stall->losses_count);
         if (stall->script_losses) {

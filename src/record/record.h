@@ -103,6 +103,21 @@ struct record_loss {
         uint32_t count;
 };
 
+/* A descriptor that something is or was waited for on. */
+struct record_fd {
+        int32_t fd;
+        const char *what;   /* "tcp 127.0.0.1:80 <- 127.0.0.1:53410", "pipe:[123]", "/srv/app.log" */
+        const char *events; /* "in", "in,hup" */
+};
+
+/* Another process that has what the loop waits for. */
+struct record_holder {
+        const char *role; /* "other-end", "lock-holder", "child" */
+        int32_t pid;
+        const char *name;    /* short name, as in ps */
+        const char *command; /* of a child: argv[0] */
+};
+
 struct record_detail {
         const char *call;   /* blocked: name of the system call */
         const char *reason; /* unknown: why */
@@ -111,6 +126,20 @@ struct record_detail {
         const char *coroutine;
         uint32_t cpu_percent; /* share of the duration on the CPU; valid with `cpu_known` */
         bool cpu_known;
+        /* blocked: what the call waits for, by its arguments. */
+        bool fd_known;
+        int32_t fd;
+        const char *what;    /* that descriptor, or the path in the argument */
+        const char *address; /* that it connects or sends to */
+        const char *device;  /* that the file lies on: "ext4 on /dev/sda1 (8:1)" */
+        const char *wchan;   /* the kernel's function in which the thread slept */
+        uint64_t timeout_ns; /* length of the sleep, or the call's time limit; 0: none */
+        uint64_t left_ns;    /* of a sleep until a point in time: what was left when it was first seen */
+        const struct record_fd *waits_for; /* of a nested wait */
+        size_t waits_for_count;
+        uint32_t waits_for_more;
+        const struct record_holder *held_by;
+        size_t held_by_count;
 };
 
 struct record_stall {      /* types stall-begin and stall */
@@ -133,6 +162,10 @@ struct record_stall {      /* types stall-begin and stall */
         uint64_t repeats;                   /* how often this signature was seen before in this process */
         bool stacks_omitted;                /* a repeat: the stacks stand in an earlier record of the same signature */
         const struct record_frame *culprit; /* NULL: none */
+        const struct record_fd *ready;      /* the events that the iteration got */
+        size_t ready_count;
+        uint32_t ready_more;    /* events beyond these */
+        const char *ready_loss; /* why some of them are not known, in words */
         const struct record_stack *stacks;
         size_t stacks_count;
         uint32_t stacks_dropped; /* distinct stacks that did not fit */

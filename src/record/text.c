@@ -15,6 +15,7 @@
 #include "record/frame.h"
 #include "record/parts.h"
 #include "record/record.h"
+#include "record/text_evidence.h"
 
 #define LINE_BYTES 1024
 
@@ -356,6 +357,7 @@ static void write_head(struct text *text, const struct record *record, const str
         if (stall->cause == RECORD_BLOCKED && stall->detail.call) {
                 text_string(text, " in ");
                 text_printable(text, stall->detail.call);
+                text_put_waited(text, record);
         }
         text_string(text, stall->phase && strcmp(stall->phase, "startup") == 0 ? ", during start-up" : "");
         put_where(text, record);
@@ -559,6 +561,8 @@ void record_write_text(struct text *text, const struct record *record, const str
         }
         write_others(text, stall, style);
         write_evidence(text, record, stack);
+        text_write_waited(text, stall);
+        text_write_served(text, stall);
         write_remarks(text, stall);
         write_advice(text, style, "hint:", record_hint(stall));
         if (!stack && !stall->stacks_omitted)

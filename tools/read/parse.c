@@ -72,6 +72,8 @@ static const struct field stall_fields[] = {
         { "samples", FIELD_U32, STALL(samples) },
         { "stacks_omitted", FIELD_BOOL, STALL(stacks_omitted) },
         { "stacks_dropped", FIELD_U32, STALL(stacks_dropped) },
+        { "ready_more", FIELD_U32, STALL(ready_more) },
+        { "ready_loss", FIELD_STRING, STALL(ready_loss) },
         { "script_losses", FIELD_U32, STALL(script_losses) },
         { "script_loss", FIELD_STRING, STALL(script_loss) },
         { 0 },
@@ -86,6 +88,33 @@ static const struct field detail_fields[] = {
         { "task", FIELD_STRING, DETAIL(task) },
         { "coroutine", FIELD_STRING, DETAIL(coroutine) },
         { "cpu_percent", FIELD_U32, DETAIL(cpu_percent) },
+        { "fd", FIELD_I32, DETAIL(fd) },
+        { "what", FIELD_STRING, DETAIL(what) },
+        { "address", FIELD_STRING, DETAIL(address) },
+        { "device", FIELD_STRING, DETAIL(device) },
+        { "wchan", FIELD_STRING, DETAIL(wchan) },
+        { "timeout_ns", FIELD_U64, DETAIL(timeout_ns) },
+        { "left_ns", FIELD_U64, DETAIL(left_ns) },
+        { "waits_for_more", FIELD_U32, DETAIL(waits_for_more) },
+        { 0 },
+};
+
+#define FD(member) offsetof(struct record_fd, member)
+
+static const struct field fd_fields[] = {
+        { "fd", FIELD_I32, FD(fd) },
+        { "what", FIELD_STRING, FD(what) },
+        { "events", FIELD_STRING, FD(events) },
+        { 0 },
+};
+
+#define HOLDER(member) offsetof(struct record_holder, member)
+
+static const struct field holder_fields[] = {
+        { "role", FIELD_STRING, HOLDER(role) },
+        { "pid", FIELD_I32, HOLDER(pid) },
+        { "name", FIELD_STRING, HOLDER(name) },
+        { "command", FIELD_STRING, HOLDER(command) },
         { 0 },
 };
 
@@ -196,6 +225,37 @@ static int read_element(struct parser *parser, json_t *element, const struct fie
                 return fields_read(element, table, into, where, &parser->complaint);
         complain(&parser->complaint, "\"%.*s\" is not an object", (int)strlen(where) - 1, where);
         return -EBADMSG;
+}
+
+/* A list of objects without lists of their own. */
+static int read_list(struct parser *parser, json_t *object, const char *name, const char *where,
+                     const struct field *table, size_t size, const void **into, size_t *into_count)
+{
+        json_t *list = NULL;
+        int error = find(parser, object, name, JSON_ARRAY, where, &list);
+        if (error < 0 || !list)
+                return error;
+        size_t count = json_array_size(list);
+        char *elements = array(parser, count, size);
+        for (size_t i = 0; i < count; i++) {
+                char deeper[2 * WHERE_BYTES];
+                snprintf(deeper, sizeof(deeper), "%s%s[%zu].", where, name, i);
+                error = read_element(parser, json_array_get(list, i), table, elements + i * size, deeper);
+                if (error < 0)
+                        return error;
+        }
+        *into = elements;
+        *into_count = count;
+        return 0;
+}
+
+static int read_fds(struct parser *parser, json_t *object, const char *name, const char *where,
+                    const struct record_fd **fds, size_t *count)
+{
+        const void *list = NULL;
+        int error = read_list(parser, object, name, where, fd_fields, sizeof(**fds), &list, count);
+        *fds = list;
+        return error;
 }
 
 static int read_frames(struct parser *parser, json_t *list, const char *where, const struct record_frame **into,
@@ -313,8 +373,17 @@ static int read_detail(struct parser *parser, json_t *root, struct record_detail
         int error = find(parser, root, "detail", JSON_OBJECT, "", &object);
         if (error < 0 || !object)
                 return error;
+        const void *holders = NULL;
         detail->cpu_known = json_object_get(object, "cpu_percent");
-        return fields_read(object, detail_fields, detail, "detail.", &parser->complaint);
+        detail->fd_known = json_object_get(object, "fd");
+        error = fields_read(object, detail_fields, detail, "detail.", &parser->complaint);
+        if (error == 0)
+                error = read_fds(parser, object, "waits_for", "detail.", &detail->waits_for, &detail->waits_for_count);
+        if (error == 0)
+                error = read_list(parser, object, "held_by", "detail.", holder_fields, sizeof(*detail->held_by),
+                                  &holders, &detail->held_by_count);
+        detail->held_by = holders;
+        return error;
 }
 
 static int read_culprit(struct parser *parser, json_t *root, struct record_stall *stall)
@@ -338,6 +407,8 @@ static int read_stall(struct parser *parser, json_t *root, struct record_stall *
                 error = read_culprit(parser, root, stall);
         if (error == 0)
                 error = read_losses(parser, root, &stall->samples_lost, &losses, &stall->losses_count);
+        if (error == 0)
+                error = read_fds(parser, root, "ready", "", &stall->ready, &stall->ready_count);
         if (error == 0)
                 error = read_others(parser, root, stall);
         if (error == 0)
