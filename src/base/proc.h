@@ -41,4 +41,5 @@ ssize_t proc_read(const char *relative_path, char *buffer, size_t capacity);
 
 /* Where a link of /proc leads, NUL-terminated and cut to fit. Bytes without the NUL, or -errno. It is not followed. */
 ssize_t proc_readlink(const char *relative_path, char *buffer, size_t capacity);
+
 #endif

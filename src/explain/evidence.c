@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/memory.h"
 #include "base/proc.h"
 #include "explain/socket.h"
 #include "explain/waitset.h"
@@ -50,11 +51,26 @@ struct call {
         unsigned about;
 };
 
-#define READS(name) { SYS_##name, .fd = 1, .about = ABOUT_READ | ABOUT_DISK }
-#define WRITES(name) { SYS_##name, .fd = 1, .about = ABOUT_WRITE | ABOUT_DISK }
-#define DISK(name) { SYS_##name, .fd = 1, .about = ABOUT_DISK }
-#define SOCKET(name) { SYS_##name, .fd = 1 }
-#define PATH(name, argument) { SYS_##name, .path = argument }
+#define READS(name)                                                                                                    \
+        {                                                                                                              \
+                SYS_##name, .fd = 1, .about = ABOUT_READ | ABOUT_DISK                                                  \
+        }
+#define WRITES(name)                                                                                                   \
+        {                                                                                                              \
+                SYS_##name, .fd = 1, .about = ABOUT_WRITE | ABOUT_DISK                                                 \
+        }
+#define DISK(name)                                                                                                     \
+        {                                                                                                              \
+                SYS_##name, .fd = 1, .about = ABOUT_DISK                                                               \
+        }
+#define SOCKET(name)                                                                                                   \
+        {                                                                                                              \
+                SYS_##name, .fd = 1                                                                                    \
+        }
+#define PATH(name, argument)                                                                                           \
+        {                                                                                                              \
+                SYS_##name, .path = argument                                                                           \
+        }
 
 static const struct call calls[] = {
         READS(read),
@@ -182,8 +198,8 @@ static void look_at_times(struct evidence *evidence, const struct call *call)
         }
         if (argument == 0 || !memory_get_sigsafe(argument, &time, sizeof time))
                 return;
-        bool monotonic = arguments[0] == CLOCK_MONOTONIC, until = call->times == TIMES_CLOCK &&
-                                                                  (arguments[1] & TIMER_ABSTIME) != 0;
+        bool monotonic = arguments[0] == CLOCK_MONOTONIC,
+             until = call->times == TIMES_CLOCK && (arguments[1] & TIMER_ABSTIME) != 0;
         if (until && (monotonic || arguments[0] == CLOCK_REALTIME))
                 evidence->left_ns = left_until(monotonic ? CLOCK_MONOTONIC : CLOCK_REALTIME, &time);
         else if (!until)

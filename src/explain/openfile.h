@@ -14,7 +14,7 @@ struct openfile {
         int32_t tid; /* a thread of the host: its table counts */
         int32_t fd;
         enum proctext_kind kind;
-        char link[192]; /* where /proc/TID/fd/FD leads, cut */
+        char link[192];              /* where /proc/TID/fd/FD leads, cut */
         struct proctext_fdinfo info; /* valid after openfile_read_info() */
 };
 

@@ -2,8 +2,8 @@
  *
  * process.c - another process that has to do with a stall: its name, and who has an end of a pipe open
  *
- * The kernel does not tell who holds the other end of a pipe: the links in /proc/PID/fd of all processes are compared. A
- * link costs a microsecond or two, a machine has tens of thousands. So the search goes where it is likely to end soon
+ * The kernel does not tell who holds the other end of a pipe: the links in /proc/PID/fd of all processes are compared.
+ * A link costs a microsecond or two, a machine has tens of thousands. So the search goes where it is likely to end soon
  * (the descriptors beside our own, then the processes that were started after us, as children are, then the others,
  * then ourselves), stops when its time is over, and goes on there at the next sample.
  *
@@ -180,7 +180,8 @@ static void next_part(struct process_search *search)
         search->part = search->part == PART_AFTER ? PART_BEFORE : search->part == PART_SELF ? PART_DONE : PART_SELF;
 }
 
-/* Go through /proc from search->pid on, ourselves excepted. Returns the process found; 0: the part or the time is over. */
+/* Go through /proc from search->pid on, ourselves excepted. Returns the process found; 0: the part or the time is over.
+ */
 static int32_t look_through(struct process_search *search, uint64_t end_ns)
 {
         static struct folder folder;

@@ -35,10 +35,10 @@ bool proctext_number(const char *text, const char *name, uint64_t *value);
 struct proctext_fdinfo {
         bool inode_known;
         uint64_t inode;
-        int32_t mount;         /* mnt_id; -1: not known */
-        int32_t pid;           /* of a pidfd; 0: not known */
-        uint64_t count;        /* of an eventfd */
-        uint64_t left_ns;      /* of a timerfd: until it fires */
+        int32_t mount;    /* mnt_id; -1: not known */
+        int32_t pid;      /* of a pidfd; 0: not known */
+        uint64_t count;   /* of an eventfd */
+        uint64_t left_ns; /* of a timerfd: until it fires */
         bool count_known, left_known;
 };
 void proctext_fdinfo(const char *text, struct proctext_fdinfo *info);

@@ -23,6 +23,7 @@
 
 #include "base/clock.h"
 #include "base/library.h"
+#include "base/memory.h"
 #include "base/proc.h"
 #include "explain/names.h"
 #include "explain/targets.h"
@@ -177,9 +178,10 @@ static void look_at_epoll(struct served *served, const struct served_wait *wait,
         int listed = targets_read(wait->tid, wait->epoll_fd, targets);
         bool numbers = listed < 0 && carries_numbers(wait->site);
         if (listed < 0 && !numbers)
-                served->loss = listed == -E2BIG ? "which descriptors its events stand for is asked only of processes with"
-                                                  " few of them"
-                                                : "the list of its epoll instance can't be read";
+                served->loss = listed == -E2BIG
+                                       ? "which descriptors its events stand for is asked only of processes with"
+                                         " few of them"
+                                       : "the list of its epoll instance can't be read";
         for (uint32_t i = 0; i < count; i++) {
                 int32_t fd = numbers ? (int32_t)events[i].data.u64 : find_target(targets, listed, &events[i]);
                 if (fd >= 0 && numbers && targets_has(wait->tid, wait->epoll_fd, fd) == 0)

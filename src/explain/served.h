@@ -23,11 +23,11 @@ struct served_wait {
         } by;
         int32_t tid;
         int32_t epoll_fd;
-        int32_t result;       /* of the wait: how many events */
-        uint64_t arrays[3];   /* addresses: of the events; of the pollfds; of the sets that are to be read, written ... */
-        uint64_t array_count; /* pollfds, or descriptors in each set */
+        int32_t result;     /* of the wait: how many events */
+        uint64_t arrays[3]; /* addresses: of the events; of the pollfds; of the sets that are to be read, written ... */
+        uint64_t array_count;                       /* pollfds, or descriptors in each set */
         struct epoll_event kept[LIMIT_SERVED_KEPT]; /* epoll: copies of the first events */
-        uint64_t site;        /* the wait's return address */
+        uint64_t site;                              /* the wait's return address */
 };
 
 struct served {

@@ -2,11 +2,12 @@
  *
  * socket.c - what a socket of the host is connected to
  *
- * Three ways lead there. /proc/net/tcp is made by a walk through the whole hash table of the kernel: 1.8 ms on a machine
- * with two connections. Netlink (sock_diag) makes the same walk unless both addresses are known already, which is what
- * we ask for. So the descriptor itself is copied into the watchdog's own table (pidfd_getfd), asked, and closed again:
- * 4 us, however many sockets there are. A socket is not flushed when a copy is closed; should the host close its own
- * within these microseconds, it is closed by us. Containers may refuse pidfd_getfd: then the addresses are not known.
+ * Three ways lead there. /proc/net/tcp is made by a walk through the whole hash table of the kernel: 1.8 ms on a
+ * machine with two connections. Netlink (sock_diag) makes the same walk unless both addresses are known already, which
+ * is what we ask for. So the descriptor itself is copied into the watchdog's own table (pidfd_getfd), asked, and closed
+ * again: 4 us, however many sockets there are. A socket is not flushed when a copy is closed; should the host close its
+ * own within these microseconds, it is closed by us. Containers may refuse pidfd_getfd: then the addresses are not
+ * known.
  *
  * Context: watchdog
  */
@@ -41,10 +42,17 @@ struct ends {
 };
 
 static const char *const tcp_states[] = {
-        [TCP_ESTABLISHED] = "ESTABLISHED", [TCP_SYN_SENT] = "SYN_SENT",     [TCP_SYN_RECV] = "SYN_RECV",
-        [TCP_FIN_WAIT1] = "FIN_WAIT1",     [TCP_FIN_WAIT2] = "FIN_WAIT2",   [TCP_TIME_WAIT] = "TIME_WAIT",
-        [TCP_CLOSE] = "CLOSE",             [TCP_CLOSE_WAIT] = "CLOSE_WAIT", [TCP_LAST_ACK] = "LAST_ACK",
-        [TCP_LISTEN] = "LISTEN",           [TCP_CLOSING] = "CLOSING",
+        [TCP_ESTABLISHED] = "ESTABLISHED",
+        [TCP_SYN_SENT] = "SYN_SENT",
+        [TCP_SYN_RECV] = "SYN_RECV",
+        [TCP_FIN_WAIT1] = "FIN_WAIT1",
+        [TCP_FIN_WAIT2] = "FIN_WAIT2",
+        [TCP_TIME_WAIT] = "TIME_WAIT",
+        [TCP_CLOSE] = "CLOSE",
+        [TCP_CLOSE_WAIT] = "CLOSE_WAIT",
+        [TCP_LAST_ACK] = "LAST_ACK",
+        [TCP_LISTEN] = "LISTEN",
+        [TCP_CLOSING] = "CLOSING",
 };
 
 static int option_of(int fd, int name)
@@ -58,8 +66,8 @@ static int tcp_state_of(int fd)
 {
         struct tcp_info info = { .tcpi_state = 0 };
         socklen_t length = 8; /* of more than 200 bytes, which cost the socket's lock for longer */
-        bool known = option_of(fd, SO_PROTOCOL) == IPPROTO_TCP &&
-                     getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0;
+        bool known =
+                option_of(fd, SO_PROTOCOL) == IPPROTO_TCP && getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0;
         return known ? info.tcpi_state : -1;
 }
 

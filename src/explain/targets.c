@@ -2,10 +2,10 @@
  *
  * targets.c - the descriptors in an epoll instance
  *
- * The kernel writes the whole list into fdinfo at once, twice as a rule (the buffer doubles until it fits), and holds the
- * instance's lock meanwhile: 2 us a descriptor, a fifth of a second for 100,000, in which no thread of the host can add
- * one. So the list is asked for only where the process has few descriptors at all. Of one descriptor kcmp() tells whether
- * it is in the instance, in a microsecond; but not with which data.
+ * The kernel writes the whole list into fdinfo at once, twice as a rule (the buffer doubles until it fits), and holds
+ * the instance's lock meanwhile: 2 us a descriptor, a fifth of a second for 100,000, in which no thread of the host can
+ * add one. So the list is asked for only where the process has few descriptors at all. Of one descriptor kcmp() tells
+ * whether it is in the instance, in a microsecond; but not with which data.
  *
  * Context: watchdog
  */

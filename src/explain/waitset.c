@@ -16,6 +16,7 @@
 #include <sys/syscall.h>
 
 #include "base/clock.h"
+#include "base/memory.h"
 #include "base/proc.h"
 #include "explain/targets.h"
 

@@ -163,8 +163,8 @@ static inline void loop_leave(struct slot *slot, int result)
                 loop_attend();
 }
 
-/* What the wait that is about to be left got, for the watchdog to look at should the iteration become long. Of epoll the
- * first events are copied: the program may free the array before it serves them. Before loop_leave(), same arguments. */
+/* Just before loop_leave(), with the same arguments: what the wait got, for the watchdog to look at should the
+ * iteration become long. Of epoll the first events are copied: the program may free the array before it serves them. */
 __attribute__((always_inline)) static inline void loop_note_events(struct slot *slot, int result,
                                                                    const struct epoll_event *events)
 {

@@ -81,7 +81,7 @@ struct slot {
         bool last_slept;         /* the last own wait could */
         bool listed;             /* poll, select: in a known loop library, so never a serial server */
 
-        /* Line of its own: what the own wait got, where it got something. The arrays are the host's, and may be gone. */
+        /* A line of its own: what the own wait got, if anything. The arrays are the host's, and may be gone. */
         _Alignas(64) const void *returned; /* epoll: its events; poll: its set; select: what can be read, */
         struct epoll_event first_events[LIMIT_SERVED_KEPT]; /* epoll: copies of the first, last_result says how many */
 

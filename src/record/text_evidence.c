@@ -34,9 +34,10 @@ static bool is_word_of(const char *list, const char *word)
 /* One reads or writes "of" a thing and waits "on" one. */
 static const char *preposition(const char *call)
 {
-        static const char of[] = "read readv pread64 preadv preadv2 write writev pwrite64 pwritev pwritev2 fsync fdatasync "
-                                 "open openat openat2 stat lstat newfstatat statx fstat close fallocate ftruncate "
-                                 "truncate getdents64 unlink unlinkat rename renameat renameat2";
+        static const char of[] =
+                "read readv pread64 preadv preadv2 write writev pwrite64 pwritev pwritev2 fsync fdatasync "
+                "open openat openat2 stat lstat newfstatat statx fstat close fallocate ftruncate "
+                "truncate getdents64 unlink unlinkat rename renameat renameat2";
         return is_word_of(of, call) ? " of " : " on ";
 }
 
@@ -136,7 +137,10 @@ static void put_fds(struct text *line, const struct record_fd *fds, size_t count
         }
         size_t left = (count > shown ? count - shown : 0) + more;
         if (left)
-                text_format(line, "%s%zu%s", count ? " and " : "", left, count ? " more" : left == 1 ? " event" : " events");
+                text_format(line, "%s%zu%s", count ? " and " : "", left,
+                            count       ? " more"
+                            : left == 1 ? " event"
+                                        : " events");
 }
 
 static void write_line(struct text *text, struct text *line, size_t empty)
@@ -156,7 +160,7 @@ void text_write_waited(struct text *text, const struct record_stall *stall)
                 put_part(&line, "socket: ", detail->what);
         put_time(&line, sleeps ? "sleep of " : "time limit ", detail->timeout_ns, "");
         put_time(&line, "", detail->left_ns, " of the sleep left when first seen");
-        put_part(&line, "on ", detail->device);
+        put_part(&line, "file system ", detail->device);
         put_part(&line, "in the kernel's ", detail->wchan);
         write_line(text, &line, strlen(INDENT));
         if (detail->waits_for_count + detail->waits_for_more < 2)

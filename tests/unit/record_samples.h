@@ -288,4 +288,56 @@ static const struct record exit_record = {
         },
 };
 
+static const struct record_frame blocked_frames[] = {
+        NATIVE("read", LIBC, LIBC_ID, 0xf8c3d),
+        CALLER("read_answer", "/srv/server", NULL, 0x3008),
+        CALLER("main", "/srv/server", NULL, 0x2415),
+};
+static const struct record_stack blocked_stacks[] = {
+        { .count = 14, .first_ns = 50001200, .last_ns = 245000000, .state = 'S', .complete = true,
+          .frames = blocked_frames, .frames_count = COUNT(blocked_frames) },
+};
+static const struct record_holder blocked_holders[] = {
+        { "other-end", 4711, "sh", "" },
+        { "other-end", 4712, "sleep", "" },
+};
+static const struct record_fd blocked_ready[] = {
+        { 12, "tcp 127.0.0.1:8123 <- 127.0.0.1:53410", "in" },
+        { 5, "timerfd", "in,hup" },
+};
+
+/* All that is known of one call is not known of another: the last two are made up. */
+static const struct record blocked_stall = {
+        .version = RECORD_VERSION, .type = RECORD_STALL, .time_ns = UINT64_C(1795378503620700000), .host = "web1",
+        .pid = 4242, .run = "b1946ac92492d234", .program = "server",
+        .stall = {
+                .id = 8, .begin_ns = UINT64_C(1795378503120456000), .tid = 4242, .thread = "server", .loop = "epoll:7",
+                .threshold_ns = 100000000, .duration_ns = 253213441, .cause = RECORD_BLOCKED,
+                .detail = { .call = "read", .cpu_percent = 0, .cpu_known = true, .fd_known = true, .fd = 7,
+                            .what = "pipe:[123]", .wchan = "anon_pipe_read", .held_by = blocked_holders,
+                            .held_by_count = COUNT(blocked_holders) },
+                .signature = UINT64_C(0x8f2c1e77a0b3d415), .culprit = &blocked_frames[1],
+                .ready = blocked_ready, .ready_count = COUNT(blocked_ready), .ready_more = 3,
+                .ready_loss = "removed from its epoll instance since",
+                .stacks = blocked_stacks, .stacks_count = COUNT(blocked_stacks), .samples = 14,
+        },
+};
+
+static const struct record_fd nested_fds[] = { { 3, "pipe:[77]", "in" }, { 4, "eventfd, count 1", "in,out" } };
+static const struct record_holder nested_holders[] = { { "lock-holder", 99, "cron", "/usr/sbin/cron" } };
+
+static const struct record nested_stall = {
+        .version = RECORD_VERSION, .type = RECORD_STALL, .time_ns = UINT64_C(1795378503620700000), .host = "web1",
+        .pid = 4242, .run = "b1946ac92492d234", .program = "server",
+        .stall = {
+                .id = 9, .begin_ns = UINT64_C(1795378503120456000), .tid = 4242, .thread = "server", .loop = "epoll:7",
+                .threshold_ns = 100000000, .duration_ns = 253213441, .cause = RECORD_BLOCKED,
+                .detail = { .call = "connect", .fd_known = true, .what = "tcp 10.0.0.7:40000 (SYN_SENT)",
+                            .address = "10.0.0.5:5432", .device = "ext4 on /dev/sda1 (8:1)", .timeout_ns = 250000000,
+                            .left_ns = 170000000, .waits_for = nested_fds, .waits_for_count = COUNT(nested_fds),
+                            .waits_for_more = 5, .held_by = nested_holders, .held_by_count = COUNT(nested_holders) },
+                .samples = 1, .samples_lost = 1,
+        },
+};
+
 #endif

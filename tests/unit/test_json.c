@@ -639,6 +639,8 @@ Test(json, writes_what_it_always_wrote)
         expect_golden("stall", &uvicorn_repeat, 4);
         expect_golden("stall", &unseen_stall, 5);
         expect_golden("stall", &symbolized_stall, 6);
+        expect_golden("stall", &blocked_stall, 7);
+        expect_golden("stall", &nested_stall, 8);
         expect_golden("loop", &loop_record, 1);
         expect_golden("exit", &exit_record, 1);
 }

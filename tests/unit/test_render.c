@@ -76,6 +76,12 @@ Test(render, shows_that_a_stall_has_begun)
         expect_golden("memcached", &memcached_begin, &plain);
 }
 
+Test(render, shows_what_a_call_waits_for_and_what_was_served)
+{
+        expect_golden("blocked", &blocked_stall, &plain);
+        expect_golden("nested", &nested_stall, &plain);
+}
+
 Test(render, says_why_there_is_no_stack_and_what_to_do)
 {
         expect_golden("haproxy", &haproxy_stall, &plain);
