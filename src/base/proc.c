@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -136,4 +137,16 @@ ssize_t proc_readlink(const char *relative_path, char *buffer, size_t capacity)
                 return -errno;
         buffer[n] = '\0';
         return n;
+}
+
+int64_t proc_size(const char *relative_path)
+{
+        struct stat status;
+        char bytes[PATH_BYTES];
+        if (!call_allowed_sigsafe(SYS_newfstatat))
+                return PROC_FILTERED;
+        int folder = proc_descriptor();
+        if (fstatat(folder < 0 ? AT_FDCWD : folder, put_path(bytes, relative_path), &status, 0) != 0)
+                return -errno;
+        return status.st_size;
 }

@@ -42,4 +42,7 @@ ssize_t proc_read(const char *relative_path, char *buffer, size_t capacity);
 /* Where a link of /proc leads, NUL-terminated and cut to fit. Bytes without the NUL, or -errno. It is not followed. */
 ssize_t proc_readlink(const char *relative_path, char *buffer, size_t capacity);
 
+/* The size that /proc gives for a folder or file of its own; 0 for most. Or -errno. */
+int64_t proc_size(const char *relative_path);
+
 #endif

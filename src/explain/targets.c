@@ -13,7 +13,6 @@
 
 #include <errno.h>
 #include <linux/kcmp.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "base/calls.h"
@@ -28,15 +27,13 @@ uint64_t targets_open(int32_t tid)
 {
         char bytes[64], status[2048];
         struct text path = TEXT_IN(bytes);
-        struct stat folder;
-        int proc = proc_descriptor();
+        uint64_t size;
         text_format(&path, "self/task/%d/fd", (int)tid);
-        if (proc >= 0 && call_allowed_sigsafe(SYS_newfstatat) && fstatat(proc, bytes, &folder, 0) == 0 &&
-            folder.st_size > 0)
-                return (uint64_t)folder.st_size;
+        int64_t count = proc_size(bytes);
+        if (count > 0)
+                return (uint64_t)count;
         text_clear(&path);
         text_format(&path, "self/task/%d/status", (int)tid);
-        uint64_t size;
         bool known = proc_read(bytes, status, sizeof status) > 0 && proctext_number(status, "FDSize:", &size);
         return known ? size : UINT64_MAX;
 }
