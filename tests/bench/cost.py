@@ -190,6 +190,36 @@ def run_python(options):
                      "no longer than a native capture", at_most(median(copy), pause))
 
 
+# ---- evidence ----
+
+EVIDENCE_CASES = "sleep", "recv", "connect", "poll", "epoll", "pipe", "file", "flock"
+EVIDENCE_LIMIT_US = 200
+
+
+def run_evidence_case(options, case, descriptors, samples):
+    """Times in us of a stall's first sample and of its second, and how many descriptors there were."""
+    done = subprocess.run([options.program("evidence"), case, str(descriptors), str(samples)], stdout=subprocess.PIPE,
+                          timeout=300, check=False)
+    lines = [[int(word) for word in line.split()] for line in done.stdout.decode().splitlines()]
+    if done.returncode or len(lines) != samples:
+        raise Broken(f"evidence {case} ended with {done.returncode} after {len(lines)} samples")
+    return [line[0] / 1000 for line in lines], [line[1] / 1000 for line in lines], lines[0][2]
+
+
+def run_evidence(options):
+    samples = 50 if options.quick else 300
+    cases = [(case, 1000) for case in EVIDENCE_CASES] + [("ready", 1000), ("ready", 100000)]
+    for case, wanted in cases:
+        say(f"evidence of {case} with {wanted} descriptors, {samples} times")
+        first, second, descriptors = run_evidence_case(options, case, wanted, samples)
+        yield Figure(f"evidence of a stall, {case}, {descriptors} descriptors",
+                     f"first sample median {median(first):.0f} us, p99 {percentile(first, 0.99):.0f}; "
+                     f"second {median(second):.0f}, p99 {percentile(second, 0.99):.0f}",
+                     f"median at most {EVIDENCE_LIMIT_US} us", at_most(max(median(first), median(second)),
+                                                                      EVIDENCE_LIMIT_US),
+                     data={"first_us": summary(first), "second_us": summary(second)})
+
+
 # ---- wake-ups ----
 
 @contextlib.contextmanager

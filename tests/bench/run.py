@@ -36,6 +36,7 @@ BENCHES = {
     "hotpath": cost.run_hotpath,
     "pause": cost.run_pause,
     "python": cost.run_python,
+    "evidence": cost.run_evidence,
     "wakeups": cost.run_wakeups,
     "memory": cost.run_memory,
     "loops": cost.run_loops,
