@@ -30,16 +30,32 @@
 #include "unwind/module.h"
 
 #define REUSED "the program has used the memory of its events for something else since"
+#define REMOVED "removed from its epoll instance since"
+#define UNASKED "this process has too many descriptors to ask whether theirs are the same still"
+#define UNLISTED "this process has too many descriptors to ask which of them its events stand for"
+
+static struct evidence_fd *name(struct served *served, int32_t fd, uint32_t events)
+{
+        struct evidence_fd *event = &served->events[served->count++];
+        event->fd = fd;
+        event->events = events;
+        event->what[0] = '\0';
+        return event;
+}
+
+/* The first in any case, the others as time allows. */
+static bool is_time(const struct served *served, uint64_t end_ns)
+{
+        return served->count == 0 || clock_now_ns() < end_ns;
+}
 
 static void add(struct served *served, int32_t tid, int32_t fd, uint32_t events, uint64_t end_ns)
 {
-        struct evidence_fd *event = &served->events[served->count++];
+        bool describe = is_time(served, end_ns);
+        struct evidence_fd *event = name(served, fd, events);
         struct text what = TEXT_IN(event->what);
         struct openfile file;
-        event->fd = fd;
-        event->events = events;
-        text_clear(&what);
-        if ((served->count == 1 || clock_now_ns() < end_ns) && openfile_look(&file, tid, fd))
+        if (describe && openfile_look(&file, tid, fd))
                 openfile_put(&what, &file);
 }
 
@@ -170,27 +186,48 @@ static uint32_t read_events(const struct served_wait *wait, struct epoll_event e
         return kept;
 }
 
+static void add_listed(struct served *served, const struct served_wait *wait, const struct epoll_event *events,
+                       uint32_t count, const struct proctext_target *targets, int targets_count, uint64_t end_ns)
+{
+        for (uint32_t i = 0; i < count; i++) {
+                int32_t fd = find_target(targets, targets_count, &events[i]);
+                if (fd >= 0)
+                        add(served, wait->tid, fd, events[i].events, end_ns);
+                else
+                        served->loss = REMOVED;
+        }
+}
+
+/* The number may lead elsewhere by now: what is there is said only if it is in the instance still. */
+static void add_numbers(struct served *served, const struct served_wait *wait, const struct epoll_event *events,
+                        uint32_t count, uint64_t end_ns)
+{
+        bool may_ask = targets_open(wait->tid) <= LIMIT_EPOLL_ASKED;
+        for (uint32_t i = 0; i < count; i++) {
+                int32_t fd = (int32_t)events[i].data.u64;
+                bool ask = may_ask && is_time(served, end_ns);
+                int has = ask ? targets_has(wait->tid, wait->epoll_fd, fd) : -ETIME;
+                if (has == 1)
+                        add(served, wait->tid, fd, events[i].events, end_ns);
+                else if (has < 0)
+                        name(served, fd, events[i].events);
+                if (has != 1)
+                        served->loss = has == 0 ? REMOVED : UNASKED;
+        }
+}
+
 static void look_at_epoll(struct served *served, const struct served_wait *wait, uint64_t end_ns)
 {
         static struct proctext_target targets[LIMIT_EPOLL_TARGETS];
         struct epoll_event events[LIMIT_SERVED];
         uint32_t count = read_events(wait, events);
         int listed = targets_read(wait->tid, wait->epoll_fd, targets);
-        bool numbers = listed < 0 && carries_numbers(wait->site);
-        if (listed < 0 && !numbers)
-                served->loss = listed == -E2BIG
-                                       ? "which descriptors its events stand for is asked only of processes with"
-                                         " few of them"
-                                       : "the list of its epoll instance can't be read";
-        for (uint32_t i = 0; i < count; i++) {
-                int32_t fd = numbers ? (int32_t)events[i].data.u64 : find_target(targets, listed, &events[i]);
-                if (fd >= 0 && numbers && targets_has(wait->tid, wait->epoll_fd, fd) == 0)
-                        fd = -1; /* removed since, or not what we take it for */
-                if (fd >= 0)
-                        add(served, wait->tid, fd, events[i].events, end_ns);
-                else if (served->loss == NULL)
-                        served->loss = "removed from its epoll instance since";
-        }
+        if (listed >= 0)
+                add_listed(served, wait, events, count, targets, listed, end_ns);
+        else if (carries_numbers(wait->site))
+                add_numbers(served, wait, events, count, end_ns);
+        else
+                served->loss = listed == -E2BIG ? UNLISTED : "the list of its epoll instance can't be read";
 }
 
 void served_look(struct served *served, const struct served_wait *wait)

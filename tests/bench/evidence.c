@@ -85,6 +85,7 @@ static void open_all(unsigned wanted)
 {
         struct rlimit limit;
         getrlimit(RLIMIT_NOFILE, &limit);
+        wanted = wanted + 100 < limit.rlim_max ? wanted : (unsigned)limit.rlim_max - 100; /* some are left to look */
         limit.rlim_cur = limit.rlim_max;
         setrlimit(RLIMIT_NOFILE, &limit);
         epoll = epoll_create1(0);
