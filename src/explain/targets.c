@@ -5,7 +5,8 @@
  * The kernel writes the whole list into fdinfo at once, twice as a rule (the buffer doubles until it fits), and holds
  * the instance's lock meanwhile: 2 us a descriptor, a fifth of a second for 100,000, in which no thread of the host can
  * add one. So the list is asked for only where the process has few descriptors at all. Of one descriptor kcmp() tells
- * whether it is in the instance, though not with which data; it walks through the instance as well, but 200 times faster.
+ * whether it is in the instance, though not with which data; it walks through the instance as well, but 200 times
+ * faster.
  *
  * Context: watchdog
  */

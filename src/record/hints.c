@@ -2,9 +2,8 @@
  *
  * hints.c - one line of advice
  *
- * A hint is given only where the system call and the state of the thread leave no doubt what it waits for, and says
- * what holds for C and for scripts alike. No hint is better than a wrong one. More rows come with what is known of
- * descriptors and interpreters.
+ * A hint is given only where the system call, its descriptor and the state of the thread leave no doubt what it waits
+ * for, and says what holds for C and for scripts alike. No hint is better than a wrong one.
  *
  * Context: watchdog, reader
  */
@@ -37,7 +36,7 @@ static const struct hint {
           "the data is not there yet and the descriptor blocks: let the loop wait for it, or read in another thread" },
         { "accept accept4", "SD",
           "nobody connects and the socket blocks: make it non-blocking and let the loop wait for it" },
-        { "write writev sendto sendmsg", "S",
+        { "write writev sendto sendmsg sendfile", "S",
           "the other end (pipe, socket or terminal) is not read fast enough: drain it, or write without blocking" },
         { "read readv pread64 preadv write writev pwrite64 pwritev open openat newfstatat statx unlink unlinkat rename "
           "getdents64 truncate ftruncate fallocate",
@@ -124,6 +123,16 @@ static const char *python_hint(const struct record_stall *stall)
         return NULL;
 }
 
+/* Where it is known that the descriptor is a file's, it waits for a disk in every state: a file system of a program's own
+ * (FUSE) lets its readers sleep as if at a pipe. */
+static char state_of(const struct record_stall *stall)
+{
+        int main_stack = record_main_stack(stall);
+        if (stall->detail.device && *stall->detail.device)
+                return 'D';
+        return main_stack >= 0 ? stall->stacks[main_stack].state : 0;
+}
+
 /* Without a state only a call that has one meaning in every state gives a hint. */
 static bool fits_state(const struct hint *hint, char state)
 {
@@ -139,8 +148,7 @@ const char *record_hint(const struct record_stall *stall)
                 return hint;
         if (stall->cause != RECORD_BLOCKED || !stall->detail.call)
                 return NULL;
-        int main_stack = record_main_stack(stall);
-        char state = main_stack >= 0 ? stall->stacks[main_stack].state : 0;
+        char state = state_of(stall);
         for (size_t i = 0; i < sizeof(hints) / sizeof(hints[0]); i++)
                 if (has_word(hints[i].calls, stall->detail.call) && fits_state(&hints[i], state))
                         return hints[i].text;

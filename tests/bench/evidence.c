@@ -46,7 +46,7 @@ static unsigned count, samples;
 static bool serves;
 static struct {
         uint64_t first_ns, second_ns;
-} *took;
+} * took;
 
 static void in_call(int number, uint64_t a, uint64_t b, uint64_t c)
 {

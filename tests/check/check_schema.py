@@ -28,7 +28,8 @@ GOLDEN = 'tests/golden/v1'
 # Where the page describes what the schema calls so: the beginning of the heading, or of the head of the table.
 SECTIONS = {
     '': '## In every record', 'process': '## `process`', 'stall': '## `stall` and', 'detail': '| field of `detail`',
-    'fd': '### A descriptor', 'holder': '### A holder', 'stack': '### A stack', 'other': '### Another thread', 'frame': '### A frame', 'lost': '### `lost`',
+    'fd': '### A descriptor', 'holder': '### A holder',
+    'stack': '### A stack', 'other': '### Another thread', 'frame': '### A frame', 'lost': '### `lost`',
     'loop': '## `loop`', 'bucket': '| field of a bucket', 'exit': '## `exit`'}
 UNITS = {'_ns': 'nanoseconds', 'bytes_': 'bytes', '_percent': 'percent'}
 

@@ -40,8 +40,10 @@ Test(address, of_ipv4)
 
 Test(address, of_ipv6_is_what_inet_ntop_writes)
 {
-        static const char *const strings[] = { "::", "::1", "2001:db8::1", "1:2:3:4:5:6:7:8", "fe80::1:0:0:2", "1::",
-                                               "1:0:0:2::3", "0:1::", "1:0:2:3:4:5:6:7", "::ffff:10.0.0.5", "a:b::" };
+        static const char *const strings[] = {
+                "::",         "::1",   "2001:db8::1",     "1:2:3:4:5:6:7:8", "fe80::1:0:0:2", "1::",
+                "1:0:0:2::3", "0:1::", "1:0:2:3:4:5:6:7", "::ffff:10.0.0.5", "a:b::"
+        };
         for (size_t i = 0; i < sizeof strings / sizeof *strings; i++) {
                 char wanted[128], canonical[64];
                 struct in6_addr bytes;

@@ -35,9 +35,7 @@ static struct evidences evidences;
 
 static struct evidence *look(int call, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e)
 {
-        struct sample sample = {
-                .state = 'S', .syscall = call, .syscall_known = true, .arguments = { a, b, c, d, e }
-        };
+        struct sample sample = { .state = 'S', .syscall = call, .syscall_known = true, .arguments = { a, b, c, d, e } };
         struct evidence *found = evidences_look(&evidences, gettid(), &sample);
         if (found != NULL)
                 evidences_confirm(found);
@@ -166,7 +164,9 @@ Test(arguments, of_sleeps_are_their_length)
 
 Test(arguments, of_connect_are_the_address)
 {
-        struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(5432), .sin_addr.s_addr = htonl(0x0a000005) };
+        struct sockaddr_in address = { .sin_family = AF_INET,
+                                       .sin_port = htons(5432),
+                                       .sin_addr.s_addr = htonl(0x0a000005) };
         int fd = socket(AF_INET, SOCK_STREAM, 0);
         const struct evidence *found = look(SYS_connect, (uint64_t)fd, ADDRESS(&address), sizeof address, 0, 0);
         cr_expect_str_eq(found->address, "10.0.0.5:5432");
@@ -196,9 +196,10 @@ Test(arguments, of_open_are_the_path)
 Test(arguments, that_point_nowhere_are_left_out)
 {
         static const uint64_t addresses[] = { 0, 1, 4095, UINT64_C(0x7fffffffe000), UINT64_MAX - 7, UINT64_MAX };
-        static const int calls[] = { SYS_nanosleep, SYS_clock_nanosleep, SYS_poll,    SYS_ppoll,  SYS_select,  SYS_pselect6,
-                                     SYS_connect,   SYS_sendto,          SYS_openat,  SYS_open,   SYS_waitid,  SYS_wait4,
-                                     SYS_flock,     SYS_fcntl,           SYS_recvmmsg, SYS_rename, SYS_sendfile };
+        static const int calls[] = { SYS_nanosleep, SYS_clock_nanosleep, SYS_poll,   SYS_ppoll,  SYS_select,
+                                     SYS_pselect6,  SYS_connect,         SYS_sendto, SYS_openat, SYS_open,
+                                     SYS_waitid,    SYS_wait4,           SYS_flock,  SYS_fcntl,  SYS_recvmmsg,
+                                     SYS_rename,    SYS_sendfile };
         for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
                 for (size_t j = 0; j < sizeof addresses / sizeof *addresses; j++) {
                         uint64_t at = addresses[j];

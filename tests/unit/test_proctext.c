@@ -46,7 +46,8 @@ Test(fdinfo, of_each_kind)
         cr_expect(!info.count_known && !info.left_known && info.pid == 0);
         proctext_fdinfo("pos:\t0\nflags:\t02\nmnt_id:\t15\neventfd-count:                1f\neventfd-id: 3\n", &info);
         cr_expect(info.count_known && info.count == 0x1f && !info.inode_known);
-        proctext_fdinfo("clockid: 1\nticks: 0\nsettime flags: 01\nit_value: (0, 49406829)\nit_interval: (1, 0)\n", &info);
+        proctext_fdinfo("clockid: 1\nticks: 0\nsettime flags: 01\nit_value: (0, 49406829)\nit_interval: (1, 0)\n",
+                        &info);
         cr_expect(info.left_known && info.left_ns == 49406829);
         proctext_fdinfo("mnt_id:\t15\nPid:\t4711\nNSpid:\t4711\n", &info);
         cr_expect_eq(info.pid, 4711);
@@ -57,9 +58,15 @@ Test(fdinfo, of_each_kind)
 Test(fdinfo, that_makes_no_sense_tells_nothing)
 {
         struct proctext_fdinfo info;
-        static const char *const texts[] = { "", "mnt_id:", "mnt_id:\tx\n", "ino:\t\n", "it_value: (1\n",
-                                             "it_value: (9999999999999, 0)\n", "it_value: (1, 9999999999)\n",
-                                             "Pid:\t99999999999999\n", "mnt_id:\t99999999999999\n" };
+        static const char *const texts[] = { "",
+                                             "mnt_id:",
+                                             "mnt_id:\tx\n",
+                                             "ino:\t\n",
+                                             "it_value: (1\n",
+                                             "it_value: (9999999999999, 0)\n",
+                                             "it_value: (1, 9999999999)\n",
+                                             "Pid:\t99999999999999\n",
+                                             "mnt_id:\t99999999999999\n" };
         for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
                 proctext_fdinfo(texts[i], &info);
                 cr_expect(!info.inode_known && !info.left_known && info.mount == -1 && info.pid == 0, "%s", texts[i]);

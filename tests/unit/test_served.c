@@ -109,7 +109,9 @@ Test(poll, events_are_those_returned_while_their_number_is_right)
 {
         int a = eventfd(1, 0), b = eventfd(0, 0);
         struct pollfd set[2] = { { .fd = b, .events = POLLIN }, { .fd = a, .events = POLLIN } };
-        struct served_wait wait = { .by = SERVED_POLL, .tid = gettid(), .arrays = { (uintptr_t)set }, .array_count = 2 };
+        struct served_wait wait = {
+                .by = SERVED_POLL, .tid = gettid(), .arrays = { (uintptr_t)set }, .array_count = 2
+        };
         wait.result = poll(set, 2, 0);
         served_look(&served, &wait);
         cr_expect(served.count == 1 && served.events[0].fd == a && served.events[0].events == POLLIN);
@@ -129,7 +131,9 @@ Test(select, events_are_those_of_all_sets)
         FD_ZERO(&write);
         FD_SET(a, &read);
         FD_SET(a, &write);
-        struct served_wait wait = { .by = SERVED_SELECT, .tid = gettid(), .array_count = (uint64_t)a + 1,
+        struct served_wait wait = { .by = SERVED_SELECT,
+                                    .tid = gettid(),
+                                    .array_count = (uint64_t)a + 1,
                                     .arrays = { (uintptr_t)&read, (uintptr_t)&write } };
         wait.result = select(a + 1, &read, &write, NULL, &(struct timeval){ 0 });
         cr_assert_eq(wait.result, 2);
