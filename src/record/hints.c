@@ -123,8 +123,8 @@ static const char *python_hint(const struct record_stall *stall)
         return NULL;
 }
 
-/* Where it is known that the descriptor is a file's, it waits for a disk in every state: a file system of a program's own
- * (FUSE) lets its readers sleep as if at a pipe. */
+/* Where it is known that the descriptor is a file's, it waits for a disk in every state: a file system that a program
+ * serves (FUSE) lets its readers sleep as if at a pipe. */
 static char state_of(const struct record_stall *stall)
 {
         int main_stack = record_main_stack(stall);
