@@ -172,7 +172,8 @@ static void look_at_events(const struct stall *stall)
                 .by = kinds[WAIT_KEY_KIND(key)],
                 .tid = atomic_load(&slot->tid),
                 .epoll_fd = (int32_t)WAIT_KEY_VALUE(key),
-                .result = slot->last_result,
+                .result = slot->returned_result,
+                .before = slot->returned_before,
                 .arrays = { (uintptr_t)slot->returned, (uintptr_t)slot->returned_more[0],
                             (uintptr_t)slot->returned_more[1] },
                 .array_count = slot->returned_count,
@@ -181,7 +182,7 @@ static void look_at_events(const struct stall *stall)
         memcpy(wait.kept, slot->first_events, sizeof wait.kept);
         into->count = into->more = 0;
         into->loss = NULL;
-        if (key == 0 || slot->returned == NULL)
+        if (key == 0 || slot->returned == NULL || wait.before > LIMIT_SERVED_BEFORE)
                 return;
         if (atomic_load(&slot->mark) == stall->mark)
                 served_look(into, &wait);

@@ -49,6 +49,7 @@
 #define LIMIT_WAITED 8             /* descriptors of a nested wait that are described; further ones are counted */
 #define LIMIT_WAITED_SCAN 1024     /* of its set that are read */
 #define LIMIT_SERVED 8             /* events that are described; further ones are counted */
+#define LIMIT_SERVED_BEFORE 8      /* iterations that a loop may have gone on after them without a sleep */
 #define LIMIT_SERVED_KEPT 4        /* of them, copied by the hook */
 #define LIMIT_EPOLL_TARGETS 64     /* descriptors of a process that may have the list of an epoll instance read */
 #define LIMIT_EPOLL_ASKED 4000     /* the same, that may have one descriptor looked for in it: 10 us for each 1,000 */

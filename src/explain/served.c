@@ -234,6 +234,7 @@ void served_look(struct served *served, const struct served_wait *wait)
 {
         uint64_t end_ns = clock_now_ns() + LIMIT_SERVED_NS;
         served->count = served->more = 0;
+        served->before = wait->before;
         served->loss = NULL;
         if (wait->result <= 0)
                 return;

@@ -24,6 +24,7 @@ struct served_wait {
         int32_t tid;
         int32_t epoll_fd;
         int32_t result;     /* of the wait: how many events */
+        uint32_t before;    /* waits ago */
         uint64_t arrays[3]; /* addresses: of the events; of the pollfds; of the sets that are to be read, written ... */
         uint64_t array_count;                       /* pollfds, or descriptors in each set */
         struct epoll_event kept[LIMIT_SERVED_KEPT]; /* epoll: copies of the first events */
@@ -33,6 +34,7 @@ struct served_wait {
 struct served {
         uint32_t count;
         uint32_t more;    /* events beyond these */
+        uint32_t before;  /* they came so many iterations before this one, between which the loop did not sleep */
         const char *loss; /* why their descriptors are not known, in words; NULL where they are */
         struct evidence_fd events[LIMIT_SERVED];
 };

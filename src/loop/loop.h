@@ -51,6 +51,9 @@ extern __thread struct slot *loop_slot_here;
 /* Set in the watchdog: the hooks, which our own calls pass too, leave it alone. */
 extern __thread bool loop_is_watchdog;
 
+/* Of slot.returned_before: it does not count any more. */
+#define LOOP_RETURNED_LONG_AGO UINT32_MAX
+
 /* Called by agent.c before anything else: what to do at the first own wait and when the watchdog is asleep. */
 struct loop_calls {
         void (*start)(void);
@@ -163,12 +166,30 @@ static inline void loop_leave(struct slot *slot, int result)
                 loop_attend();
 }
 
-/* Just before loop_leave(), with the same arguments: what the wait got, for the watchdog to look at should the
- * iteration become long. Of epoll the first events are copied: the program may free the array before it serves them. */
+/* Just before loop_leave(), with the same result: did the wait return anything for the watchdog to look at, should the
+ * iteration become long? What an earlier one returned stays while the loop does not sleep: asyncio runs what an event
+ * has woken up in the iteration after it. */
+__attribute__((always_inline)) static inline bool loop_note_result(struct slot *slot, int result)
+{
+        if (slot == NULL)
+                return false;
+        if (__builtin_expect(result <= 0, 0)) {
+                if (result < 0 || slot->last_slept)
+                        slot->returned_before = LOOP_RETURNED_LONG_AGO;
+                else if (slot->returned_before < LOOP_RETURNED_LONG_AGO)
+                        slot->returned_before++;
+                return false;
+        }
+        slot->returned_before = 0;
+        slot->returned_result = result;
+        return true;
+}
+
+/* Of epoll the first events are copied: the program may free the array before it serves them. */
 __attribute__((always_inline)) static inline void loop_note_events(struct slot *slot, int result,
                                                                    const struct epoll_event *events)
 {
-        if (slot == NULL || result <= 0)
+        if (!loop_note_result(slot, result))
                 return;
         slot->returned = events;
         for (int i = 0; i < LIMIT_SERVED_KEPT && i < result; i++)
@@ -177,7 +198,7 @@ __attribute__((always_inline)) static inline void loop_note_events(struct slot *
 
 static inline void loop_note_set(struct slot *slot, int result, const void *set, uint64_t count)
 {
-        if (slot == NULL || result <= 0)
+        if (!loop_note_result(slot, result))
                 return;
         slot->returned = set;
         slot->returned_count = count;

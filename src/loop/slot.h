@@ -83,7 +83,9 @@ struct slot {
 
         /* A line of its own: what the own wait got, if anything. The arrays are the host's, and may be gone. */
         _Alignas(64) const void *returned; /* epoll: its events; poll: its set; select: what can be read, */
-        struct epoll_event first_events[LIMIT_SERVED_KEPT]; /* epoll: copies of the first, last_result says how many */
+        struct epoll_event first_events[LIMIT_SERVED_KEPT]; /* epoll: copies of the first */
+        int32_t returned_result;  /* how many there were */
+        uint32_t returned_before; /* waits ago: later ones returned nothing and could not sleep */
 
         /* Second line: seldom written. */
         _Alignas(64) _Atomic uint64_t yield_ns; /* when the last re-entrant wait was */

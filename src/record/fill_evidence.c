@@ -79,5 +79,6 @@ void fill_evidence(struct record_stall *stall, const struct explained *explained
         stall->ready = made.ready;
         stall->ready_count = served->count;
         stall->ready_more = served->more;
+        stall->ready_before = served->count != 0 ? served->before : 0;
         stall->ready_loss = served->loss;
 }

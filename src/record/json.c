@@ -404,6 +404,8 @@ static void write_stall(struct text *line, const struct record_stall *stall)
         write_fds(line, "ready", stall->ready, stall->ready_count);
         if (stall->ready_more)
                 add_number(line, "ready_more", stall->ready_more);
+        if (stall->ready_before)
+                add_number(line, "ready_before", stall->ready_before);
         add_string(line, "ready_loss", stall->ready_loss);
         add_number(line, "samples", stall->samples);
         write_lost(line, stall->samples_lost, stall->losses, stall->losses_count);

@@ -165,6 +165,7 @@ struct record_stall {      /* types stall-begin and stall */
         const struct record_fd *ready;      /* the events that the iteration got */
         size_t ready_count;
         uint32_t ready_more;    /* events beyond these */
+        uint32_t ready_before;  /* iterations before this one in which they came */
         const char *ready_loss; /* why some of them are not known, in words */
         const struct record_stack *stacks;
         size_t stacks_count;

@@ -179,5 +179,8 @@ void text_write_served(struct text *text, const struct record_stall *stall)
                 return;
         text_string(&line, INDENT "serving: ");
         put_fds(&line, stall->ready, stall->ready_count, SERVED_SHOWN, stall->ready_more);
+        if (stall->ready_before)
+                text_format(&line, ", which came %u iteration%s before", stall->ready_before,
+                            stall->ready_before == 1 ? "" : "s");
         write_line(text, &line, 0);
 }

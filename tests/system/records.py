@@ -90,6 +90,12 @@ def frames_of(stall):
     return [frame for stack in stall.get("stacks", []) for frame in stack.get("frames", [])]
 
 
+def served(stall):
+    """What the one descriptor is whose event the stall began by; what is wrong otherwise."""
+    ready = stall.get("ready", [])
+    return ready[0].get("what", "not known") if len(ready) == 1 else f"{len(ready)} events: {ready}"
+
+
 def _numbers(value):
     """All numbers within a record."""
     if isinstance(value, dict):

@@ -10,6 +10,7 @@ import time
 
 import clients
 import harness
+import records
 import servers
 
 suite = harness.Suite("redis")
@@ -59,7 +60,8 @@ def debug_sleep(place):
                 redis.call("DEBUG", "SLEEP", "0.5")
             place.planted.append(timed.planted(500, cause="blocked", culprit="debugCommand", frames=("call", "main")))
     server.stop()
-    place.expect(files=1)
+    for stall in place.expect(files=1).stalls(startup=False):
+        harness.check(records.served(stall).startswith(f"tcp 127.0.0.1:{port} <- 127.0.0.1:"), records.served(stall))
 
 
 @suite.case("a script within which redis serves others: one stall, with yields")

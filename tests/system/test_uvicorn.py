@@ -13,6 +13,7 @@ import time
 
 import clients
 import harness
+import records
 import servers
 
 suite = harness.Suite("uvicorn")
@@ -31,7 +32,10 @@ def plant(place, loop):
     for path in ("/await", "/thread"):
         clients.http_stall(port, path, 500)
     server.stop()
-    return place.expect(files=None if place.plain else 1)
+    book = place.expect(files=None if place.plain else 1)
+    for stall in book.stalls(startup=False):
+        harness.check(records.served(stall).startswith(f"tcp 127.0.0.1:{port} <- 127.0.0.1:"), records.served(stall))
+    return book
 
 
 @suite.case("asyncio: time.sleep and computing in async routes; imports count as start-up")

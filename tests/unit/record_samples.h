@@ -318,6 +318,7 @@ static const struct record blocked_stall = {
                             .held_by_count = COUNT(blocked_holders) },
                 .signature = UINT64_C(0x8f2c1e77a0b3d415), .culprit = &blocked_frames[1],
                 .ready = blocked_ready, .ready_count = COUNT(blocked_ready), .ready_more = 3,
+                .ready_before = 1,
                 .ready_loss = "removed from its epoll instance since",
                 .stacks = blocked_stacks, .stacks_count = COUNT(blocked_stacks), .samples = 14,
         },

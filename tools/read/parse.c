@@ -73,6 +73,7 @@ static const struct field stall_fields[] = {
         { "stacks_omitted", FIELD_BOOL, STALL(stacks_omitted) },
         { "stacks_dropped", FIELD_U32, STALL(stacks_dropped) },
         { "ready_more", FIELD_U32, STALL(ready_more) },
+        { "ready_before", FIELD_U32, STALL(ready_before) },
         { "ready_loss", FIELD_STRING, STALL(ready_loss) },
         { "script_losses", FIELD_U32, STALL(script_losses) },
         { "script_loss", FIELD_STRING, STALL(script_loss) },
