@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """soak.py - at full length what the tests do in short: half an hour and more on a machine that does nothing else
 
-100,000 captures of a thread that runs Python; 10,000 of threads that hold each of the locks a careless agent would wait
-for; 20 stalls of each cause; the quiet group, 60 s a case. `./dev soak` runs it. Options are passed on to test_quiet.py;
---seconds given here again wins.
+100,000 captures of a thread that runs Python; 10,000 of threads that hold each of the locks a careless agent would
+wait for; 20 stalls of each cause; the quiet group, 60 s a case. `./dev soak` runs it. Options are passed on to
+test_quiet.py; --seconds given here again wins.
 
 Context: run by people
 """
