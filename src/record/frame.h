@@ -29,6 +29,9 @@ const char *record_basename(const char *path);
 /* Append the short name of what a frame belongs to: "fastapi", "asyncio", "redis-server", "python3.11", "libc". */
 void record_frame_package(struct text *text, const struct record_frame *frame);
 
+/* Is `word` one of the words in `list`, which blanks separate? */
+bool record_has_word(const char *list, const char *word);
+
 /* Are they equal, or both NULL? */
 bool record_same_string(const char *a, const char *b);
 

@@ -89,8 +89,7 @@ static const struct python_hint {
         { "importlib. _imp. __import__", "an import in a request: import at the top of the module" },
 };
 
-/* Is `word` one of the words in `list`? */
-static bool has_word(const char *list, const char *word)
+bool record_has_word(const char *list, const char *word)
 {
         size_t length = strlen(word);
         for (const char *at = list; length > 0 && (at = strstr(at, word)) != NULL; at += length)
@@ -150,7 +149,7 @@ const char *record_hint(const struct record_stall *stall)
                 return NULL;
         char state = state_of(stall);
         for (size_t i = 0; i < sizeof(hints) / sizeof(hints[0]); i++)
-                if (has_word(hints[i].calls, stall->detail.call) && fits_state(&hints[i], state))
+                if (record_has_word(hints[i].calls, stall->detail.call) && fits_state(&hints[i], state))
                         return hints[i].text;
         return NULL;
 }

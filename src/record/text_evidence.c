@@ -22,15 +22,6 @@ static bool is_set(const char *string)
         return string && *string;
 }
 
-static bool is_word_of(const char *list, const char *word)
-{
-        size_t length = strlen(word);
-        for (const char *at = list; length > 0 && (at = strstr(at, word)) != NULL; at += length)
-                if ((at == list || at[-1] == ' ') && (at[length] == ' ' || at[length] == '\0'))
-                        return true;
-        return false;
-}
-
 /* One reads or writes "of" a thing and waits "on" one. */
 static const char *preposition(const char *call)
 {
@@ -38,7 +29,7 @@ static const char *preposition(const char *call)
                 "read readv pread64 preadv preadv2 write writev pwrite64 pwritev pwritev2 fsync fdatasync "
                 "open openat openat2 stat lstat newfstatat statx fstat close fallocate ftruncate "
                 "truncate getdents64 unlink unlinkat rename renameat renameat2";
-        return is_word_of(of, call) ? " of " : " on ";
+        return record_has_word(of, call) ? " of " : " on ";
 }
 
 /* ---- the head line ---- */

@@ -172,6 +172,36 @@ Test(loop, is_idle_in_its_own_wait_and_busy_after_it)
         cr_expect(ge(u64, MARK_NS(mark_of(slot)), MARK_NS(mark)));
 }
 
+/* As a hook does it. */
+static void wait_and_get(struct slot *slot, bool sleeps, int result, const struct epoll_event *events)
+{
+        struct wait wait = on_epoll(5);
+        wait.sleeps = sleeps;
+        cr_expect(eq(ptr, loop_enter(&wait), slot));
+        loop_note_events(slot, result, events);
+        loop_leave(slot, result);
+}
+
+Test(loop, keeps_what_its_wait_returned_until_it_sleeps_for_nothing)
+{
+        struct epoll_event events[LIMIT_SERVED_KEPT + 2] = { { .events = EPOLLIN, .data.fd = 7 }, { .data.fd = 8 } };
+        struct slot *slot = make_loop(5);
+        wait_and_get(slot, true, 2, events);
+        cr_expect(slot->returned == events && slot->returned_result == 2 && slot->returned_before == 0);
+        cr_expect(slot->first_events[0].data.fd == 7 && slot->first_events[1].data.fd == 8);
+        wait_and_get(slot, false, 0, NULL);
+        wait_and_get(slot, false, 0, NULL);
+        cr_expect(slot->returned_result == 2 && slot->returned_before == 2);
+        wait_and_get(slot, true, 0, NULL);
+        wait_and_get(slot, false, 0, NULL);
+        cr_expect(eq(u32, slot->returned_before, LOOP_RETURNED_LONG_AGO));
+        wait_and_get(slot, false, LIMIT_SERVED_KEPT + 2, events);
+        cr_expect(slot->returned_result == LIMIT_SERVED_KEPT + 2 && slot->returned_before == 0);
+        wait_and_get(slot, false, -1, NULL);
+        cr_expect(eq(u32, slot->returned_before, LOOP_RETURNED_LONG_AGO));
+        loop_note_events(NULL, 1, events); /* a nested wait */
+}
+
 Test(loop, counts_busy_time)
 {
         struct slot *slot = make_loop(5);
