@@ -12,27 +12,21 @@
 #include <unistd.h>
 
 #include "alloc.h"
-#include "base/config.h"
 #include "command.h"
-#include "now.h"
+#include "options.h"
 #include "render/report.h"
-#include "render/terminal.h"
 #include "say.h"
 
 enum {
         KEY_BY = 256,
         KEY_JSON,
-        KEY_SINCE,
-        KEY_MIN,
         KEY_ALL_FRAMES,
         KEY_COLOUR,
 };
 
 static const struct argp_option options[] = {
-        { "by", KEY_BY, "KEY", 0, "What to add up by: culprit (default), cause, stack or loop", 0 },
+        { "by", KEY_BY, "KEY", 0, "What to add up by: culprit (default), cause, stack, loop, thread or process", 0 },
         { "json", KEY_JSON, NULL, 0, "One JSON document (docs/report-json.md) instead of text", 0 },
-        { "since", KEY_SINCE, "DURATION", 0, "Only stalls that ended within this time, such as 2h", 0 },
-        { "min", KEY_MIN, "DURATION", 0, "Only stalls of this length or longer, such as 500ms", 0 },
         { "all-frames", KEY_ALL_FRAMES, NULL, 0, "Do not fold the frames of frameworks and libraries", 0 },
         { "color", KEY_COLOUR, "WHEN", 0, "auto (default), always or never", 0 },
         { 0 },
@@ -42,57 +36,32 @@ struct report_options {
         enum group_by by;
         bool json;
         bool all_frames;
-        uint64_t since_ns; /* CLOCK_REALTIME; 0: all */
-        uint64_t min_ns;
+        struct filter filter;
         enum colour_choice colour;
         char **paths;
         int paths_count;
 };
 
-/* The index of a word among those that `from_name` knows, or the end of the command. */
-static int parse_word(const struct argp_state *state, const char *option, const char *word,
-                      int (*from_name)(const char *), const char *known)
-{
-        int index = from_name(word);
-        if (index < 0)
-                argp_error(state, "--%s=%s: %s", option, word, known);
-        return index;
-}
-
-static uint64_t parse_duration(const struct argp_state *state, const char *option, const char *text)
-{
-        uint64_t duration_ns = 0;
-        if (config_parse_duration(text, &duration_ns) < 0)
-                argp_error(state, "--%s=%s is not a duration such as 500ms, 2s, 10m or 1h", option, text);
-        return duration_ns;
-}
-
 static error_t parse_option(int key, char *argument, struct argp_state *state)
 {
         struct report_options *chosen = state->input;
-        uint64_t now = now_ns(CLOCK_REALTIME);
-        uint64_t age;
         switch (key) {
+        case ARGP_KEY_INIT:
+                state->child_inputs[0] = &chosen->filter;
+                return 0;
         case KEY_BY:
-                chosen->by = (enum group_by)parse_word(state, "by", argument, group_by_from_name,
-                                                       "by culprit, cause, stack or loop");
+                chosen->by = (enum group_by)option_word(state, "by", argument, group_by_from_name,
+                                                        "by culprit, cause, stack, loop, thread or process");
                 return 0;
         case KEY_JSON:
                 chosen->json = true;
-                return 0;
-        case KEY_SINCE:
-                age = parse_duration(state, "since", argument);
-                chosen->since_ns = age < now ? now - age : 0;
-                return 0;
-        case KEY_MIN:
-                chosen->min_ns = parse_duration(state, "min", argument);
                 return 0;
         case KEY_ALL_FRAMES:
                 chosen->all_frames = true;
                 return 0;
         case KEY_COLOUR:
-                chosen->colour = (enum colour_choice)parse_word(state, "color", argument, colour_from_name,
-                                                                "auto, always or never");
+                chosen->colour = (enum colour_choice)option_word(state, "color", argument, colour_from_name,
+                                                                 "auto, always or never");
                 return 0;
         case ARGP_KEY_ARGS:
                 chosen->paths = state->argv + state->next;
@@ -106,8 +75,11 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
         }
 }
 
+static const struct argp_child children[] = { { &filter_argp, 0, NULL, 0 }, { 0 } };
+
 static const struct argp parser = {
         .options = options,
+        .children = children,
         .parser = parse_option,
         .args_doc = "FILE|DIR|-...",
         .doc = "Read the records of stalls (JSON Lines, as LOOPDOG_OUTPUT or \"loopdog run -o\" writes them) and show "
@@ -123,23 +95,27 @@ static void take(void *context, const struct parsed *parsed, const char *line, s
 
 static int print_report(const struct report_options *chosen, const struct input *input, const struct analysis *analysis)
 {
+        struct symbolizer *symbolizer = chosen->filter.symbolizer;
         const struct record_style style = {
                 .colour = terminal_colour(STDOUT_FILENO, chosen->colour),
                 .columns = terminal_columns(STDOUT_FILENO),
                 .all_frames = chosen->all_frames,
         };
-        struct groups groups;
-        struct symbolizer *symbolizer = symbolizer_new();
-        groups_make(&groups, analysis, chosen->by, symbolizer);
-        const struct report report = {
-                .input = input, .analysis = analysis, .groups = &groups, .by = chosen->by, .symbolizer = symbolizer
-        };
+        struct groups groups, suspended;
+        groups_make(&groups, analysis, chosen->by, KIND_STALL, symbolizer);
+        groups_make(&suspended, analysis, GROUP_LOOP, KIND_SUSPENDED, symbolizer);
+        const struct report report = { .input = input,
+                                       .analysis = analysis,
+                                       .groups = &groups,
+                                       .suspended = &suspended,
+                                       .by = chosen->by,
+                                       .symbolizer = symbolizer };
         if (chosen->json)
                 report_json(&report, stdout);
         else
                 report_text(&report, stdout, &style);
         groups_free(&groups);
-        symbolizer_free(symbolizer);
+        groups_free(&suspended);
         if (fflush(stdout) == 0 && !ferror(stdout))
                 return EXIT_FINE;
         if (errno == EPIPE) /* whoever read it has seen enough */
@@ -155,7 +131,8 @@ int cmd_report(int argc, char **argv)
         if (error)
                 return EXIT_USAGE;
         signal(SIGPIPE, SIG_IGN);
-        struct analysis analysis = { .since_ns = chosen.since_ns, .min_ns = chosen.min_ns };
+        chosen.filter.symbolizer = symbolizer_new();
+        struct analysis analysis = { .filter = chosen.filter };
         struct input input = { .take = take, .context = &analysis };
         for (int i = 0; i < chosen.paths_count; i++)
                 input_read(&input, chosen.paths[i]);
@@ -167,5 +144,6 @@ int cmd_report(int argc, char **argv)
         else
                 say("no record could be read");
         analysis_free(&analysis);
+        symbolizer_free(chosen.filter.symbolizer);
         return code;
 }

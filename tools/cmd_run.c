@@ -158,7 +158,7 @@ static void summarise(const struct run *run)
         const struct record_style *style = &run->live.style;
         const struct overview view = { .out = out, .columns = style->columns, .colour = style->colour };
         overview_totals(&view, analysis);
-        groups_make(&groups, analysis, GROUP_CULPRIT, run->live.symbolizer);
+        groups_make(&groups, analysis, GROUP_CULPRIT, KIND_STALL, run->live.symbolizer);
         overview_groups(&view, &groups, GROUP_CULPRIT, CULPRITS_SHOWN);
         overview_losses(&view, analysis);
         fclose(out);

@@ -63,8 +63,11 @@ static void count_gate(struct live *live, uint64_t duration_ns)
 
 /* -------------------------------------------------------------------------------------------------------- records */
 
-static bool in_startup(const struct record *record)
+/* What is not told while the program runs: it is not the program's doing that the loop stood still. */
+static bool is_apart(const struct record *record)
 {
+        if (record->stall.cause == RECORD_SUSPENDED)
+                return true;
         return record->stall.phase && strcmp(record->stall.phase, "startup") == 0;
 }
 
@@ -110,7 +113,7 @@ static void take(void *context, const struct parsed *parsed, const char *line, s
         analysis_add(&live->analysis, record, line, length);
         say_notices(live, notices);
         bool stall = record->type == RECORD_STALL || record->type == RECORD_STALL_BEGIN;
-        if (!stall || in_startup(record))
+        if (!stall || is_apart(record))
                 return;
         if (record->type == RECORD_STALL_BEGIN) {
                 add_begun(live, record, line, length);

@@ -102,7 +102,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
         check(input_take(&input, &source, fd, true) == 0);
         check(input.lines == input.records + input.skipped);
         analysis_finish(&analysis);
-        check(analysis.stalls.count + analysis.startup.count <= input.records);
+        check(analysis.stalls.count + analysis.startup.count + analysis.suspended.count <= input.records);
         analysis_free(&analysis);
         source_free(&source);
         close(fd);

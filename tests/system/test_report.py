@@ -16,7 +16,7 @@ import subprocess
 import sys
 
 import command
-from command import MS, OPTIONS, PATIENCE_S, Case, farewell, loop, process, python_frame, stall, stall_begin
+from command import MS, OPTIONS, PATIENCE_S, RUN, Case, farewell, loop, process, python_frame, stall, stall_begin
 
 GOLDEN = pathlib.Path(__file__).resolve().parents[1] / "golden"
 LIMIT = 256 * 1024
@@ -36,10 +36,10 @@ class Report(Case):
         return json.loads(self.report("--json", *arguments, **options)[0])
 
     def rows(self, text):
-        """The rows of the table of groups: what stands behind its heads."""
+        """The rows of the table of groups: what stands behind its heads, without the notes."""
         lines = text.splitlines()
-        start = next(i for i, line in enumerate(lines) if re.match(r"\s+lost +share", line))
-        return [line for line in lines[start + 1:lines.index("", start)]]
+        start = next(i for i, line in enumerate(lines) if re.match(r"\s+lost +(share|count)", line))
+        return [line for line in lines[start + 1:lines.index("", start)] if not line.startswith(" " * 6 + RUN[:4])]
 
 
 class Sums(Report):
@@ -52,10 +52,10 @@ class Sums(Report):
         self.assertEqual(err, "")
         self.assertIn("3 stalls, 1 s lost, longest 500 ms; 1 loop in 1 process\n", out)
         self.assertIn("2026-11-22 20:15:03 to 2026-11-22 20:15:03 UTC", out)
-        self.assertRegex(out, r"12\.3 % +10,234 +3 +1 s +500 ms +epoll:5 +server 42 on web1")
+        self.assertRegex(out, r"12\.3 % +10,234 +\? +\? +500 ms +3 +1 s +epoll:5 +server 42 on web1")
         self.assertIn("samples without a stack: 2 (2.0 %): torn (2)", out)
         rows = self.rows(out)
-        self.assertRegex(rows[0], r"800 ms +80\.0 % +2 +500 ms +400 ms +blocked in clock_nanosleep +block\(\) at /srv")
+        self.assertRegex(rows[0], r"800 ms +80\.0 % +2 +500 ms +400 ms +500 ms +blocked in clock_nanosleep +block\(\) at /srv")
         self.assertRegex(rows[1], r"200 ms +20\.0 % +1 .*other\(\)")
         self.assertEqual(len(rows), 2)
         self.assertEqual(out.count("loopdog: stall "), 2)
@@ -73,7 +73,7 @@ class Sums(Report):
         rows = self.rows(self.report("--by=loop", path)[0])
         self.assertEqual(len(rows), 2)
         self.assertIn("server 42, poll: other()", rows[1])
-        self.assertIn("by culprit, cause, stack or loop", self.report("--by=moon", path, code=2)[1])
+        self.assertIn("by culprit, cause, stack, loop, thread or process", self.report("--by=moon", path, code=2)[1])
 
     def test_counts_once(self):
         """a stall counts once: with its begin, and with its file given twice"""
@@ -106,6 +106,65 @@ class Sums(Report):
         self.assertEqual(len(self.rows(out)), 1)
         self.assertEqual(self.json(path)["stalls"]["startup"]["count"], 1)
 
+    def test_suspended(self):
+        """a stall of a process that was stopped counts nowhere, but is listed"""
+        path = self.records("a.jsonl", stall(1, 7000, "x", cause="suspended", detail={}), stall(2, 300))
+        out, _ = self.report(path)
+        self.assertIn("1 stall, 300 ms lost", out)
+        self.assertRegex(out, r"suspended from outside.*, not counted above: 1 stall, 7 s lost")
+        self.assertEqual(len(self.rows(out)), 1)
+        self.assertRegex(out, r"suspended from outside, not counted:\n.*\n +7 s .* suspended  server 42, epoll:5: x\(\)")
+        self.assertEqual(self.json(path)["stalls"]["suspended"]["total_ns"], 7000 * MS)
+
+    def test_hints(self):
+        """each row names an example that `show` takes, by as much of its run as is needed, and says what to do"""
+        path = self.records("a.jsonl", stall(1, 500), stall(2, 200, "other", cause="cpu", detail={}),
+                            stall(1, 100, "third", run="b1946ac9ffffffff"))
+        out, _ = self.report(path)
+        self.assertRegex(out, r"block\(\) at .*\n      b1946ac92-1: hint: a sleep stops the whole loop")
+        self.assertRegex(out, r"other\(\) at .*\n      b1946ac92-2\n")
+        self.assertRegex(out, r"third\(\) at .*\n      b1946ac9f-1: hint")
+        group = self.json(path)["groups"][0]
+        self.assertEqual(group["example_id"], RUN + "-1")
+        self.assertIn("a sleep stops", group["hint"])
+
+    def test_by_process(self):
+        """--by thread and process: the example is one of its own stalls"""
+        path = self.records("a.jsonl", stall(1, 500), stall(2, 300, tid=9, thread="io"),
+                            stall(7, 100, run="c000000000000000", pid=43, host="web2"))
+        rows = self.rows(self.report("--by=thread", path)[0])
+        self.assertRegex(rows[1], r"300 ms .*server 42, thread io 9: block\(\)")
+        out, _ = self.report("--by=process", path)
+        self.assertRegex(out, r"800 ms .*server 42 on web1: block\(\) at .*\n      b194-1:")
+        self.assertRegex(out, r"100 ms .*server 43 on web2: block\(\) at .*\n      c000-7:")
+        groups = self.json("--by=process", path)["groups"]
+        self.assertEqual([(g["run"], g["count"]) for g in groups], [(RUN, 2), ("c000000000000000", 1)])
+
+    def test_percentiles(self):
+        """the loop's percentiles are those of its histogram, and the stalls' those of the stalls"""
+        buckets = [{"from_ns": 0, "count": 900}, {"from_ns": 16 * MS, "count": 98}, {"from_ns": 320 * MS, "count": 2}]
+        path = self.records("a.jsonl", *[stall(i, 100 + i) for i in range(1, 61)],
+                            loop(buckets=buckets, longest_ns=321 * MS))
+        found = self.json(path)
+        self.assertEqual((found["stalls"]["median_ns"] // MS, found["stalls"]["p99_ns"] // MS), (130, 160))
+        own = found["loops"][0]
+        self.assertEqual((own["p50_ns"], own["p90_ns"], own["p999_ns"]), (512, 512, 321 * MS))
+        self.assertEqual(own["p99_ns"], 16 * MS + MS // 2)
+        self.assertRegex(self.report(path)[0], r"12\.3 % +10,234 +512 ns +16\.5 ms +321 ms +60 ")
+
+    def test_cause_and_culprit(self):
+        """--cause and --culprit leave out the others; a moment limits as a duration does"""
+        path = self.records("a.jsonl", stall(1, 500), stall(2, 300, "other", cause="cpu", detail={}),
+                            stall(3, 200, "block2", begin="2026-11-22T21:00:00Z", time="2026-11-22T21:00:01Z"))
+        for flags, ids in ((["--cause=cpu"], [2]), (["--cause=cpu,blocked"], [1, 2, 3]), (["--culprit=block"], [1, 3]),
+                           (["--culprit=/srv/app"], [1, 2, 3]), (["--culprit=nobody"], []),
+                           (["--since=2026-11-22T20:59"], [3]), (["--until=2026-11-22 20:59:00"], [1, 2]),
+                           (["--until=2026-11-22"], [])):
+            found = self.json(*flags, path)
+            self.assertEqual((found["stalls"]["count"], found["stalls"]["left_out"]), (len(ids), 3 - len(ids)), flags)
+        self.assertIn("cpu, blocked, lock", self.report("--cause=moon", path, code=2)[1])
+        self.assertIn("nor a moment", self.report("--until=noon", path, code=2)[1])
+
     def test_repeats(self):
         """repeats without stacks are joined with the one that has them"""
         repeat = stall(2, 700, stacks_omitted=True, repeats=11)
@@ -126,7 +185,7 @@ class Sums(Report):
         self.assertEqual(self.json("--min=300ms", path)["stalls"]["count"], 2)
         found = self.json("--since=1h", "--min=300ms", path)["stalls"]
         self.assertEqual((found["count"], found["left_out"]), (1, 2))
-        self.assertIn("left out by --since and --min: 2 stalls", self.report("--since=1h", "--min=0.3s", path)[0])
+        self.assertIn("or --culprit: 2 stalls", self.report("--since=1h", "--min=0.3s", path)[0])
         self.assertIn("no stalls", self.report("--min=1h", path)[0])
         self.assertIn("not a duration", self.report("--since=yesterday", path, code=2)[1])
 
@@ -343,14 +402,16 @@ class BadFiles(Report):
         self.assertEqual(self.json(self.folder / "none", path)["input"]["files_unreadable"], 1)
 
     def test_folder(self):
-        """a folder is read in order, whatever its files are called"""
+        """a folder is read in order with those in it, whatever its files are called; links to folders are not followed"""
         self.temporary.rmdir()
         self.records("b.log", stall(1, 300, run="b"))
         self.records("a.jsonl", stall(1, 200, run="a"))
         self.records("sub/c.jsonl", stall(1, 100, run="c"))
         os.mkfifo(self.folder / "pipe")
         found = self.json(self.folder)
-        self.assertEqual([p["run"] for p in found["processes"]], ["a", "b"])
+        self.assertEqual([p["run"] for p in found["processes"]], ["a", "b", "c"])
+        (self.folder / "sub" / "up").symlink_to(self.folder)
+        self.assertEqual(len(self.json(self.folder)["processes"]), 3)
 
     def test_stdin(self):
         """- is standard input"""
@@ -444,6 +505,18 @@ class Surroundings(Report):
         self.assertIn("\u2026", row)
         self.assertNotIn("\033", self.on_terminal(path, 100, TERM="dumb"))
         self.assertNotIn("\033", self.on_terminal(path, 100, TERM="xterm", NO_COLOR="1"))
+
+    def test_narrow(self):
+        """a narrow terminal gets fewer columns, and what is said below a row is wrapped"""
+        path = self.records("a.jsonl", stall(1, 500, "a_function_with_a_name"), loop())
+        for columns in (60, 80, 120):
+            out = re.sub(r"\033\[[0-9;]*m", "", self.on_terminal(path, columns, TERM="xterm"))
+            table = out[:out.index("loopdog: stall")]
+            if columns >= 80:
+                self.assertLessEqual(max(map(len, table.splitlines()[2:])), columns, table)
+            self.assertEqual("p50" in table.split("culprit")[0].splitlines()[-1], columns == 120)
+            note = " ".join(line.strip() for line in table[table.index(" " * 6 + RUN[:4]):].splitlines())
+            self.assertIn("use a timer of the loop (an asynchronous sleep), or sleep in another thread", note)
 
     def test_safe_on_a_terminal(self):
         """control characters in records and names of files never reach the terminal"""

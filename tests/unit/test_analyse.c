@@ -71,7 +71,7 @@ static struct groups group(enum group_by by)
         struct groups groups;
         struct symbolizer *symbolizer = symbolizer_new();
         analysis_finish(&analysis);
-        groups_make(&groups, &analysis, by, symbolizer);
+        groups_make(&groups, &analysis, by, KIND_STALL, symbolizer);
         symbolizer_free(symbolizer);
         return groups;
 }
@@ -185,10 +185,64 @@ Test(analysis, keeps_startup_apart)
         groups_free(&groups);
 }
 
+Test(analysis, keeps_apart_what_was_suspended)
+{
+        add("stall", "a", STALL ",\"cause\":\"suspended\"", 1, 2 * SECOND);
+        add_stall("a", 2, 500 * MS);
+        struct groups groups = group(GROUP_CULPRIT);
+        cr_expect_eq(analysis.suspended.count, 1);
+        cr_expect_eq(analysis.stalls.count, 1);
+        cr_expect_eq(groups.total_ns, 500 * MS);
+        groups_free(&groups);
+}
+
+static void note(void *context, const struct record *record, const struct counted *counted)
+{
+        uint64_t *ids = context;
+        ids[record->stall.id] += counted->ended ? 1 : 100;
+}
+
+Test(analysis, tells_of_each_stall_once)
+{
+        uint64_t ids[4] = { 0 };
+        analysis.on_stall = note;
+        analysis.context = ids;
+        for (int i = 0; i < 2; i++) {
+                add("stall-begin", "a", STALL "," BLOCKED, 1, 100 * MS);
+                add_stall("a", 1, 500 * MS);
+                add("stall-begin", "a", STALL "," BLOCKED, 2, 100 * MS);
+                add("stall", "a", STALL ",\"end\":\"left\"," BLOCKED, 3, 400 * MS);
+        }
+        analysis_finish(&analysis);
+        cr_expect_eq(ids[1], 1);
+        cr_expect_eq(ids[2], 100);
+        cr_expect_eq(ids[3], 0);
+}
+
+Test(analysis, finds_percentiles_of_a_loops_histogram)
+{
+        add("loop", "a",
+            "\"tid\":1,\"loop\":\"epoll:5\",\"iterations\":1000,\"longest_ns\":7000000,\"buckets\":["
+            "{\"from_ns\":0,\"count\":990},{\"from_ns\":1048576,\"count\":9},{\"from_ns\":6815744,\"count\":1}]");
+        const struct analysed_loop *loop = analysis.loops.entries[0].value;
+        cr_expect_eq(analysed_loop_permille_ns(loop, 990), 512);
+        cr_expect_eq(analysed_loop_permille_ns(loop, 999), 1048576 + 65536 / 2);
+        cr_expect_eq(analysed_loop_permille_ns(loop, 1000), 7000000, "never more than the longest");
+}
+
+Test(analysis, tells_how_much_of_a_run_names_it)
+{
+        add_stall("b1946ac92492d234", 1, 100 * MS);
+        cr_expect_eq(analysis_run_digits(&analysis), 4);
+        add_stall("b1947ac92492d234", 1, 100 * MS);
+        add_stall("c", 1, 100 * MS);
+        cr_expect_eq(analysis_run_digits(&analysis), 5);
+}
+
 Test(analysis, leaves_out_what_is_too_short_or_too_old)
 {
-        analysis.min_ns = 300 * MS;
-        analysis.since_ns = BEGIN_NS + 350 * MS;
+        analysis.filter.min_ns = 300 * MS;
+        analysis.filter.since_ns = BEGIN_NS + 350 * MS;
         add_stall("a", 1, 299 * MS);
         add_stall("a", 2, 349 * MS);
         add_stall("a", 3, 350 * MS);
@@ -370,6 +424,24 @@ Test(spread, gives_the_median_of_many_within_two_percent)
         spread_free(&other);
         spread_free(&few);
         spread_free(&empty);
+}
+
+Test(spread, gives_percentiles_by_nearest_rank)
+{
+        struct spread spread = { 0 };
+        cr_expect_eq(spread_permille_ns(&spread, 990), 0);
+        for (uint64_t i = 50; i > 0; i--)
+                spread_add(&spread, i * MS);
+        cr_expect_eq(spread_permille_ns(&spread, 500), 25 * MS);
+        cr_expect_eq(spread_permille_ns(&spread, 980), 49 * MS);
+        cr_expect_eq(spread_permille_ns(&spread, 990), 50 * MS);
+        cr_expect_eq(spread_permille_ns(&spread, 0), 1 * MS);
+        for (uint64_t i = 51; i <= 1000; i++)
+                spread_add(&spread, i * MS);
+        uint64_t p99_ns = spread_permille_ns(&spread, 990);
+        cr_expect(p99_ns > 970 * MS && p99_ns < 1000 * MS, "%llu", (unsigned long long)p99_ns);
+        cr_expect_eq(spread_permille_ns(&spread, 1000), 1000 * MS);
+        spread_free(&spread);
 }
 
 Test(spread, takes_any_duration)

@@ -82,6 +82,12 @@ static void add_loop(struct analysis *analysis, struct analysed_process *process
         loop->busy_ns = line->busy_ns;
         loop->idle_ns = line->idle_ns;
         loop->outside_ns = line->outside_ns;
+        loop->longest_ns = line->longest_ns;
+        free(loop->buckets);
+        loop->buckets = alloc_zeroed(line->buckets_count, sizeof(*loop->buckets));
+        loop->buckets_count = line->buckets_count;
+        for (size_t i = 0; i < line->buckets_count; i++)
+                loop->buckets[i] = line->buckets[i];
         process->stalls_counted += line->stalls - loop->stalls_counted;
         loop->stalls_counted = line->stalls;
 }
@@ -148,8 +154,8 @@ static char *stack_key(const struct record_stall *stall)
                             culprit && culprit->file ? culprit->file : "");
 }
 
-static struct analysed_stack *find_stack(struct analysis *analysis, const struct record_stall *stall, const char *line,
-                                         size_t length)
+static struct analysed_stack *find_stack(struct analysis *analysis, const struct analysed_process *process,
+                                         const struct record_stall *stall, const char *line, size_t length)
 {
         char *key = stack_key(stall);
         void **at = map_at_string(&analysis->stacks, key);
@@ -166,6 +172,8 @@ static struct analysed_stack *find_stack(struct analysis *analysis, const struct
                 free(stack->example.line);
                 stack->example = keep(line, length);
                 stack->example_ns = stall->duration_ns;
+                stack->example_id = stall->id;
+                stack->example_process = process;
                 stack->example_framed = framed;
         }
         return stack;
@@ -176,13 +184,20 @@ static const char *call_of(const struct record_stall *stall)
         return stall->cause == RECORD_UNKNOWN ? stall->detail.reason : stall->detail.call;
 }
 
+static enum analysed_kind kind_of(const struct record_stall *stall)
+{
+        if (stall->phase && strcmp(stall->phase, "startup") == 0)
+                return KIND_STARTUP;
+        return stall->cause == RECORD_SUSPENDED ? KIND_SUSPENDED : KIND_STALL;
+}
+
 static struct analysed_unit *find_unit(struct analysis *analysis, struct analysed_stack *stack,
                                        struct analysed_loop *loop, const struct record_stall *stall)
 {
         const char *call = call_of(stall);
-        bool startup = stall->phase && strcmp(stall->phase, "startup") == 0;
+        enum analysed_kind kind = kind_of(stall);
         char *key = alloc_format("%s\n%p\n%d\n%s\n%d", stack->key, (void *)loop, (int)stall->cause, call ? call : "",
-                                 startup);
+                                 (int)kind);
         void **at = map_at_string(&analysis->units, key);
         struct analysed_unit *unit = *at;
         free(key);
@@ -192,9 +207,40 @@ static struct analysed_unit *find_unit(struct analysis *analysis, struct analyse
                 unit->loop = loop;
                 unit->cause = stall->cause;
                 unit->call = alloc_string(call);
-                unit->startup = startup;
+                unit->kind = kind;
         }
         return unit;
+}
+
+/* Whether the culprit is one that was asked for: each is looked at once. */
+static bool takes_culprit(struct analysis *analysis, const struct record *record)
+{
+        static const char taken, left;
+        const struct record_frame *culprit = record->stall.culprit;
+        if (!analysis->filter.culprit)
+                return true;
+        char *key = culprit ? alloc_format("%s\n%s\n%s\n%llx", culprit->function ? culprit->function : "",
+                                           culprit->file ? culprit->file : "", culprit->module ? culprit->module : "",
+                                           (unsigned long long)culprit->offset)
+                            : alloc_string("");
+        void **at = map_at_string(&analysis->verdicts, key);
+        free(key);
+        if (!*at)
+                *at = (void *)(filter_takes_culprit(&analysis->filter, record) ? &taken : &left);
+        return *at == &taken;
+}
+
+static struct spread *spread_of(struct analysis *analysis, enum analysed_kind kind)
+{
+        switch (kind) {
+        case KIND_STARTUP:
+                return &analysis->startup;
+        case KIND_SUSPENDED:
+                return &analysis->suspended;
+        case KIND_STALL:
+                break;
+        }
+        return &analysis->stalls;
 }
 
 static void count_stall(struct analysis *analysis, struct analysed_process *process, const struct record *record,
@@ -202,19 +248,24 @@ static void count_stall(struct analysis *analysis, struct analysed_process *proc
 {
         const struct record_stall *stall = &record->stall;
         process->stalls++;
-        if (stall->duration_ns < analysis->min_ns || stall->begin_ns + stall->duration_ns < analysis->since_ns) {
+        if (!filter_takes(&analysis->filter, stall) || !takes_culprit(analysis, record)) {
                 analysis->left_out++;
                 return;
         }
         struct analysed_loop *loop = find_loop(analysis, process, stall->tid, stall->loop, stall->thread);
-        struct analysed_stack *stack = find_stack(analysis, stall, line, length);
+        struct analysed_stack *stack = find_stack(analysis, process, stall, line, length);
         struct analysed_unit *unit = find_unit(analysis, stack, loop, stall);
+        if (stall->duration_ns > unit->stalls.longest_ns || unit->stalls.count == 0)
+                unit->longest_id = stall->id;
         spread_add(&unit->stalls, stall->duration_ns);
         unit->never_ended += !ended;
         analysis->never_ended += !ended;
-        spread_add(unit->startup ? &analysis->startup : &analysis->stalls, stall->duration_ns);
-        if (!unit->startup)
+        spread_add(spread_of(analysis, unit->kind), stall->duration_ns);
+        if (unit->kind == KIND_STALL)
                 spread_add(&loop->stalls, stall->duration_ns);
+        const struct counted counted = { unit->kind, ended, process, loop, stack };
+        if (analysis->on_stall)
+                analysis->on_stall(analysis->context, record, &counted);
 }
 
 static void remove_open(struct analysed_process *process, uint64_t id)
@@ -303,6 +354,51 @@ void analysis_finish(struct analysis *analysis)
         analysis->finished = true;
 }
 
+/* ------------------------------------------------------------------------------------------------------ questions */
+
+uint64_t analysed_loop_permille_ns(const struct analysed_loop *loop, unsigned permille)
+{
+        uint64_t count = 0;
+        for (size_t i = 0; i < loop->buckets_count; i++)
+                count += loop->buckets[i].count;
+        uint64_t rank = count / 1000 * permille + (count % 1000 * permille + 999) / 1000;
+        for (size_t i = 0; i < loop->buckets_count; i++) {
+                const struct record_bucket *bucket = &loop->buckets[i];
+                if (bucket->count < rank) {
+                        rank -= bucket->count;
+                        continue;
+                }
+                uint64_t width_ns = bucket->from_ns / 16 > 1024 ? bucket->from_ns / 16 : 1024;
+                uint64_t middle_ns = bucket->from_ns + width_ns / 2;
+                return loop->longest_ns && middle_ns > loop->longest_ns ? loop->longest_ns : middle_ns;
+        }
+        return 0;
+}
+
+static int by_string(const void *a, const void *b)
+{
+        return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+int analysis_run_digits(const struct analysis *analysis)
+{
+        size_t count = analysis->processes.count;
+        const char **runs = alloc_zeroed(count, sizeof(*runs));
+        size_t digits = 4;
+        for (size_t i = 0; i < count; i++)
+                runs[i] = analysis->processes.entries[i].key;
+        qsort(runs, count, sizeof(*runs), by_string);
+        for (size_t i = 1; i < count; i++) {
+                size_t common = 0;
+                while (runs[i][common] && runs[i][common] == runs[i - 1][common])
+                        common++;
+                if (common + 1 > digits)
+                        digits = common + 1;
+        }
+        free(runs);
+        return (int)digits;
+}
+
 /* -------------------------------------------------------------------------------------------------------- freeing */
 
 static void free_process(void *pointer)
@@ -325,6 +421,7 @@ static void free_loop(void *pointer)
 {
         struct analysed_loop *loop = pointer;
         spread_free(&loop->stalls);
+        free(loop->buckets);
         free(loop->name);
         free(loop->thread);
         free(loop);
@@ -361,7 +458,9 @@ void analysis_free(struct analysis *analysis)
         map_free(&analysis->processes, free_process);
         map_free(&analysis->losses, free_loss);
         map_free(&analysis->notices, NULL);
+        map_free(&analysis->verdicts, NULL);
         spread_free(&analysis->stalls);
+        spread_free(&analysis->suspended);
         spread_free(&analysis->startup);
         *analysis = (struct analysis){ 0 };
 }

@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "analyse/filter.h"
 #include "analyse/idset.h"
 #include "analyse/spread.h"
 #include "map.h"
@@ -24,6 +25,13 @@
 struct kept {
         char *line;
         size_t length;
+};
+
+/* What a stall counts as. Only the first are time that the program lost by its own doing. */
+enum analysed_kind {
+        KIND_STALL,
+        KIND_STARTUP,   /* of a loop that has not slept yet */
+        KIND_SUSPENDED, /* the process was stopped, or the machine slept */
 };
 
 struct analysed_loss {
@@ -69,8 +77,11 @@ struct analysed_loop {
         uint64_t busy_ns;
         uint64_t idle_ns;
         uint64_t outside_ns;
+        uint64_t longest_ns;           /* iteration */
+        struct record_bucket *buckets; /* busy time of its iterations, ascending */
+        size_t buckets_count;
         uint64_t stalls_counted; /* see the process's */
-        struct spread stalls;    /* seen here, without start-up */
+        struct spread stalls;    /* seen here, of kind KIND_STALL */
 };
 
 /* A distinct stack, by its signature; without one by what else is known. */
@@ -78,6 +89,8 @@ struct analysed_stack {
         char *key;
         struct kept example; /* the longest stall that has frames, else the longest */
         uint64_t example_ns;
+        uint64_t example_id;
+        const struct analysed_process *example_process;
         bool example_framed;
 };
 
@@ -87,24 +100,39 @@ struct analysed_unit {
         struct analysed_loop *loop;
         enum record_cause cause;
         char *call; /* blocked: in which system call; unknown: why; or NULL */
-        bool startup;
+        enum analysed_kind kind;
         uint64_t never_ended;
+        uint64_t longest_id; /* of its longest stall */
         struct spread stalls;
 };
 
+/* A stall that has been counted. */
+struct counted {
+        enum analysed_kind kind;
+        bool ended; /* else it is as long as is known */
+        const struct analysed_process *process;
+        const struct analysed_loop *loop;
+        struct analysed_stack *stack;
+};
+
 struct analysis {
-        uint64_t since_ns;    /* leave out stalls that ended before (CLOCK_REALTIME) */
-        uint64_t min_ns;      /* leave out shorter ones */
+        struct filter filter;
+        /* Called for each stall that counts, once, as soon as it is known to have ended, and at the end for those that
+         * have not; NULL: nobody asks. The record is good until it returns. */
+        void (*on_stall)(void *context, const struct record *record, const struct counted *counted);
+        void *context;
+        struct map verdicts;  /* culprit -> taken by the filter or not: while reading */
         struct map processes; /* run -> struct analysed_process */
         struct map loops;     /* -> struct analysed_loop */
         struct map stacks;    /* -> struct analysed_stack */
         struct map units;     /* -> struct analysed_unit */
         struct map losses;    /* reason -> struct analysed_loss: samples without a stack, by all exit lines */
         struct map notices;   /* what processes said about their settings; no values */
-        struct spread stalls; /* all, without start-up */
+        struct spread stalls; /* all of KIND_STALL */
         struct spread startup;
-        uint64_t never_ended; /* of both */
-        uint64_t left_out;    /* by since_ns and min_ns */
+        struct spread suspended;
+        uint64_t never_ended; /* of all three */
+        uint64_t left_out;    /* by the filter */
         bool finished;
 };
 
@@ -115,5 +143,12 @@ void analysis_add(struct analysis *analysis, const struct record *record, const 
 void analysis_finish(struct analysis *analysis);
 
 void analysis_free(struct analysis *analysis);
+
+/* So many of a thousand iterations of a loop were at most this long, within the width of a bucket (1/16, and 1 us); 0
+ * where it is not known. */
+uint64_t analysed_loop_permille_ns(const struct analysed_loop *loop, unsigned permille);
+
+/* How many digits of `run` are enough to tell the processes read apart; at least 4. */
+int analysis_run_digits(const struct analysis *analysis);
 
 #endif

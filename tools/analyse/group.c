@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * group.c - the stalls of an analysis by culprit, cause, stack or loop
+ * group.c - the stalls of an analysis by culprit, cause, stack, loop, thread or process
  *
  * The example that stands for a group is the longest stall of the stack that lost most time: what one would look at
  * first.
@@ -16,7 +16,8 @@
 #include "read/parse.h"
 
 static const char *const names[] = {
-        [GROUP_CULPRIT] = "culprit", [GROUP_CAUSE] = "cause", [GROUP_STACK] = "stack", [GROUP_LOOP] = "loop"
+        [GROUP_CULPRIT] = "culprit", [GROUP_CAUSE] = "cause",   [GROUP_STACK] = "stack",
+        [GROUP_LOOP] = "loop",       [GROUP_THREAD] = "thread", [GROUP_PROCESS] = "process",
 };
 
 int group_by_from_name(const char *name)
@@ -98,6 +99,10 @@ static char *make_key(const struct analysed_unit *unit, const struct record_fram
                 return alloc_string(unit->stack->key);
         case GROUP_LOOP:
                 return alloc_format("%p", (const void *)unit->loop);
+        case GROUP_THREAD:
+                return alloc_format("%s\n%d", unit->loop->process->run, unit->loop->tid);
+        case GROUP_PROCESS:
+                return alloc_string(unit->loop->process->run);
         }
         return alloc_string("");
 }
@@ -116,7 +121,16 @@ static void add_cause(struct group *group, const struct analysed_unit *unit)
         group->causes[i].total_ns += unit->stalls.total_ns;
 }
 
-static void add_unit(struct group *group, const struct analysed_unit *unit, const struct record_frame *culprit)
+/* The example is the stack's, if that is one of the group's at all. */
+static void name_example(struct group *group, const struct analysed_unit *unit, enum group_by by)
+{
+        bool of_stack = by == GROUP_CULPRIT || by == GROUP_CAUSE || by == GROUP_STACK;
+        group->example_process = of_stack ? unit->stack->example_process : unit->loop->process;
+        group->example_id = of_stack ? unit->stack->example_id : unit->longest_id;
+}
+
+static void add_unit(struct group *group, const struct analysed_unit *unit, const struct record_frame *culprit,
+                     enum group_by by)
 {
         add_cause(group, unit);
         spread_merge(&group->stalls, &unit->stalls);
@@ -131,6 +145,7 @@ static void add_unit(struct group *group, const struct analysed_unit *unit, cons
         group->example = unit->stack;
         group->example_total_ns = unit->stalls.total_ns;
         group->loop = unit->loop;
+        name_example(group, unit, by);
 }
 
 static int by_time(const void *a, const void *b)
@@ -175,7 +190,7 @@ static void count_stack(struct group *group, struct map *seen, const struct anal
         *at = group->key;
 }
 
-void groups_make(struct groups *groups, const struct analysis *analysis, enum group_by by,
+void groups_make(struct groups *groups, const struct analysis *analysis, enum group_by by, enum analysed_kind kind,
                  struct symbolizer *symbolizer)
 {
         struct map indices = { 0 };
@@ -184,13 +199,13 @@ void groups_make(struct groups *groups, const struct analysis *analysis, enum gr
         *groups = (struct groups){ 0 };
         for (size_t i = 0; i < analysis->units.count; i++) {
                 const struct analysed_unit *unit = analysis->units.entries[i].value;
-                if (unit->startup)
+                if (unit->kind != kind)
                         continue;
                 void **culprit = map_at_string(&culprits, unit->stack->key);
                 if (!*culprit)
                         *culprit = find_culprit(unit->stack, symbolizer);
                 struct group *group = find_group(groups, &indices, make_key(unit, *culprit, by));
-                add_unit(group, unit, *culprit);
+                add_unit(group, unit, *culprit, by);
                 count_stack(group, &seen, unit->stack);
                 groups->total_ns += unit->stalls.total_ns;
         }

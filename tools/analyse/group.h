@@ -15,6 +15,8 @@ enum group_by {
         GROUP_CAUSE,   /* cause and system call */
         GROUP_STACK,   /* signature */
         GROUP_LOOP,    /* process, thread and loop */
+        GROUP_THREAD,  /* process and thread */
+        GROUP_PROCESS,
 };
 
 /* "culprit" and so on; -1 for another word. */
@@ -37,6 +39,8 @@ struct group {
         uint64_t never_ended;
         const struct analysed_stack *example;
         const struct analysed_loop *loop; /* of its longest stack */
+        const struct analysed_process *example_process; /* one of its stalls, by process and */
+        uint64_t example_id;                            /* id */
         size_t stacks;                    /* distinct */
         uint64_t example_total_ns;        /* while grouping: time of the stack that is the example so far */
 };
@@ -47,8 +51,8 @@ struct groups {
         uint64_t total_ns;
 };
 
-/* After analysis_finish(). Symbolizes one example of each stack. Start-up stalls are left out. */
-void groups_make(struct groups *groups, const struct analysis *analysis, enum group_by by,
+/* After analysis_finish(). Symbolizes one example of each stack. Only stalls of that kind. */
+void groups_make(struct groups *groups, const struct analysis *analysis, enum group_by by, enum analysed_kind kind,
                  struct symbolizer *symbolizer);
 void groups_free(struct groups *groups);
 

@@ -81,14 +81,34 @@ static int compare(const void *a, const void *b)
         return (left > right) - (left < right);
 }
 
+static void sort_exact(const struct spread *spread, uint64_t sorted[static SPREAD_EXACT])
+{
+        size_t count = (size_t)spread->count;
+        memcpy(sorted, spread->exact, count * sizeof(*sorted));
+        qsort(sorted, count, sizeof(*sorted), compare);
+}
+
 static uint64_t exact_median_ns(const struct spread *spread)
 {
         uint64_t sorted[SPREAD_EXACT];
         size_t count = (size_t)spread->count;
-        memcpy(sorted, spread->exact, count * sizeof(*sorted));
-        qsort(sorted, count, sizeof(*sorted), compare);
+        sort_exact(spread, sorted);
         uint64_t low = sorted[(count - 1) / 2];
         return low + (sorted[count / 2] - low) / 2;
+}
+
+/* The duration that has `rank` - 1 shorter ones or equals before it. */
+static uint64_t ranked_ns(const struct spread *spread, uint64_t rank)
+{
+        uint64_t passed = 0;
+        for (unsigned i = 0; i < BUCKETS; i++) {
+                passed += spread->buckets[i];
+                if (passed >= rank) {
+                        uint64_t middle_ns = bucket_middle(i);
+                        return middle_ns < spread->longest_ns ? middle_ns : spread->longest_ns;
+                }
+        }
+        return spread->longest_ns;
 }
 
 uint64_t spread_median_ns(const struct spread *spread)
@@ -97,15 +117,21 @@ uint64_t spread_median_ns(const struct spread *spread)
                 return 0;
         if (spread->exact)
                 return exact_median_ns(spread);
-        uint64_t passed = 0;
-        for (unsigned i = 0; i < BUCKETS; i++) {
-                passed += spread->buckets[i];
-                if (passed * 2 >= spread->count) {
-                        uint64_t middle_ns = bucket_middle(i);
-                        return middle_ns < spread->longest_ns ? middle_ns : spread->longest_ns;
-                }
-        }
-        return spread->longest_ns;
+        return ranked_ns(spread, (spread->count + 1) / 2);
+}
+
+uint64_t spread_permille_ns(const struct spread *spread, unsigned permille)
+{
+        if (spread->count == 0)
+                return 0;
+        uint64_t rank = (uint64_t)(((unsigned __int128)spread->count * permille + 999) / 1000);
+        if (rank == 0)
+                rank = 1;
+        if (!spread->exact)
+                return rank == spread->count ? spread->longest_ns : ranked_ns(spread, rank);
+        uint64_t sorted[SPREAD_EXACT];
+        sort_exact(spread, sorted);
+        return sorted[rank - 1];
 }
 
 void spread_free(struct spread *spread)

@@ -28,6 +28,9 @@ void spread_merge(struct spread *spread, const struct spread *other);
 /* Half of them are at most this long; 0 for none. */
 uint64_t spread_median_ns(const struct spread *spread);
 
+/* So many of a thousand are at most this long (990: the 99th percentile, by nearest rank); 0 for none. */
+uint64_t spread_permille_ns(const struct spread *spread, unsigned permille);
+
 void spread_free(struct spread *spread);
 
 #endif

@@ -18,6 +18,7 @@
 #include "say.h"
 
 #define COMPLAINTS_SHOWN 5 /* of each file */
+#define FOLDERS_DEEP 4     /* folders within folders */
 
 void source_init(struct source *source, const char *name)
 {
@@ -144,8 +145,24 @@ static int is_record_file(const struct dirent *entry)
         return entry->d_name[0] != '.';
 }
 
-/* In the order of their names; folders within it, sockets and the like are passed over. */
-static void read_folder(struct input *input, const char *path)
+static void read_folder(struct input *input, const char *path, int depth);
+
+static void read_entry(struct input *input, int folder, const char *entry, const char *name, int depth)
+{
+        struct stat status;
+        bool known = fstatat(folder, entry, &status, 0) == 0;
+        if (!known || S_ISREG(status.st_mode)) {
+                input->files++;
+                read_file(input, folder, entry, name);
+        } else if (S_ISDIR(status.st_mode) && depth < FOLDERS_DEEP &&
+                   fstatat(folder, entry, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(status.st_mode)) {
+                read_folder(input, name, depth + 1);
+        }
+}
+
+/* In the order of their names, with the folders within it (one for each host, say); links to folders, sockets and the
+ * like are passed over. */
+static void read_folder(struct input *input, const char *path, int depth)
 {
         struct dirent **entries;
         int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -156,18 +173,14 @@ static void read_folder(struct input *input, const char *path)
         }
         uint64_t files = input->files;
         for (int i = 0; i < count; i++) {
-                struct stat status;
                 char *name = alloc_format("%s/%s", path, entries[i]->d_name);
-                if (fstatat(folder, entries[i]->d_name, &status, 0) < 0 || S_ISREG(status.st_mode)) {
-                        input->files++;
-                        read_file(input, folder, entries[i]->d_name, name);
-                }
+                read_entry(input, folder, entries[i]->d_name, name, depth);
                 free(name);
                 free(entries[i]);
         }
         if (count >= 0) {
                 free(entries);
-                if (input->files == files)
+                if (input->files == files && depth == 0)
                         say("%s: no files in this folder", path);
         }
         if (folder >= 0)
@@ -181,7 +194,7 @@ void input_read(struct input *input, const char *path)
                 input->files++;
                 read_descriptor(input, "stdin", STDIN_FILENO);
         } else if (stat(path, &status) == 0 && S_ISDIR(status.st_mode)) {
-                read_folder(input, path);
+                read_folder(input, path, 0);
         } else {
                 input->files++;
                 read_file(input, AT_FDCWD, path, path);

@@ -46,7 +46,7 @@ int input_take(struct input *input, struct source *source, int fd, bool finished
 /* Say how much more was wrong with it than has been said. */
 void input_close(struct input *input, struct source *source);
 
-/* Read a file, all files of a folder, or stdin for "-". What is wrong is said and counted. */
+/* Read a file, all files of a folder and the folders in it, or stdin for "-". What is wrong is said and counted. */
 void input_read(struct input *input, const char *path);
 
 #endif

@@ -60,6 +60,16 @@ char *example_of_stack(const struct analysed_stack *stack, struct symbolizer *sy
         return text;
 }
 
+const char *example_hint(const struct analysed_stack *stack)
+{
+        struct parsed parsed;
+        if (!load(stack, &parsed))
+                return NULL;
+        const char *hint = record_hint(&parsed.record.stall); /* a literal */
+        parsed_free(&parsed);
+        return hint;
+}
+
 char *example_json(const struct analysed_stack *stack, struct symbolizer *symbolizer)
 {
         struct parsed parsed;

@@ -27,6 +27,9 @@ char *example_text(const struct record *record, struct symbolizer *symbolizer, s
 char *example_of_stack(const struct analysed_stack *stack, struct symbolizer *symbolizer, struct source_lines *sources,
                        const struct record_style *style);
 
+/* Its line of advice, or NULL. */
+const char *example_hint(const struct analysed_stack *stack);
+
 /* A kept stall as a line of JSON with symbolized frames, to be freed; NULL where that is not possible. */
 char *example_json(const struct analysed_stack *stack, struct symbolizer *symbolizer);
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "render/example.h"
 #include "render/table.h"
 #include "render/words.h"
 
@@ -28,6 +29,15 @@ static void write_spread(FILE *out, const struct spread *stalls)
         free(longest);
 }
 
+static void write_apart(FILE *out, const char *what, const struct spread *stalls)
+{
+        if (stalls->count == 0)
+                return;
+        fprintf(out, "%s, not counted above: ", what);
+        write_spread(out, stalls);
+        fputc('\n', out);
+}
+
 void overview_totals(const struct overview *view, const struct analysis *analysis)
 {
         FILE *out = view->out;
@@ -41,17 +51,14 @@ void overview_totals(const struct overview *view, const struct analysis *analysi
                         words_plural(analysis->loops.count), processes, processes == 1 ? "" : "es");
         else
                 fprintf(out, "; %zu process%s\n", processes, processes == 1 ? "" : "es");
-        if (analysis->startup.count > 0) {
-                fputs("during start-up, not counted above: ", out);
-                write_spread(out, &analysis->startup);
-                fputc('\n', out);
-        }
+        write_apart(out, "during start-up", &analysis->startup);
+        write_apart(out, "suspended from outside (stopped, or the machine slept)", &analysis->suspended);
         if (analysis->never_ended > 0)
                 fprintf(out, "%llu of them never ended: their time is what is known of it\n",
                         (unsigned long long)analysis->never_ended);
         if (analysis->left_out > 0)
-                fprintf(out, "left out by --since and --min: %llu stall%s\n", (unsigned long long)analysis->left_out,
-                        words_plural(analysis->left_out));
+                fprintf(out, "left out by --since, --until, --min, --cause or --culprit: %llu stall%s\n",
+                        (unsigned long long)analysis->left_out, words_plural(analysis->left_out));
 }
 
 /* --------------------------------------------------------------------------------------------------------- groups */
@@ -74,10 +81,16 @@ static bool has_culprit(const struct group *group)
         return group->culprit.function || group->culprit.file || group->culprit.module;
 }
 
-/* Process and loop: "redis-server 4242, epoll:5". */
-static char *loop_cell(const struct analysed_loop *loop)
+/* Process and loop: "redis-server 4242, epoll:5"; or thread; or the host. */
+static char *loop_cell(const struct analysed_loop *loop, enum group_by by)
 {
-        return alloc_format("%s %d, %s", loop->process->program, loop->process->pid, loop->name);
+        const struct analysed_process *process = loop->process;
+        if (by == GROUP_THREAD)
+                return alloc_format("%s %d, thread %s %d", process->program, process->pid, loop->thread, loop->tid);
+        if (by == GROUP_PROCESS)
+                return alloc_format("%s %d%s%s", process->program, process->pid, process->host[0] ? " on " : "",
+                                    process->host);
+        return alloc_format("%s %d, %s", process->program, process->pid, loop->name);
 }
 
 static char *where_cell(const struct group *group, enum group_by by)
@@ -91,7 +104,7 @@ static char *where_cell(const struct group *group, enum group_by by)
         } else if (by == GROUP_STACK) {
                 cell = alloc_format("%s  [%.16s]", culprit, strchr(group->key, '\n') ? "no signature" : group->key);
         } else {
-                char *loop = loop_cell(group->loop);
+                char *loop = loop_cell(group->loop, by);
                 cell = alloc_format("%s: %s", loop, culprit);
                 free(loop);
         }
@@ -109,15 +122,27 @@ static char *count_cell(const struct group *group)
         return more;
 }
 
-static void add_group(struct table *table, const struct group *group, const struct groups *groups, enum group_by by)
+/* "b194-7: hint: ...": what `loopdog show` takes, and what to do. */
+static char *example_note(const struct overview *view, const struct group *group)
+{
+        const char *hint = example_hint(group->example);
+        return alloc_format("%.*s-%llu%s%s", view->run_digits, group->example_process->run,
+                            (unsigned long long)group->example_id, hint ? ": hint: " : "", hint ? hint : "");
+}
+
+static void add_group(struct table *table, const struct overview *view, const struct group *group,
+                      const struct groups *groups, enum group_by by)
 {
         table_cell(table, words_duration(group->stalls.total_ns));
         table_cell(table, words_share(group->stalls.total_ns, groups->total_ns));
         table_cell(table, count_cell(group));
         table_cell(table, words_duration(group->stalls.longest_ns));
         table_cell(table, words_duration(spread_median_ns(&group->stalls)));
+        table_cell(table, words_duration(spread_permille_ns(&group->stalls, 990)));
         table_cell(table, cause_cell(group, by));
         table_cell(table, where_cell(group, by));
+        if (view->run_digits > 0)
+                table_note(table, example_note(view, group));
 }
 
 void overview_groups(const struct overview *view, const struct groups *groups, enum group_by by, size_t most)
@@ -127,19 +152,25 @@ void overview_groups(const struct overview *view, const struct groups *groups, e
                 [GROUP_CAUSE] = "culprit of the most",
                 [GROUP_STACK] = "culprit",
                 [GROUP_LOOP] = "loop: culprit of the most",
+                [GROUP_THREAD] = "thread: culprit of the most",
+                [GROUP_PROCESS] = "process: culprit of the most",
         };
         struct table table = { 0 };
         if (groups->count == 0)
                 return;
         table_column(&table, "lost", true);
         table_column(&table, "share", true);
+        table_spare(&table, 1);
         table_column(&table, "count", true);
         table_column(&table, "longest", true);
-        table_column(&table, "median", true);
+        table_column(&table, "p50", true);
+        table_spare(&table, 3);
+        table_column(&table, "p99", true);
+        table_spare(&table, 2);
         table_column(&table, "cause", false);
         table_column(&table, heads[by], false);
         for (size_t i = 0; i < groups->count && i < most; i++)
-                add_group(&table, &groups->items[i], groups, by);
+                add_group(&table, view, &groups->items[i], groups, by);
         table_write(&table, view->out, view->columns, view->colour);
         if (groups->count <= most)
                 return;

@@ -15,9 +15,11 @@ struct overview {
         FILE *out;
         unsigned columns; /* 0: unlimited */
         bool colour;
+        int run_digits; /* name an example of each group by so many digits of its run, with its hint; 0: do not */
 };
 
-/* "3 stalls, 1.62 s lost, longest 620 ms", and the lines about start-up and stalls that never ended. */
+/* "3 stalls, 1.62 s lost, longest 620 ms", and the lines about those that are not counted and those that never
+ * ended. */
 void overview_totals(const struct overview *view, const struct analysis *analysis);
 
 /* The table of groups, at most `most` of them; what is left out is said. */

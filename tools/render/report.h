@@ -16,6 +16,7 @@ struct report {
         const struct input *input;
         const struct analysis *analysis;
         const struct groups *groups;
+        const struct groups *suspended; /* by loop: listed apart */
         enum group_by by;
         struct symbolizer *symbolizer;
 };

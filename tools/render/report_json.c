@@ -9,6 +9,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 
+#include "alloc.h"
 #include "now.h"
 #include "render/example.h"
 #include "render/report.h"
@@ -45,6 +46,7 @@ static void set_spread(json_t *object, const struct spread *stalls)
         set_number(object, "total_ns", stalls->total_ns);
         set_number(object, "longest_ns", stalls->longest_ns);
         set_number(object, "median_ns", spread_median_ns(stalls));
+        set_number(object, "p99_ns", spread_permille_ns(stalls, 990));
 }
 
 static json_t *spread_json(const struct spread *stalls)
@@ -99,6 +101,14 @@ static json_t *loop_json(const struct analysed_loop *loop)
                 set_number(object, "outside_ns", loop->outside_ns);
                 if (known_ns > 0)
                         set(object, "utilisation", json_real((double)loop->busy_ns / (double)known_ns));
+                if (loop->longest_ns)
+                        set_number(object, "longest_iteration_ns", loop->longest_ns);
+                if (loop->buckets_count > 0) {
+                        set_number(object, "p50_ns", analysed_loop_permille_ns(loop, 500));
+                        set_number(object, "p90_ns", analysed_loop_permille_ns(loop, 900));
+                        set_number(object, "p99_ns", analysed_loop_permille_ns(loop, 990));
+                        set_number(object, "p999_ns", analysed_loop_permille_ns(loop, 999));
+                }
         }
         set(object, "stalls", spread_json(&loop->stalls));
         return object;
@@ -143,11 +153,12 @@ static json_t *group_json(const struct report *report, const struct group *group
         const struct record_frame *culprit = &group->culprit;
         if (culprit->function || culprit->file || culprit->module)
                 set(object, "culprit", culprit_json(culprit));
-        if (report->by == GROUP_LOOP) {
+        if (report->by == GROUP_LOOP || report->by == GROUP_THREAD || report->by == GROUP_PROCESS)
                 set_string(object, "run", group->loop->process->run);
+        if (report->by == GROUP_LOOP || report->by == GROUP_THREAD)
                 set(object, "tid", json_integer(group->loop->tid));
+        if (report->by == GROUP_LOOP)
                 set_string(object, "loop", group->loop->name);
-        }
         set_spread(object, &group->stalls);
         set_number(object, "never_ended", group->never_ended);
         set(object, "share",
@@ -155,6 +166,10 @@ static json_t *group_json(const struct report *report, const struct group *group
                                                : 0.0));
         set_number(object, "stacks", group->stacks);
         set(object, "causes", causes_json(group));
+        char *id = alloc_format("%s-%llu", group->example_process->run, (unsigned long long)group->example_id);
+        set_string(object, "example_id", id);
+        set_string(object, "hint", example_hint(group->example));
+        free(id);
         char *line = example_json(group->example, report->symbolizer);
         json_t *example = line ? json_loads(line, 0, NULL) : NULL;
         if (example)
@@ -169,6 +184,7 @@ static json_t *stalls_json(const struct analysis *analysis)
         set_number(object, "never_ended", analysis->never_ended);
         set_number(object, "left_out", analysis->left_out);
         set(object, "startup", spread_json(&analysis->startup));
+        set(object, "suspended", spread_json(&analysis->suspended));
         return object;
 }
 

@@ -55,9 +55,13 @@ static void add_loop(struct table *table, const struct analysed_loop *loop)
         table_cell(table,
                    loop->counted ? words_share(loop->busy_ns, loop->busy_ns + loop->idle_ns) : alloc_string("?"));
         table_cell(table, loop->counted ? words_count(loop->iterations) : alloc_string("?"));
+        bool measured = loop->buckets_count > 0;
+        uint64_t longest_ns = loop->longest_ns > stalls->longest_ns ? loop->longest_ns : stalls->longest_ns;
+        table_cell(table, measured ? words_duration(analysed_loop_permille_ns(loop, 500)) : alloc_string("?"));
+        table_cell(table, measured ? words_duration(analysed_loop_permille_ns(loop, 990)) : alloc_string("?"));
+        table_cell(table, longest_ns ? words_duration(longest_ns) : alloc_string("-"));
         table_cell(table, words_count(stalls->count));
         table_cell(table, stalls->count ? words_duration(stalls->total_ns) : alloc_string("-"));
-        table_cell(table, stalls->count ? words_duration(stalls->longest_ns) : alloc_string("-"));
         table_cell(table, alloc_string(loop->name));
         table_cell(table, alloc_format("%s %d%s%s", process->program, process->pid, process->host[0] ? " on " : "",
                                        process->host));
@@ -73,9 +77,13 @@ static void write_loops(const struct analysis *analysis, const struct overview *
         qsort(sorted, count, sizeof(*sorted), loop_by_time);
         table_column(&table, "busy", true);
         table_column(&table, "iterations", true);
+        table_spare(&table, 2);
+        table_column(&table, "p50", true);
+        table_spare(&table, 3);
+        table_column(&table, "p99", true);
+        table_column(&table, "longest", true);
         table_column(&table, "stalls", true);
         table_column(&table, "lost", true);
-        table_column(&table, "longest", true);
         table_column(&table, "loop", false);
         table_column(&table, "process", false);
         for (size_t i = 0; i < count && i < LOOPS_SHOWN; i++)
@@ -110,7 +118,12 @@ static void write_notices(const struct analysis *analysis, FILE *out)
 
 void report_text(const struct report *report, FILE *out, const struct record_style *style)
 {
-        const struct overview view = { .out = out, .columns = style->columns, .colour = style->colour };
+        const struct overview view = {
+                .out = out,
+                .columns = style->columns,
+                .colour = style->colour,
+                .run_digits = analysis_run_digits(report->analysis),
+        };
         const struct input *input = report->input;
         overview_totals(&view, report->analysis);
         if (report->analysis->processes.count > 0)
@@ -125,6 +138,10 @@ void report_text(const struct report *report, FILE *out, const struct record_sty
         if (report->groups->count > 0) {
                 fputc('\n', out);
                 overview_groups(&view, report->groups, report->by, GROUPS_SHOWN);
+        }
+        if (report->suspended->count > 0) {
+                fputs("\nsuspended from outside, not counted:\n", out);
+                overview_groups(&view, report->suspended, GROUP_LOOP, GROUPS_SHOWN);
         }
         write_examples(report, out, style);
 }

@@ -15,11 +15,24 @@
 #define GAP 2
 #define INDENT 2
 #define LEAST_LAST 20 /* columns that the last one keeps on however narrow a terminal */
+#define GOOD_LAST 24  /* for so many others are left out */
+#define NOTE_INDENT 6
 
 void table_column(struct table *table, const char *head, bool right)
 {
         table->heads[table->columns] = head;
         table->right[table->columns++] = right;
+}
+
+void table_spare(struct table *table, int order)
+{
+        table->spare[table->columns - 1] = order;
+}
+
+void table_note(struct table *table, char *text)
+{
+        table->notes[table->rows - 1] = words_printable(text);
+        free(text);
 }
 
 void table_cell(struct table *table, char *text)
@@ -31,6 +44,8 @@ void table_cell(struct table *table, char *text)
         if (filled == count) {
                 table->cells = alloc_resize(table->cells, count + table->columns, sizeof(*table->cells));
                 memset(table->cells + count, 0, table->columns * sizeof(*table->cells));
+                table->notes = alloc_resize(table->notes, table->rows + 1, sizeof(*table->notes));
+                table->notes[table->rows] = NULL;
                 table->rows++;
         }
         table->cells[filled] = words_printable(text);
@@ -72,6 +87,8 @@ static void write_row(const struct table *table, FILE *out, char *const *cells, 
         spaces(out, INDENT);
         fputs(dim ? "\033[2m" : "", out);
         for (size_t i = 0; i < table->columns; i++) {
+                if (table->spare[i] < 0)
+                        continue;
                 size_t width = cells[i] ? width_of(cells[i]) : 0;
                 size_t padding = widths[i] > width ? widths[i] - width : 0;
                 bool last = i + 1 == table->columns;
@@ -89,8 +106,55 @@ static void write_row(const struct table *table, FILE *out, char *const *cells, 
         fputs(dim ? "\033[0m\n" : "\n", out);
 }
 
+/* A sentence below a row, wrapped between words. */
+static void write_note(FILE *out, const char *note, unsigned width, bool dim)
+{
+        size_t room = width > NOTE_INDENT + LEAST_LAST ? width - NOTE_INDENT : width > 0 ? LEAST_LAST : SIZE_MAX;
+        size_t used = 0;
+        for (const char *word = note + strspn(note, " "); *word;) {
+                size_t length = strcspn(word, " ");
+                char *one = alloc_bytes(word, length);
+                size_t columns = width_of(one);
+                bool first = used == 0;
+                if (!first && columns > room - 1 - used) {
+                        fputs(dim ? "\033[0m\n" : "\n", out);
+                        first = true;
+                }
+                if (first) {
+                        spaces(out, NOTE_INDENT);
+                        fputs(dim ? "\033[2m" : "", out);
+                }
+                fprintf(out, "%s%s", first ? "" : " ", one);
+                used = first ? columns : used + 1 + columns;
+                used = used < room ? used : room - 1;
+                free(one);
+                word += length;
+                word += strspn(word, " ");
+        }
+        fputs(dim && used > 0 ? "\033[0m\n" : "\n", out);
+}
+
+/* Leave out what can be spared until there is room for the last column. Returns the room. */
+static size_t make_room(struct table *table, unsigned width, const size_t widths[static TABLE_COLUMNS], size_t used)
+{
+        if (width == 0)
+                return SIZE_MAX;
+        size_t wanted = widths[table->columns - 1] < GOOD_LAST ? widths[table->columns - 1] : GOOD_LAST;
+        while (width < used + wanted) {
+                size_t most = 0;
+                for (size_t i = 1; i < table->columns; i++)
+                        if (table->spare[i] > table->spare[most])
+                                most = i;
+                if (table->spare[most] <= 0)
+                        break;
+                table->spare[most] = -1;
+                used -= widths[most] + GAP;
+        }
+        return width > used + LEAST_LAST ? width - used : LEAST_LAST;
+}
+
 /* The width of each column; returns what is left for the last one. */
-static size_t measure(const struct table *table, unsigned width, size_t widths[static TABLE_COLUMNS])
+static size_t measure(struct table *table, unsigned width, size_t widths[static TABLE_COLUMNS])
 {
         size_t used = INDENT;
         for (size_t i = 0; i < table->columns; i++) {
@@ -102,9 +166,7 @@ static size_t measure(const struct table *table, unsigned width, size_t widths[s
                 }
                 used += i + 1 < table->columns ? widths[i] + GAP : 0;
         }
-        if (width == 0)
-                return SIZE_MAX;
-        return width > used + LEAST_LAST ? width - used : LEAST_LAST;
+        return make_room(table, width, widths, used);
 }
 
 void table_write(struct table *table, FILE *out, unsigned width, bool colour)
@@ -115,8 +177,13 @@ void table_write(struct table *table, FILE *out, unsigned width, bool colour)
         for (size_t i = 0; i < table->columns; i++)
                 heads[i] = (char *)table->heads[i];
         write_row(table, out, heads, widths, room, colour);
-        for (size_t row = 0; row < table->rows; row++)
+        for (size_t row = 0; row < table->rows; row++) {
                 write_row(table, out, table->cells + row * table->columns, widths, room, false);
+                if (table->notes[row])
+                        write_note(out, table->notes[row], width, colour);
+                free(table->notes[row]);
+        }
+        free(table->notes);
         for (size_t i = 0; i < table->rows * table->columns; i++)
                 free(table->cells[i]);
         free(table->cells);
