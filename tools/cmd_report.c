@@ -22,11 +22,13 @@ enum {
         KEY_JSON,
         KEY_ALL_FRAMES,
         KEY_COLOUR,
+        KEY_TREE,
 };
 
 static const struct argp_option options[] = {
         { "by", KEY_BY, "KEY", 0, "What to add up by: culprit (default), cause, stack, loop, thread or process", 0 },
         { "json", KEY_JSON, NULL, 0, "One JSON document (docs/report-json.md) instead of text", 0 },
+        { "tree", KEY_TREE, NULL, 0, "Where the time was lost as a tree of calls, instead of the table", 0 },
         { "all-frames", KEY_ALL_FRAMES, NULL, 0, "Do not fold the frames of frameworks and libraries", 0 },
         { "color", KEY_COLOUR, "WHEN", 0, "auto (default), always or never", 0 },
         { 0 },
@@ -36,6 +38,7 @@ struct report_options {
         enum group_by by;
         bool json;
         bool all_frames;
+        bool tree;
         struct filter filter;
         enum colour_choice colour;
         char **paths;
@@ -58,6 +61,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
                 return 0;
         case KEY_ALL_FRAMES:
                 chosen->all_frames = true;
+                return 0;
+        case KEY_TREE:
+                chosen->tree = true;
                 return 0;
         case KEY_COLOUR:
                 chosen->colour = (enum colour_choice)option_word(state, "color", argument, colour_from_name,
@@ -93,7 +99,15 @@ static void take(void *context, const struct parsed *parsed, const char *line, s
         analysis_add(context, &parsed->record, line, length);
 }
 
-static int print_report(const struct report_options *chosen, const struct input *input, const struct analysis *analysis)
+static void grow_tree(void *context, const struct record *record, const struct counted *counted)
+{
+        if (counted->kind == KIND_STALL)
+                calltree_add(context, record);
+}
+
+/* `gathered`: the tree by address; NULL: none is wanted. */
+static int print_report(const struct report_options *chosen, const struct input *input, const struct analysis *analysis,
+                        const struct calltree *gathered)
 {
         struct symbolizer *symbolizer = chosen->filter.symbolizer;
         const struct record_style style = {
@@ -102,12 +116,16 @@ static int print_report(const struct report_options *chosen, const struct input 
                 .all_frames = chosen->all_frames,
         };
         struct groups groups, suspended;
+        struct calltree tree = { 0 };
+        if (gathered)
+                calltree_named(gathered, symbolizer, &tree);
         groups_make(&groups, analysis, chosen->by, KIND_STALL, symbolizer);
         groups_make(&suspended, analysis, GROUP_LOOP, KIND_SUSPENDED, symbolizer);
         const struct report report = { .input = input,
                                        .analysis = analysis,
                                        .groups = &groups,
                                        .suspended = &suspended,
+                                       .tree = gathered ? &tree : NULL,
                                        .by = chosen->by,
                                        .symbolizer = symbolizer };
         if (chosen->json)
@@ -116,6 +134,7 @@ static int print_report(const struct report_options *chosen, const struct input 
                 report_text(&report, stdout, &style);
         groups_free(&groups);
         groups_free(&suspended);
+        calltree_free(&tree);
         if (fflush(stdout) == 0 && !ferror(stdout))
                 return EXIT_FINE;
         if (errno == EPIPE) /* whoever read it has seen enough */
@@ -132,18 +151,23 @@ int cmd_report(int argc, char **argv)
                 return EXIT_USAGE;
         signal(SIGPIPE, SIG_IGN);
         chosen.filter.symbolizer = symbolizer_new();
-        struct analysis analysis = { .filter = chosen.filter };
+        struct calltree tree = { 0 };
+        struct analysis analysis = {
+                .filter = chosen.filter, .on_stall = chosen.tree ? grow_tree : NULL, .context = &tree
+        };
         struct input input = { .take = take, .context = &analysis };
         for (int i = 0; i < chosen.paths_count; i++)
                 input_read(&input, chosen.paths[i]);
         analysis_finish(&analysis);
+        calltree_finish(&tree);
         int code = EXIT_FAILED;
         bool all_empty = input.files_empty > 0 && input.files_empty == input.files;
         if (input.records > 0 || all_empty)
-                code = print_report(&chosen, &input, &analysis);
+                code = print_report(&chosen, &input, &analysis, chosen.tree ? &tree : NULL);
         else
                 say("no record could be read");
         analysis_free(&analysis);
+        calltree_free(&tree);
         symbolizer_free(chosen.filter.symbolizer);
         return code;
 }

@@ -24,8 +24,10 @@ enum {
 
 static const struct argp_option filter_options[] = {
         { NULL, 0, NULL, 0, "Which stalls:", 1 },
-        { "since", KEY_SINCE, "WHEN", 0, "Only stalls that ended within this time, such as 2h, or after a moment (UTC) "
-                                         "such as 2026-11-22T20:15", 1 },
+        { "since", KEY_SINCE, "WHEN", 0,
+          "Only stalls that ended within this time, such as 2h, or after a moment (UTC) "
+          "such as 2026-11-22T20:15",
+          1 },
         { "until", KEY_UNTIL, "WHEN", 0, "Only stalls that began before then", 1 },
         { "min", KEY_MIN, "DURATION", 0, "Only stalls of this length or longer, such as 500ms", 1 },
         { "cause", KEY_CAUSE, "CAUSE,...", 0, "Only stalls with one of these causes, such as blocked,lock", 1 },
@@ -87,8 +89,9 @@ static uint32_t parse_causes(const struct argp_state *state, const char *list)
         for (char *word = strtok_r(copy, ",", &rest); word; word = strtok_r(NULL, ",", &rest)) {
                 int cause = record_cause_from_name(word);
                 if (cause < 0)
-                        argp_error(state, "--cause=%s: cpu, blocked, lock, gil, page-fault, starved, suspended or "
-                                          "unknown",
+                        argp_error(state,
+                                   "--cause=%s: cpu, blocked, lock, gil, page-fault, starved, suspended or "
+                                   "unknown",
                                    word);
                 causes |= 1u << cause;
         }

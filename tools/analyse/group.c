@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "kept_frame.h"
 #include "read/parse.h"
 
 static const char *const names[] = {
@@ -35,27 +36,9 @@ const char *group_by_name(enum group_by by)
 
 /* --------------------------------------------------------------------------------------------- culprits of stacks */
 
-static void copy_frame(struct record_frame *to, const struct record_frame *from)
-{
-        *to = *from;
-        to->function = alloc_string(from->function);
-        to->file = alloc_string(from->file);
-        to->module = alloc_string(from->module);
-        to->build_id = alloc_string(from->build_id);
-}
-
-static void release_frame(struct record_frame *frame)
-{
-        free((char *)frame->function);
-        free((char *)frame->file);
-        free((char *)frame->module);
-        free((char *)frame->build_id);
-        *frame = (struct record_frame){ 0 };
-}
-
 static void free_frame(void *frame)
 {
-        release_frame(frame);
+        kept_frame_release(frame);
         free(frame);
 }
 
@@ -70,7 +53,7 @@ static struct record_frame *find_culprit(const struct analysed_stack *stack, str
                 return culprit;
         symbolize(symbolizer, &parsed.record, &symbolized);
         if (symbolized.record.stall.culprit)
-                copy_frame(culprit, symbolized.record.stall.culprit);
+                kept_frame_set(culprit, symbolized.record.stall.culprit);
         symbolized_free(&symbolized);
         parsed_free(&parsed);
         return culprit;
@@ -140,8 +123,8 @@ static void add_unit(struct group *group, const struct analysed_unit *unit, cons
                               : unit->stack->example_framed;
         if (group->example && !better)
                 return;
-        release_frame(&group->culprit);
-        copy_frame(&group->culprit, culprit);
+        kept_frame_release(&group->culprit);
+        kept_frame_set(&group->culprit, culprit);
         group->example = unit->stack;
         group->example_total_ns = unit->stalls.total_ns;
         group->loop = unit->loop;
@@ -225,7 +208,7 @@ void groups_free(struct groups *groups)
                 free(groups->items[i].key);
                 free(groups->items[i].causes);
                 spread_free(&groups->items[i].stalls);
-                release_frame(&groups->items[i].culprit);
+                kept_frame_release(&groups->items[i].culprit);
         }
         free(groups->items);
         *groups = (struct groups){ 0 };

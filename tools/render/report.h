@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 
+#include "analyse/calltree.h"
 #include "analyse/group.h"
 #include "read/input.h"
 
@@ -18,10 +19,11 @@ struct report {
         const struct groups *groups;
         const struct groups *suspended; /* by loop: listed apart */
         enum group_by by;
+        const struct calltree *tree; /* named; NULL: not asked for */
         struct symbolizer *symbolizer;
 };
 
-/* For people: totals, loops, a table, examples. */
+/* For people: totals, loops, and a table with examples, or the tree. */
 void report_text(const struct report *report, FILE *out, const struct record_style *style);
 
 /* One JSON document (docs/report-json.md). */

@@ -188,6 +188,24 @@ static json_t *stalls_json(const struct analysis *analysis)
         return object;
 }
 
+static json_t *tree_json(const struct calltree *tree)
+{
+        json_t *list = json_array();
+        for (size_t i = 0; i < tree->nodes_count; i++) {
+                const struct calltree_node *node = &tree->nodes[i];
+                const struct record_frame *frame = &tree->frames[node->frame];
+                json_t *object = json_object();
+                if (i > 0) {
+                        set_number(object, "parent", node->parent);
+                        set(object, "frame", culprit_json(frame));
+                }
+                set_number(object, "total_ns", node->total_ns);
+                set_number(object, "own_ns", node->own_ns);
+                json_array_append_new(list, object);
+        }
+        return list;
+}
+
 static json_t *losses_json(const struct analysis *analysis)
 {
         json_t *object = json_object();
@@ -221,6 +239,8 @@ void report_json(const struct report *report, FILE *out)
         set(root, "stalls", stalls_json(analysis));
         set_string(root, "by", group_by_name(report->by));
         set(root, "groups", groups);
+        if (report->tree)
+                set(root, "tree", tree_json(report->tree));
         set(root, "loops", loops);
         set(root, "processes", processes);
         set(root, "samples_lost", losses_json(analysis));

@@ -14,6 +14,7 @@
 #include "render/overview.h"
 #include "render/report.h"
 #include "render/table.h"
+#include "render/tree_text.h"
 #include "render/words.h"
 
 #define LOOPS_SHOWN 10
@@ -135,7 +136,9 @@ void report_text(const struct report *report, FILE *out, const struct record_sty
         write_notices(report->analysis, out);
         if (report->analysis->loops.count > 0)
                 write_loops(report->analysis, &view);
-        if (report->groups->count > 0) {
+        if (report->tree) {
+                tree_text(report->tree, out, style);
+        } else if (report->groups->count > 0) {
                 fputc('\n', out);
                 overview_groups(&view, report->groups, report->by, GROUPS_SHOWN);
         }
@@ -143,5 +146,6 @@ void report_text(const struct report *report, FILE *out, const struct record_sty
                 fputs("\nsuspended from outside, not counted:\n", out);
                 overview_groups(&view, report->suspended, GROUP_LOOP, GROUPS_SHOWN);
         }
-        write_examples(report, out, style);
+        if (!report->tree)
+                write_examples(report, out, style);
 }

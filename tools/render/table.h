@@ -26,8 +26,8 @@ struct table {
 /* Add a column before the first row. */
 void table_column(struct table *table, const char *head, bool right);
 
-/* The column that was added last may be left out on a narrow terminal; of several the one with the greatest `order` (1 or
- * more) first. */
+/* The column that was added last may be left out on a narrow terminal; of several the one with the greatest `order` (1
+ * or more) first. */
 void table_spare(struct table *table, int order);
 
 /* Below the row that was begun last: a sentence, wrapped at the terminal's width. The table takes `text`. */

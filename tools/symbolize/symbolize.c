@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "kept_frame.h"
 #include "map.h"
 #include "record/frame.h"
 #include "symbolize/object.h"
@@ -36,12 +37,8 @@ static void release_object(void *object)
 
 static void release_culprit(void *pointer)
 {
-        struct record_frame *culprit = pointer;
-        free((char *)culprit->function);
-        free((char *)culprit->file);
-        free((char *)culprit->module);
-        free((char *)culprit->build_id);
-        free(culprit);
+        kept_frame_release(pointer);
+        free(pointer);
 }
 
 void symbolizer_free(struct symbolizer *symbolizer)
@@ -126,6 +123,12 @@ static struct record_frame *expand_stack(struct symbolizer *symbolizer, const st
         return frames;
 }
 
+struct record_frame *symbolize_frame(struct symbolizer *symbolizer, const struct record_frame *frame, size_t *count)
+{
+        const struct record_stack stack = { .frames = frame, .frames_count = 1 };
+        return expand_stack(symbolizer, &stack, count);
+}
+
 /* Whether the record names `frame` as `culprit`; what the culprit leaves out does not count against it. */
 static bool is_culprit(const struct record_frame *culprit, const struct record_frame *frame)
 {
@@ -174,11 +177,7 @@ static void remember_culprit(struct symbolizer *symbolizer, uint64_t signature, 
         if (signature == 0 || map_find(&symbolizer->culprits, (const char *)&signature, sizeof(signature)))
                 return;
         struct record_frame *copy = alloc_zeroed(1, sizeof(*copy));
-        *copy = *culprit;
-        copy->function = alloc_string(culprit->function);
-        copy->file = alloc_string(culprit->file);
-        copy->module = alloc_string(culprit->module);
-        copy->build_id = alloc_string(culprit->build_id);
+        kept_frame_set(copy, culprit);
         *map_at(&symbolizer->culprits, (const char *)&signature, sizeof(signature)) = copy;
 }
 

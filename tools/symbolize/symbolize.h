@@ -33,4 +33,7 @@ struct symbolized {
 void symbolize(struct symbolizer *symbolizer, const struct record *record, struct symbolized *out);
 void symbolized_free(struct symbolized *symbolized);
 
+/* What one frame stands for, innermost first: what was inlined there, and itself. To be freed; strings are borrowed. */
+struct record_frame *symbolize_frame(struct symbolizer *symbolizer, const struct record_frame *frame, size_t *count);
+
 #endif
