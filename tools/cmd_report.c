@@ -5,17 +5,16 @@
  * Context: reader
  */
 #include <argp.h>
-#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "alloc.h"
 #include "command.h"
+#include "gate.h"
 #include "options.h"
+#include "reading.h"
 #include "render/report.h"
-#include "say.h"
 
 enum {
         KEY_BY = 256,
@@ -23,12 +22,23 @@ enum {
         KEY_ALL_FRAMES,
         KEY_COLOUR,
         KEY_TREE,
+        KEY_DIFF,
+        KEY_FAIL_ON,
 };
 
 static const struct argp_option options[] = {
         { "by", KEY_BY, "KEY", 0, "What to add up by: culprit (default), cause, stack, loop, thread or process", 0 },
         { "json", KEY_JSON, NULL, 0, "One JSON document (docs/report-json.md) instead of text", 0 },
         { "tree", KEY_TREE, NULL, 0, "Where the time was lost as a tree of calls, instead of the table", 0 },
+        { "diff", KEY_DIFF, "OLD", 0,
+          "What has changed since an earlier run, per hour of run: new culprits, gone, "
+          "better and worse. OLD is a file or a folder; may be given several times",
+          0 },
+        { "fail-on", KEY_FAIL_ON, "WHAT,...", 0,
+          "Exit code 3 and the reason on stderr, for CI, where there is: new (a "
+          "culprit that OLD has not), worse, any (stall), total>DURATION (time "
+          "lost), max>DURATION (longest stall)",
+          0 },
         { "all-frames", KEY_ALL_FRAMES, NULL, 0, "Do not fold the frames of frameworks and libraries", 0 },
         { "color", KEY_COLOUR, "WHEN", 0, "auto (default), always or never", 0 },
         { 0 },
@@ -39,11 +49,26 @@ struct report_options {
         bool json;
         bool all_frames;
         bool tree;
+        struct gate gate;
+        char **before; /* paths of the earlier run */
+        int before_count;
         struct filter filter;
         enum colour_choice colour;
         char **paths;
         int paths_count;
 };
+
+/* Options that need or exclude each other. */
+static void check_together(const struct argp_state *state, const struct report_options *chosen)
+{
+        if (gate_compares(&chosen->gate) && chosen->before_count == 0)
+                argp_error(state, "--fail-on=new and worse compare with an earlier run: name it with --diff=OLD");
+        bool of_process = chosen->by == GROUP_LOOP || chosen->by == GROUP_THREAD || chosen->by == GROUP_PROCESS;
+        if (chosen->before_count > 0 && of_process)
+                argp_error(state, "--diff goes by culprit, cause or stack: another run has other processes and loops");
+        if (chosen->before_count > 0 && chosen->tree)
+                argp_error(state, "--diff and --tree do not go together");
+}
 
 static error_t parse_option(int key, char *argument, struct argp_state *state)
 {
@@ -65,6 +90,14 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
         case KEY_TREE:
                 chosen->tree = true;
                 return 0;
+        case KEY_DIFF:
+                chosen->before = alloc_resize(chosen->before, (size_t)chosen->before_count + 1, sizeof(char *));
+                chosen->before[chosen->before_count++] = argument;
+                return 0;
+        case KEY_FAIL_ON:
+                if (gate_parse(&chosen->gate, argument) < 0)
+                        argp_error(state, "--fail-on=%s: %s", argument, GATE_WORDS);
+                return 0;
         case KEY_COLOUR:
                 chosen->colour = (enum colour_choice)option_word(state, "color", argument, colour_from_name,
                                                                  "auto, always or never");
@@ -75,6 +108,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
                 return 0;
         case ARGP_KEY_NO_ARGS:
                 argp_error(state, "name a file, a folder, or - for standard input");
+                return 0;
+        case ARGP_KEY_END:
+                check_together(state, chosen);
                 return 0;
         default:
                 return ARGP_ERR_UNKNOWN;
@@ -91,13 +127,8 @@ static const struct argp parser = {
         .doc = "Read the records of stalls (JSON Lines, as LOOPDOG_OUTPUT or \"loopdog run -o\" writes them) and show "
                "what they add up to: who stopped the loops, for how long and why, with an example of each of the worst."
                "\vLines that are no records are said on stderr, counted and skipped. The exit code is 0 if anything "
-               "could be read or all files are empty, 1 if not, 2 for a wrong option.",
+               "could be read or all files are empty, 1 if not, 2 for a wrong option, 3 if --fail-on says so.",
 };
-
-static void take(void *context, const struct parsed *parsed, const char *line, size_t length)
-{
-        analysis_add(context, &parsed->record, line, length);
-}
 
 static void grow_tree(void *context, const struct record *record, const struct counted *counted)
 {
@@ -105,69 +136,85 @@ static void grow_tree(void *context, const struct record *record, const struct c
                 calltree_add(context, record);
 }
 
-/* `gathered`: the tree by address; NULL: none is wanted. */
-static int print_report(const struct report_options *chosen, const struct input *input, const struct analysis *analysis,
-                        const struct calltree *gathered)
+static void print(const struct report_options *chosen, const struct report *report)
 {
-        struct symbolizer *symbolizer = chosen->filter.symbolizer;
         const struct record_style style = {
                 .colour = terminal_colour(STDOUT_FILENO, chosen->colour),
                 .columns = terminal_columns(STDOUT_FILENO),
                 .all_frames = chosen->all_frames,
         };
-        struct groups groups, suspended;
+        if (chosen->json)
+                report_json(report, stdout);
+        else
+                report_text(report, stdout, &style);
+}
+
+/* `before`: the earlier run; NULL: none. `gathered`: the tree by address; NULL: none is wanted. Is the gate shut? */
+static bool tell(const struct report_options *chosen, const struct reading *reading, const struct reading *before,
+                 const struct calltree *gathered)
+{
+        struct symbolizer *symbolizer = chosen->filter.symbolizer;
+        struct groups groups, suspended, before_groups = { 0 };
         struct calltree tree = { 0 };
+        struct diff diff = { 0 };
+        groups_make(&groups, &reading->analysis, chosen->by, KIND_STALL, symbolizer);
+        groups_make(&suspended, &reading->analysis, GROUP_LOOP, KIND_SUSPENDED, symbolizer);
         if (gathered)
                 calltree_named(gathered, symbolizer, &tree);
-        groups_make(&groups, analysis, chosen->by, KIND_STALL, symbolizer);
-        groups_make(&suspended, analysis, GROUP_LOOP, KIND_SUSPENDED, symbolizer);
-        const struct report report = { .input = input,
-                                       .analysis = analysis,
+        if (before) {
+                groups_make(&before_groups, &before->analysis, chosen->by, KIND_STALL, symbolizer);
+                diff_make(&diff, &before->analysis, &before_groups, &reading->analysis, &groups);
+        }
+        const struct report report = { .input = &reading->input,
+                                       .analysis = &reading->analysis,
                                        .groups = &groups,
                                        .suspended = &suspended,
-                                       .tree = gathered ? &tree : NULL,
                                        .by = chosen->by,
+                                       .tree = gathered ? &tree : NULL,
+                                       .diff = before ? &diff : NULL,
                                        .symbolizer = symbolizer };
-        if (chosen->json)
-                report_json(&report, stdout);
-        else
-                report_text(&report, stdout, &style);
+        print(chosen, &report);
+        bool shut = gate_shut(&chosen->gate, &reading->analysis, before ? &diff : NULL);
+        diff_free(&diff);
+        groups_free(&before_groups);
+        calltree_free(&tree);
         groups_free(&groups);
         groups_free(&suspended);
+        return shut;
+}
+
+static int run(const struct report_options *chosen)
+{
+        struct calltree tree = { 0 };
+        struct reading reading = {
+                .analysis = { .filter = chosen->filter, .on_stall = chosen->tree ? grow_tree : NULL, .context = &tree },
+        };
+        struct reading before = { .analysis = { .filter = chosen->filter } };
+        int code = EXIT_FAILED;
+        bool compare = chosen->before_count > 0;
+        if ((!compare || reading_all(&before, chosen->before, chosen->before_count)) &&
+            reading_all(&reading, chosen->paths, chosen->paths_count)) {
+                calltree_finish(&tree);
+                bool shut = tell(chosen, &reading, compare ? &before : NULL, chosen->tree ? &tree : NULL);
+                code = stdout_finish();
+                if (code == EXIT_FINE && shut)
+                        code = EXIT_STALLED;
+        }
+        reading_free(&reading);
+        reading_free(&before);
         calltree_free(&tree);
-        if (fflush(stdout) == 0 && !ferror(stdout))
-                return EXIT_FINE;
-        if (errno == EPIPE) /* whoever read it has seen enough */
-                return EXIT_FINE;
-        say("standard output: %s", strerror(errno));
-        return EXIT_FAILED;
+        return code;
 }
 
 int cmd_report(int argc, char **argv)
 {
         struct report_options chosen = { .by = GROUP_CULPRIT };
-        error_t error = argp_parse(&parser, argc, argv, 0, NULL, &chosen);
-        if (error)
+        if (argp_parse(&parser, argc, argv, 0, NULL, &chosen) != 0)
                 return EXIT_USAGE;
         signal(SIGPIPE, SIG_IGN);
         chosen.filter.symbolizer = symbolizer_new();
-        struct calltree tree = { 0 };
-        struct analysis analysis = {
-                .filter = chosen.filter, .on_stall = chosen.tree ? grow_tree : NULL, .context = &tree
-        };
-        struct input input = { .take = take, .context = &analysis };
-        for (int i = 0; i < chosen.paths_count; i++)
-                input_read(&input, chosen.paths[i]);
-        analysis_finish(&analysis);
-        calltree_finish(&tree);
-        int code = EXIT_FAILED;
-        bool all_empty = input.files_empty > 0 && input.files_empty == input.files;
-        if (input.records > 0 || all_empty)
-                code = print_report(&chosen, &input, &analysis, chosen.tree ? &tree : NULL);
-        else
-                say("no record could be read");
-        analysis_free(&analysis);
-        calltree_free(&tree);
+        int code = run(&chosen);
         symbolizer_free(chosen.filter.symbolizer);
+        free(chosen.before);
         return code;
 }

@@ -13,7 +13,7 @@ enum exit_code {
         EXIT_FINE = 0,
         EXIT_FAILED = 1,
         EXIT_USAGE = 2,
-        EXIT_STALLED = 3, /* run --fail-on-stall, and there was one */
+        EXIT_STALLED = 3, /* run --fail-on-stall, report --fail-on, and there was one */
         EXIT_CANNOT_RUN = 126,
         EXIT_NOT_FOUND = 127,
 };

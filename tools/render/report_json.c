@@ -206,6 +206,36 @@ static json_t *tree_json(const struct calltree *tree)
         return list;
 }
 
+static json_t *diff_side_json(const struct group *group, uint64_t per_hour_ns)
+{
+        json_t *object = spread_json(&group->stalls);
+        set_number(object, "per_hour_ns", per_hour_ns);
+        return object;
+}
+
+static json_t *diff_json(const struct diff *diff)
+{
+        json_t *object = json_object();
+        json_t *rows = json_array();
+        set_number(object, "before_watched_ns", diff->before_watched_ns);
+        set_number(object, "after_watched_ns", diff->after_watched_ns);
+        set_number(object, "before_per_hour_ns", diff->before_per_hour_ns);
+        set_number(object, "after_per_hour_ns", diff->after_per_hour_ns);
+        for (size_t i = 0; i < diff->count; i++) {
+                const struct diff_row *row = &diff->rows[i];
+                json_t *item = json_object();
+                set_string(item, "change", diff_change_name(row->change));
+                set(item, "culprit", culprit_json(&(row->after ? row->after : row->before)->culprit));
+                if (row->before)
+                        set(item, "before", diff_side_json(row->before, row->before_per_hour_ns));
+                if (row->after)
+                        set(item, "after", diff_side_json(row->after, row->after_per_hour_ns));
+                json_array_append_new(rows, item);
+        }
+        set(object, "changes", rows);
+        return object;
+}
+
 static json_t *losses_json(const struct analysis *analysis)
 {
         json_t *object = json_object();
@@ -239,6 +269,8 @@ void report_json(const struct report *report, FILE *out)
         set(root, "stalls", stalls_json(analysis));
         set_string(root, "by", group_by_name(report->by));
         set(root, "groups", groups);
+        if (report->diff)
+                set(root, "diff", diff_json(report->diff));
         if (report->tree)
                 set(root, "tree", tree_json(report->tree));
         set(root, "loops", loops);

@@ -136,6 +136,10 @@ void report_text(const struct report *report, FILE *out, const struct record_sty
         write_notices(report->analysis, out);
         if (report->analysis->loops.count > 0)
                 write_loops(report->analysis, &view);
+        if (report->diff) {
+                diff_text(report, out, style);
+                return;
+        }
         if (report->tree) {
                 tree_text(report->tree, out, style);
         } else if (report->groups->count > 0) {

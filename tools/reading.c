@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * reading.c - all that a command reads, added up
+ *
+ * Context: reader
+ */
+#include "reading.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "command.h"
+#include "say.h"
+
+static void take(void *context, const struct parsed *parsed, const char *line, size_t length)
+{
+        analysis_add(context, &parsed->record, line, length);
+}
+
+bool reading_all(struct reading *reading, char *const *paths, int count)
+{
+        struct input *input = &reading->input;
+        input->take = take;
+        input->context = &reading->analysis;
+        for (int i = 0; i < count; i++)
+                input_read(input, paths[i]);
+        analysis_finish(&reading->analysis);
+        if (input->records > 0 || (input->files_empty > 0 && input->files_empty == input->files))
+                return true;
+        say("no record could be read");
+        return false;
+}
+
+void reading_free(struct reading *reading)
+{
+        analysis_free(&reading->analysis);
+        *reading = (struct reading){ 0 };
+}
+
+int stdout_finish(void)
+{
+        if ((fflush(stdout) == 0 && !ferror(stdout)) || errno == EPIPE)
+                return EXIT_FINE;
+        say("standard output: %s", strerror(errno));
+        return EXIT_FAILED;
+}
