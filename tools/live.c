@@ -113,14 +113,16 @@ static void take(void *context, const struct parsed *parsed, const char *line, s
         analysis_add(&live->analysis, record, line, length);
         say_notices(live, notices);
         bool stall = record->type == RECORD_STALL || record->type == RECORD_STALL_BEGIN;
-        if (!stall || is_apart(record))
+        if (!stall)
                 return;
+        bool apart = is_apart(record);
         if (record->type == RECORD_STALL_BEGIN) {
-                add_begun(live, record, line, length);
+                if (!apart)
+                        add_begun(live, record, line, length);
                 return;
         }
         bool shown = remove_begun(live, record);
-        if (record_was_no_stall(&record->stall)) {
+        if (apart || record_was_no_stall(&record->stall)) {
                 if (shown)
                         show(live, record);
                 return;

@@ -15,14 +15,17 @@
 
 static void take(void *context, const struct parsed *parsed, const char *line, size_t length)
 {
-        analysis_add(context, &parsed->record, line, length);
+        struct reading *reading = context;
+        if (reading->also)
+                reading->also(reading->context, &parsed->record, line, length);
+        analysis_add(&reading->analysis, &parsed->record, line, length);
 }
 
 bool reading_all(struct reading *reading, char *const *paths, int count)
 {
         struct input *input = &reading->input;
         input->take = take;
-        input->context = &reading->analysis;
+        input->context = reading;
         for (int i = 0; i < count; i++)
                 input_read(input, paths[i]);
         analysis_finish(&reading->analysis);

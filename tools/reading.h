@@ -13,6 +13,9 @@
 struct reading {
         struct input input;
         struct analysis analysis; /* its filter and on_stall are set by the caller beforehand */
+        /* Called for each record as it is read, before it is added up; NULL: nobody asks. */
+        void (*also)(void *context, const struct record *record, const char *line, size_t length);
+        void *context;
 };
 
 /* Read files, folders or "-" and finish the analysis. False, said, where nothing could be read; a file that is empty

@@ -288,4 +288,8 @@ const char *record_hint(const struct record_stall *stall);
  * are made safe for a terminal. */
 void record_write_text(struct text *text, const struct record *record, const struct record_style *style);
 
+/* Append the frames of one of the stall's stacks alone. */
+void record_write_stack(struct text *text, const struct record_stall *stall, const struct record_stack *stack,
+                        const struct record_style *style);
+
 #endif

@@ -544,6 +544,14 @@ static void write_advice(struct text *text, const struct record_style *style, co
         text_format(text, " %s\n", advice);
 }
 
+void record_write_stack(struct text *text, const struct record_stall *stall, const struct record_stack *stack,
+                        const struct record_style *style)
+{
+        struct view view = { stack, style, count_frames(stack, style->all_frames),
+                             record_stack_find(stack, stall->culprit), is_foreign(stack, style->own_prefixes) };
+        write_stack(text, stall, &view);
+}
+
 void record_write_text(struct text *text, const struct record *record, const struct record_style *style)
 {
         if (record->type != RECORD_STALL && record->type != RECORD_STALL_BEGIN)
@@ -554,11 +562,8 @@ void record_write_text(struct text *text, const struct record *record, const str
         if (stack && stack->frames_count == 0)
                 stack = NULL;
         write_head(text, record, style);
-        if (stack) {
-                struct view view = { stack, style, count_frames(stack, style->all_frames),
-                                     record_stack_find(stack, stall->culprit), is_foreign(stack, style->own_prefixes) };
-                write_stack(text, stall, &view);
-        }
+        if (stack)
+                record_write_stack(text, stall, stack, style);
         write_others(text, stall, style);
         write_evidence(text, record, stack);
         text_write_waited(text, stall);

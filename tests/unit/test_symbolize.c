@@ -73,7 +73,7 @@ static struct record_frame frame_at(const char *program, const struct said *said
 }
 
 /* Symbolize a stall of one stack with one frame, which is the culprit, too. */
-static void symbolize_frame(struct symbolizer *symbolizer, const struct record_frame *frame, struct symbolized *out)
+static void symbolize_one(struct symbolizer *symbolizer, const struct record_frame *frame, struct symbolized *out)
 {
         struct record_stack stack = { .count = 1, .frames = frame, .frames_count = 1 };
         struct record record = {
@@ -109,7 +109,7 @@ static void expect_all(const char *program, const char *file)
                 struct record_frame frame = frame_at(program, said, NULL);
                 if (said->offset == 0)
                         continue;
-                symbolize_frame(symbolizer, &frame, &symbolized);
+                symbolize_one(symbolizer, &frame, &symbolized);
                 expect_place(&symbolized.record.stall.stacks[0].frames[0], said->name, file, said->line);
                 symbolized_free(&symbolized);
         }
@@ -140,7 +140,7 @@ Test(symbolize, shows_inlined_methods_of_rust)
         struct record_frame frame = frame_at(PROGRAM_RUSTY, find(&saying, "rusty::shop::Server::lookup"), NULL);
         struct symbolizer *symbolizer = symbolizer_new();
         struct symbolized symbolized;
-        symbolize_frame(symbolizer, &frame, &symbolized);
+        symbolize_one(symbolizer, &frame, &symbolized);
         const struct record_stack *stack = &symbolized.record.stall.stacks[0];
         cr_assert_eq(stack->frames_count, 2);
         cr_expect(stack->frames[0].inlined && !stack->frames[1].inlined);
@@ -157,7 +157,7 @@ Test(symbolize, shows_inlined_functions_with_the_lines_that_call_them)
         struct record_frame frame = frame_at(PROGRAM_INLINED, place, "outer");
         struct symbolizer *symbolizer = symbolizer_new();
         struct symbolized symbolized;
-        symbolize_frame(symbolizer, &frame, &symbolized);
+        symbolize_one(symbolizer, &frame, &symbolized);
 
         const struct record_stack *stack = &symbolized.record.stall.stacks[0];
         cr_assert_eq(stack->frames_count, 3);
@@ -177,8 +177,8 @@ Test(symbolize, looks_an_address_up_once)
         struct record_frame frame = frame_at(PROGRAM_INLINED, find(&saying, "plain"), NULL);
         struct symbolizer *symbolizer = symbolizer_new();
         struct symbolized first, second;
-        symbolize_frame(symbolizer, &frame, &first);
-        symbolize_frame(symbolizer, &frame, &second);
+        symbolize_one(symbolizer, &frame, &first);
+        symbolize_one(symbolizer, &frame, &second);
         cr_expect_eq((const void *)first.record.stall.stacks[0].frames[0].file,
                      (const void *)second.record.stall.stacks[0].frames[0].file, "the very same string");
         symbolized_free(&first);
@@ -195,7 +195,7 @@ static const char *complaint_about(struct record_frame frame, unsigned times)
         for (unsigned i = 0; i < times; i++) {
                 struct symbolized symbolized;
                 frame.offset += i; /* another address of the same module */
-                symbolize_frame(symbolizer, &frame, &symbolized);
+                symbolize_one(symbolizer, &frame, &symbolized);
                 cr_expect_eq(symbolized.record.stall.stacks[0].frames_count, 1);
                 cr_expect_str_eq(symbolized.record.stall.stacks[0].frames[0].function, "shop::kept");
                 cr_expect_null(symbolized.record.stall.stacks[0].frames[0].file);
@@ -269,7 +269,7 @@ Test(symbolize, gives_a_repeat_without_stacks_the_culprit_of_the_first)
         struct record_frame frame = frame_at(PROGRAM_INLINED, plain, NULL);
         struct symbolizer *symbolizer = symbolizer_new();
         struct symbolized first, repeat;
-        symbolize_frame(symbolizer, &frame, &first);
+        symbolize_one(symbolizer, &frame, &first);
         struct record_frame culprit = { .lang = RECORD_NATIVE, .module = "/elsewhere" };
         struct record record = { .type = RECORD_STALL,
                                  .stall = { .id = 2, .signature = 7, .stacks_omitted = true, .culprit = &culprit } };
@@ -285,7 +285,7 @@ Test(symbolize, leaves_script_frames_as_they_are)
         struct record_frame frame = { .lang = RECORD_PYTHON, .function = "_Zblock", .file = "/srv/app.py", .line = 8 };
         struct symbolizer *symbolizer = symbolizer_new();
         struct symbolized symbolized;
-        symbolize_frame(symbolizer, &frame, &symbolized);
+        symbolize_one(symbolizer, &frame, &symbolized);
         expect_place(&symbolized.record.stall.stacks[0].frames[0], "_Zblock", "/app.py", 8);
         expect_place(symbolized.record.stall.culprit, "_Zblock", "/app.py", 8);
         symbolized_free(&symbolized);
@@ -298,7 +298,7 @@ Test(symbolize, keeps_off_the_network)
         struct symbolizer *symbolizer = symbolizer_new();
         struct symbolized symbolized;
         setenv("DEBUGINFOD_URLS", "https://example.invalid", 1);
-        symbolize_frame(symbolizer, &frame, &symbolized);
+        symbolize_one(symbolizer, &frame, &symbolized);
         cr_expect_null(getenv("DEBUGINFOD_URLS"));
         symbolized_free(&symbolized);
         symbolizer_free(symbolizer);
