@@ -19,6 +19,7 @@ const struct command commands[] = {
         { "run", cmd_run, "start a program under loopdog and show its stalls as they end" },
         { "report", cmd_report, "what recorded stalls add up to, by culprit, cause or loop" },
         { "show", cmd_show, "one stall whole: when each of its stacks was seen, every frame, why" },
+        { "export", cmd_export, "stalls for other programs: a page to look at, flame graphs, pprof, tables" },
         { "help", cmd_help, "this list, or the options of one command" },
         { 0 },
 };

@@ -7,39 +7,20 @@
 #include "render/json_set.h"
 
 #include <stdlib.h>
-#include <string.h>
 
-#include "alloc.h"
-#include "base/text.h"
+#include "render/words.h"
 
 void json_set(json_t *object, const char *name, json_t *value)
 {
         json_object_set_new(object, name, value);
 }
 
-/* jansson refuses what is not UTF-8. */
-static json_t *replace_invalid(const char *value)
-{
-        size_t length = strlen(value);
-        size_t capacity = 3 * length + 1;
-        struct text text = { .bytes = alloc_zeroed(capacity, 1), .capacity = capacity };
-        for (size_t i = 0; i < length;) {
-                size_t bytes = text_utf8_length(value + i, length - i);
-                if (bytes > 0)
-                        text_bytes(&text, value + i, bytes);
-                else
-                        text_string(&text, "\xef\xbf\xbd");
-                i += bytes ? bytes : 1;
-        }
-        json_t *string = json_string(text.bytes);
-        free(text.bytes);
-        return string;
-}
-
 json_t *json_safe_string(const char *value)
 {
-        json_t *string = json_string(value ? value : "");
-        return string ? string : replace_invalid(value);
+        char *valid = words_utf8(value ? value : ""); /* jansson refuses anything else */
+        json_t *string = json_string(valid);
+        free(valid);
+        return string;
 }
 
 void json_set_string(json_t *object, const char *name, const char *value)

@@ -82,6 +82,22 @@ char *words_frame(const struct record_frame *frame)
         return function[0] ? alloc_format("%s%s", function, brackets) : alloc_string("?");
 }
 
+char *words_utf8(const char *string)
+{
+        size_t length = strlen(string);
+        size_t capacity = 3 * length + 1;
+        struct text text = { .bytes = alloc_zeroed(capacity, 1), .capacity = capacity };
+        for (size_t i = 0; i < length;) {
+                size_t bytes = text_utf8_length(string + i, length - i);
+                if (bytes > 0)
+                        text_bytes(&text, string + i, bytes);
+                else
+                        text_string(&text, "\xef\xbf\xbd");
+                i += bytes ? bytes : 1;
+        }
+        return text.bytes;
+}
+
 char *words_printable(const char *string)
 {
         size_t capacity = 6 * strlen(string ? string : "") + 1; /* a byte becomes at most "\u202e" */

@@ -18,6 +18,9 @@ char *words_date(uint64_t realtime_ns);                       /* "2026-11-22 20:
 char *words_cause(enum record_cause cause, const char *call); /* "blocked in clock_nanosleep" */
 char *words_frame(const struct record_frame *frame);          /* "block() at /srv/app.py:8"; "?" for none */
 
+/* As it is, with U+FFFD for each byte that is not UTF-8: for formats that allow nothing else. */
+char *words_utf8(const char *string);
+
 /* Safe on a terminal, whatever a record had in it; "" for NULL. */
 char *words_printable(const char *string);
 
