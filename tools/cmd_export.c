@@ -100,6 +100,11 @@ static const struct argp parser = {
         .doc = "Write recorded stalls in the format of another program, each once, with symbolized frames.\v",
 };
 
+const struct argp *export_parser(void)
+{
+        return &parser;
+}
+
 struct exporting {
         const struct export_format *format;
         struct export export;

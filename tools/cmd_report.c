@@ -130,6 +130,11 @@ static const struct argp parser = {
                "could be read or all files are empty, 1 if not, 2 for a wrong option, 3 if --fail-on says so.",
 };
 
+const struct argp *report_parser(void)
+{
+        return &parser;
+}
+
 static void grow_tree(void *context, const struct record *record, const struct counted *counted)
 {
         if (counted->kind == KIND_STALL)

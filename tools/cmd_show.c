@@ -107,6 +107,11 @@ static const struct argp parser = {
                "\vThe exit code is 0 if it was found, 1 if not or if several are called so, 2 for a wrong option.",
 };
 
+const struct argp *show_parser(void)
+{
+        return &parser;
+}
+
 static void look(void *context, const struct record *record, const char *line, size_t length)
 {
         struct show_options *chosen = context;

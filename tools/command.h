@@ -9,6 +9,8 @@
 #ifndef LOOPDOG_TOOLS_COMMAND_H
 #define LOOPDOG_TOOLS_COMMAND_H
 
+struct argp;
+
 enum exit_code {
         EXIT_FINE = 0,
         EXIT_FAILED = 1,
@@ -23,6 +25,7 @@ struct command {
         /* argv[0] is "loopdog NAME". Returns the exit code. */
         int (*run)(int argc, char **argv);
         const char *help; /* one line */
+        const struct argp *(*parser)(void); /* its options; NULL: it has none. Until the end of the process */
 };
 
 /* Ended by a row without a name. */
@@ -32,6 +35,13 @@ const struct command *command_find(const char *name); /* NULL: there is none */
 
 /* Run it with argv[0] changed as it wants it. */
 int command_run(const struct command *command, int argc, char **argv);
+
+/* "report --b": what the last word can become, one a line; nothing where it is a file's name. For the shells. */
+int complete(int argc, char **argv);
+
+const struct argp *report_parser(void);
+const struct argp *show_parser(void);
+const struct argp *export_parser(void);
 
 int cmd_run(int argc, char **argv);
 int cmd_report(int argc, char **argv);

@@ -12,15 +12,17 @@
 
 #include "alloc.h"
 #include "command.h"
+#include "launch/options.h"
 #include "loopdog.h"
 #include "say.h"
 
 const struct command commands[] = {
-        { "run", cmd_run, "start a program under loopdog and show its stalls as they end" },
-        { "report", cmd_report, "what recorded stalls add up to, by culprit, cause or loop" },
-        { "show", cmd_show, "one stall whole: when each of its stacks was seen, every frame, why" },
-        { "export", cmd_export, "stalls for other programs: a page to look at, flame graphs, pprof, tables" },
-        { "help", cmd_help, "this list, or the options of one command" },
+        { "run", cmd_run, "start a program under loopdog and show its stalls as they end", run_parser },
+        { "report", cmd_report, "what recorded stalls add up to, by culprit, cause or loop", report_parser },
+        { "show", cmd_show, "one stall whole: when each of its stacks was seen, every frame, why", show_parser },
+        { "export", cmd_export, "stalls for other programs: a page to look at, flame graphs, pprof, tables",
+          export_parser },
+        { "help", cmd_help, "this list, or the options of one command", NULL },
         { 0 },
 };
 
@@ -65,6 +67,8 @@ int main(int argc, char **argv)
         }
         if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
                 name = "help";
+        if (strcmp(name, "__complete") == 0)
+                return complete(argc - 2, argv + 2);
         const struct command *command = command_find(name);
         if (!command) {
                 say("\"%s\" is not a command; \"loopdog help\" lists them", name);

@@ -371,6 +371,16 @@ class BadFiles(Report):
         path = self.records("a.jsonl", command.record("moon", phase=3), stall(2, moon={"phase": [1]}))
         self.expect(path, f'{path}:1: skipped: unknown type of record "moon"')
 
+    def test_new_cause(self):
+        """a cause, a language and fields that a later agent has found are read for what they are worth"""
+        frame = {**python_frame("block"), "lang": "moon", "async": True}
+        path = self.records("a.jsonl", stall(1, cause="moonlight", detail={"phase": "full"}, culprit=frame,
+                                             stacks=[{"count": 1, "frames": [frame], "colour": "blue"}]))
+        out, err = self.report("--by=cause", path)
+        self.assertEqual(err, "")
+        self.assertIn('unknown: "moonlight", which this loopdog does not know', out)
+        self.assertEqual(self.report("--tree", path)[1], "")
+
     def test_wrong_kinds(self):
         """fields of the wrong kind are named"""
         path = self.records("a.jsonl", stall(1, duration_ns="long"), stall(2, stacks=[{"frames": [{"line": -1}]}]),

@@ -122,7 +122,7 @@ static char *describe(const struct config_setting *setting)
         return alloc_format("%s [%s: %s; default: %s]", setting->help, setting->variable, setting->range, fallback);
 }
 
-/* The table of argp, made of that of the settings; its strings are freed by free_table(). */
+/* The table of argp, made of that of the settings; until the end of the process. */
 static struct argp_option *make_table(void)
 {
         int count = count_settings();
@@ -155,19 +155,9 @@ static struct argp_option *make_table(void)
         return table;
 }
 
-static void free_table(struct argp_option *table)
+const struct argp *run_parser(void)
 {
-        for (struct argp_option *option = table; option->name || option->doc; option++)
-                if (option->group >= FIRST_SETTING)
-                        free((char *)option->doc);
-        free(table);
-}
-
-void run_options_parse(struct run_options *options, int argc, char **argv)
-{
-        struct argp_option *table = make_table();
-        const struct argp parser = {
-                .options = table,
+        static struct argp parser = {
                 .parser = parse_option,
                 .args_doc = "[--] COMMAND [ARGUMENT...]",
                 .doc = "Start COMMAND with the watchdog in it and show each stall of its event loops, and of those of "
@@ -177,10 +167,16 @@ void run_options_parse(struct run_options *options, int argc, char **argv)
                        "--fail-on-stall, 2 for a wrong option, 1 if loopdog itself fails.\n\nWithout --output the "
                        "records are in a temporary folder that is removed at the end.",
         };
+        if (!parser.options)
+                parser.options = make_table();
+        return &parser;
+}
+
+void run_options_parse(struct run_options *options, int argc, char **argv)
+{
         *options = (struct run_options){ 0 };
-        if (argp_parse(&parser, argc, argv, ARGP_IN_ORDER, NULL, options))
+        if (argp_parse(run_parser(), argc, argv, ARGP_IN_ORDER, NULL, options))
                 exit(argp_err_exit_status);
-        free_table(table);
 }
 
 /* ---------------------------------------------------------------------------------------------------- environment */

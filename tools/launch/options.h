@@ -14,6 +14,8 @@
 
 #define RUN_SETTINGS 64 /* rows of config_settings[] that have room; checked at the start */
 
+struct argp;
+
 struct run_options {
         const char *settings[RUN_SETTINGS]; /* values by the index in config_settings[]; NULL: not given */
         enum colour_choice colour;
@@ -21,6 +23,9 @@ struct run_options {
         uint64_t gate_ns; /* 0: any stall */
         char **command;   /* ended by NULL */
 };
+
+/* Its options. Until the end of the process. */
+const struct argp *run_parser(void);
 
 /* Ends the program on --help and on what is wrong. */
 void run_options_parse(struct run_options *options, int argc, char **argv);

@@ -398,6 +398,18 @@ static int read_culprit(struct parser *parser, json_t *root, struct record_stall
         return fields_read(object, frame_fields, culprit, "culprit.", &parser->complaint);
 }
 
+/* A cause that a later agent has found: its name is all that we can say of it. */
+static void keep_new_cause(struct parser *parser, json_t *root, struct record_stall *stall)
+{
+        const char *name = json_string_value(json_object_get(root, "cause"));
+        if (!name || record_cause_from_name(name) >= 0 || stall->detail.reason)
+                return;
+        size_t capacity = strlen(name) + 64;
+        char *reason = array(parser, capacity, 1);
+        snprintf(reason, capacity, "\"%s\", which this loopdog does not know", name);
+        stall->detail.reason = reason;
+}
+
 static int read_stall(struct parser *parser, json_t *root, struct record_stall *stall)
 {
         struct record_loss *losses = NULL;
@@ -422,6 +434,7 @@ static int read_stall(struct parser *parser, json_t *root, struct record_stall *
         if (stall->begin_ns == 0 && time_ns > stall->duration_ns)
                 stall->begin_ns = time_ns - stall->duration_ns;
         stall->losses = losses;
+        keep_new_cause(parser, root, stall);
         return error;
 }
 

@@ -11,14 +11,19 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-int colour_from_name(const char *name)
+const char *colour_name(int choice)
 {
         static const char *const names[] = {
                 [COLOUR_AUTO] = "auto", [COLOUR_ALWAYS] = "always", [COLOUR_NEVER] = "never"
         };
-        for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
-                if (strcmp(names[i], name) == 0)
-                        return (int)i;
+        return choice >= 0 && choice < (int)(sizeof(names) / sizeof(*names)) ? names[choice] : NULL;
+}
+
+int colour_from_name(const char *name)
+{
+        for (int i = 0; colour_name(i); i++)
+                if (strcmp(colour_name(i), name) == 0)
+                        return i;
         return -1;
 }
 

@@ -17,6 +17,7 @@ enum colour_choice {
 
 /* "auto" and so on; -1 for another word. */
 int colour_from_name(const char *name);
+const char *colour_name(int choice); /* NULL: there is none */
 
 /* Whether to write colour to `fd`. On auto: where it is a terminal that has it, unless NO_COLOR is set; elsewhere
  * only where CLICOLOR_FORCE asks for it. */
