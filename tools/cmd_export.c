@@ -33,6 +33,7 @@ struct export_options {
         const struct export_format *format;
         const char *output; /* NULL: stdout */
         struct filter filter;
+        struct symbol_options symbols;
         char **paths;
         int paths_count;
 };
@@ -52,6 +53,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
         switch (key) {
         case ARGP_KEY_INIT:
                 state->child_inputs[0] = &chosen->filter;
+                state->child_inputs[1] = &chosen->symbols;
                 return 0;
         case KEY_FORMAT:
                 chosen->format = find_format(state, argument);
@@ -75,7 +77,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
         }
 }
 
-static const struct argp_child children[] = { { &filter_argp, 0, NULL, 0 }, { 0 } };
+static const struct argp_child children[] = { { &filter_argp, 0, NULL, 0 }, { &symbol_argp, 0, NULL, 0 }, { 0 } };
 
 /* The list of formats is their table. */
 static char *help_filter(int key, const char *text, void *input)
@@ -190,8 +192,9 @@ int cmd_export(int argc, char **argv)
                 say("%s: %s", chosen.output, strerror(errno));
                 return EXIT_FAILED;
         }
-        chosen.filter.symbolizer = symbolizer_new();
+        chosen.filter.symbolizer = symbolizer_new(&chosen.symbols.places);
         int code = run(&chosen, out);
         symbolizer_free(chosen.filter.symbolizer);
+        free(chosen.symbols.debug);
         return code;
 }

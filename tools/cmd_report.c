@@ -53,6 +53,7 @@ struct report_options {
         char **before; /* paths of the earlier run */
         int before_count;
         struct filter filter;
+        struct symbol_options symbols;
         enum colour_choice colour;
         char **paths;
         int paths_count;
@@ -76,6 +77,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
         switch (key) {
         case ARGP_KEY_INIT:
                 state->child_inputs[0] = &chosen->filter;
+                state->child_inputs[1] = &chosen->symbols;
                 return 0;
         case KEY_BY:
                 chosen->by = (enum group_by)option_word(state, "by", argument, group_by_from_name,
@@ -117,7 +119,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
         }
 }
 
-static const struct argp_child children[] = { { &filter_argp, 0, NULL, 0 }, { 0 } };
+static const struct argp_child children[] = { { &filter_argp, 0, NULL, 0 }, { &symbol_argp, 0, NULL, 0 }, { 0 } };
 
 static const struct argp parser = {
         .options = options,
@@ -217,9 +219,10 @@ int cmd_report(int argc, char **argv)
         if (argp_parse(&parser, argc, argv, 0, NULL, &chosen) != 0)
                 return EXIT_USAGE;
         signal(SIGPIPE, SIG_IGN);
-        chosen.filter.symbolizer = symbolizer_new();
+        chosen.filter.symbolizer = symbolizer_new(&chosen.symbols.places);
         int code = run(&chosen);
         symbolizer_free(chosen.filter.symbolizer);
+        free(chosen.symbols.debug);
         free(chosen.before);
         return code;
 }

@@ -46,6 +46,7 @@ struct show_options {
         bool json;
         bool fold;
         enum colour_choice colour;
+        struct symbol_options symbols;
         char **paths;
         int paths_count;
         struct map matches; /* run -> struct match */
@@ -72,6 +73,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 {
         struct show_options *chosen = state->input;
         switch (key) {
+        case ARGP_KEY_INIT:
+                state->child_inputs[0] = &chosen->symbols;
+                return 0;
         case KEY_JSON:
                 chosen->json = true;
                 return 0;
@@ -97,8 +101,11 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
         }
 }
 
+static const struct argp_child children[] = { { &symbol_argp, 0, NULL, 0 }, { 0 } };
+
 static const struct argp parser = {
         .options = options,
+        .children = children,
         .parser = parse_option,
         .args_doc = "[RUN-]ID FILE|DIR|-...",
         .doc = "Show one stall whole: when each of its stacks was seen, all of them with source lines, the other "
@@ -160,7 +167,7 @@ static void print_json(const struct record *record, struct symbolizer *symbolize
 
 static void print(const struct show_options *chosen, const struct analysis *analysis, struct record *record)
 {
-        struct symbolizer *symbolizer = symbolizer_new();
+        struct symbolizer *symbolizer = symbolizer_new(&chosen->symbols.places);
         struct parsed stacks;
         bool repeat = find_stacks(analysis, &record->stall, &stacks);
         const struct record_style style = {
@@ -219,5 +226,6 @@ int cmd_show(int argc, char **argv)
         reading_free(&reading);
         map_free(&chosen.matches, free_match);
         free(chosen.run);
+        free(chosen.symbols.debug);
         return code;
 }

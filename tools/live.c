@@ -137,7 +137,7 @@ void live_init(struct live *live, const struct record_style *style, uint64_t gat
 {
         *live = (struct live){
                 .input = { .take = take, .context = live },
-                .symbolizer = symbolizer_new(),
+                .symbolizer = symbolizer_new(NULL),
                 .style = *style,
                 .gate_ns = gate_ns,
         };

@@ -20,6 +20,9 @@ enum {
         KEY_MIN,
         KEY_CAUSE,
         KEY_CULPRIT,
+        KEY_SYSROOT,
+        KEY_DEBUG_DIR,
+        KEY_DEBUGINFOD,
 };
 
 static const struct argp_option filter_options[] = {
@@ -124,3 +127,40 @@ static error_t parse_filter(int key, char *argument, struct argp_state *state)
 }
 
 const struct argp filter_argp = { .options = filter_options, .parser = parse_filter };
+
+static const struct argp_option symbol_options[] = {
+        { NULL, 0, NULL, 0, "Names and lines of native frames:", 2 },
+        { "sysroot", KEY_SYSROOT, "DIR", 0,
+          "Look for programs and libraries below DIR first: records of another machine", 2 },
+        { "debug-dir", KEY_DEBUG_DIR, "DIR", 0,
+          "Look for debug files in DIR, as in /usr/lib/debug; may be given several "
+          "times",
+          2 },
+        { "debuginfod", KEY_DEBUGINFOD, NULL, 0, "Ask the servers of DEBUGINFOD_URLS, too", 2 },
+        { 0 },
+};
+
+static error_t parse_symbols(int key, char *argument, struct argp_state *state)
+{
+        struct symbol_options *symbols = state->input;
+        struct object_places *places = &symbols->places;
+        switch (key) {
+        case KEY_SYSROOT:
+                places->sysroot = argument;
+                return 0;
+        case KEY_DEBUG_DIR:
+                symbols->debug = alloc_resize(symbols->debug, places->debug_count + 1, sizeof(*symbols->debug));
+                symbols->debug[places->debug_count++] = argument;
+                places->debug = symbols->debug;
+                return 0;
+        case KEY_DEBUGINFOD:
+                places->network = true;
+                if (!getenv("DEBUGINFOD_URLS"))
+                        argp_error(state, "--debuginfod: DEBUGINFOD_URLS does not name a server");
+                return 0;
+        default:
+                return ARGP_ERR_UNKNOWN;
+        }
+}
+
+const struct argp symbol_argp = { .options = symbol_options, .parser = parse_symbols };

@@ -6,14 +6,7 @@
  * which must be a record again, and added up. Nothing is symbolized: that would open whatever file the fuzzer
  * thinks of.
  *
- * ./dev fuzz builds and runs it. By hand, from the top folder:
- *
- *     clang -g -O1 -std=gnu11 -D_GNU_SOURCE -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
- *           -Iinclude -Isrc -Itools -o /tmp/fuzz_record tests/fuzz/fuzz_record.c tools/{alloc,map,say}.c \
- *           tools/read/{fields,input,lines,parse}.c tools/analyse/{analysis,idset,spread}.c \
- *           src/base/{text,library}.c src/record/{frame,hints,json,names,owner,parts,text}.c -ljansson
- *     mkdir -p /tmp/corpus
- *     /tmp/fuzz_record -max_len=16384 -max_total_time=300 /tmp/corpus tests/fuzz/corpus/record
+ * ./dev fuzz builds and runs it, with -max_len=16384.
  *
  * Context: fuzzer
  */
@@ -24,6 +17,7 @@
 #include <unistd.h>
 
 #include "analyse/analysis.h"
+#include "analyse/calltree.h"
 #include "base/limits.h"
 #include "read/input.h"
 
@@ -90,9 +84,39 @@ static void take(void *context, const struct parsed *parsed, const char *line, s
         analysis_add(context, &parsed->record, line, length);
 }
 
+static void grow(void *context, const struct record *record, const struct counted *counted)
+{
+        check(record->stall.id > 0 && counted->process && counted->loop && counted->stack);
+        if (counted->kind == KIND_STALL)
+                calltree_add(context, record);
+}
+
+/* Whatever is divided, nothing of it gets lost. */
+static void check_tree(struct calltree *tree, const struct analysis *analysis)
+{
+        calltree_finish(tree);
+        check(tree->nodes[0].total_ns == analysis->stalls.total_ns);
+        for (size_t i = 1; i < tree->nodes_count; i++) {
+                check(tree->nodes[i].parent < i && tree->nodes[i].frame < tree->frames_count);
+                check(tree->nodes[i].depth == tree->nodes[tree->nodes[i].parent].depth + 1);
+        }
+        calltree_free(tree);
+}
+
+static void check_loops(const struct analysis *analysis)
+{
+        check(analysis_run_digits(analysis) >= 4);
+        for (size_t i = 0; i < analysis->loops.count; i++) {
+                const struct analysed_loop *loop = analysis->loops.entries[i].value;
+                uint64_t half_ns = analysed_loop_permille_ns(loop, 500);
+                check(loop->longest_ns == 0 || half_ns <= loop->longest_ns);
+        }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 {
-        struct analysis analysis = { 0 };
+        struct calltree tree = { 0 };
+        struct analysis analysis = { .on_stall = grow, .context = &tree };
         struct input input = { .take = take, .context = &analysis };
         struct source source;
         int fd = memfd_create("fuzz", MFD_CLOEXEC);
@@ -103,6 +127,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
         check(input.lines == input.records + input.skipped);
         analysis_finish(&analysis);
         check(analysis.stalls.count + analysis.startup.count + analysis.suspended.count <= input.records);
+        check_tree(&tree, &analysis);
+        check_loops(&analysis);
         analysis_free(&analysis);
         source_free(&source);
         close(fd);

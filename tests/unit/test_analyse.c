@@ -69,7 +69,7 @@ static void add_stall(const char *run, int id, uint64_t duration_ns)
 static struct groups group(enum group_by by)
 {
         struct groups groups;
-        struct symbolizer *symbolizer = symbolizer_new();
+        struct symbolizer *symbolizer = symbolizer_new(NULL);
         analysis_finish(&analysis);
         groups_make(&groups, &analysis, by, KIND_STALL, symbolizer);
         symbolizer_free(symbolizer);

@@ -15,7 +15,7 @@ static struct symbolizer *symbolizer;
 
 static void begin(void)
 {
-        symbolizer = symbolizer_new();
+        symbolizer = symbolizer_new(NULL);
 }
 
 static void end(void)

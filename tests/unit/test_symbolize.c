@@ -101,7 +101,7 @@ static void expect_place(const struct record_frame *frame, const char *name, con
 static void expect_all(const char *program, const char *file)
 {
         struct saying saying = ask(program);
-        struct symbolizer *symbolizer = symbolizer_new();
+        struct symbolizer *symbolizer = symbolizer_new(NULL);
         cr_assert_gt(saying.count, 0);
         for (size_t i = 0; i < saying.count; i++) {
                 const struct said *said = &saying.items[i];
@@ -138,7 +138,7 @@ Test(symbolize, shows_inlined_methods_of_rust)
 {
         struct saying saying = ask(PROGRAM_RUSTY);
         struct record_frame frame = frame_at(PROGRAM_RUSTY, find(&saying, "rusty::shop::Server::lookup"), NULL);
-        struct symbolizer *symbolizer = symbolizer_new();
+        struct symbolizer *symbolizer = symbolizer_new(NULL);
         struct symbolized symbolized;
         symbolize_one(symbolizer, &frame, &symbolized);
         const struct record_stack *stack = &symbolized.record.stall.stacks[0];
@@ -155,7 +155,7 @@ Test(symbolize, shows_inlined_functions_with_the_lines_that_call_them)
         struct saying saying = ask(PROGRAM_INLINED);
         const struct said *place = find(&saying, "innermost");
         struct record_frame frame = frame_at(PROGRAM_INLINED, place, "outer");
-        struct symbolizer *symbolizer = symbolizer_new();
+        struct symbolizer *symbolizer = symbolizer_new(NULL);
         struct symbolized symbolized;
         symbolize_one(symbolizer, &frame, &symbolized);
 
@@ -175,7 +175,7 @@ Test(symbolize, looks_an_address_up_once)
 {
         struct saying saying = ask(PROGRAM_INLINED);
         struct record_frame frame = frame_at(PROGRAM_INLINED, find(&saying, "plain"), NULL);
-        struct symbolizer *symbolizer = symbolizer_new();
+        struct symbolizer *symbolizer = symbolizer_new(NULL);
         struct symbolized first, second;
         symbolize_one(symbolizer, &frame, &first);
         symbolize_one(symbolizer, &frame, &second);
@@ -191,7 +191,7 @@ static const char *complaint_about(struct record_frame frame, unsigned times)
 {
         static char said[2048];
         FILE *err = cr_get_redirected_stderr();
-        struct symbolizer *symbolizer = symbolizer_new();
+        struct symbolizer *symbolizer = symbolizer_new(NULL);
         for (unsigned i = 0; i < times; i++) {
                 struct symbolized symbolized;
                 frame.offset += i; /* another address of the same module */
@@ -267,7 +267,7 @@ Test(symbolize, gives_a_repeat_without_stacks_the_culprit_of_the_first)
         struct saying saying = ask(PROGRAM_INLINED);
         const struct said *plain = find(&saying, "plain");
         struct record_frame frame = frame_at(PROGRAM_INLINED, plain, NULL);
-        struct symbolizer *symbolizer = symbolizer_new();
+        struct symbolizer *symbolizer = symbolizer_new(NULL);
         struct symbolized first, repeat;
         symbolize_one(symbolizer, &frame, &first);
         struct record_frame culprit = { .lang = RECORD_NATIVE, .module = "/elsewhere" };
@@ -283,7 +283,7 @@ Test(symbolize, gives_a_repeat_without_stacks_the_culprit_of_the_first)
 Test(symbolize, leaves_script_frames_as_they_are)
 {
         struct record_frame frame = { .lang = RECORD_PYTHON, .function = "_Zblock", .file = "/srv/app.py", .line = 8 };
-        struct symbolizer *symbolizer = symbolizer_new();
+        struct symbolizer *symbolizer = symbolizer_new(NULL);
         struct symbolized symbolized;
         symbolize_one(symbolizer, &frame, &symbolized);
         expect_place(&symbolized.record.stall.stacks[0].frames[0], "_Zblock", "/app.py", 8);
@@ -295,7 +295,7 @@ Test(symbolize, leaves_script_frames_as_they_are)
 Test(symbolize, keeps_off_the_network)
 {
         struct record_frame frame = { .module = PROGRAM_INLINED, .build_id = BUILD_ID, .offset = 1 };
-        struct symbolizer *symbolizer = symbolizer_new();
+        struct symbolizer *symbolizer = symbolizer_new(NULL);
         struct symbolized symbolized;
         setenv("DEBUGINFOD_URLS", "https://example.invalid", 1);
         symbolize_one(symbolizer, &frame, &symbolized);

@@ -11,7 +11,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Where programs and their debug files may lie. All zero: where they lay when they ran, and where the system has them. */
+struct object_places {
+        const char *sysroot;       /* looked in first: a copy of the other machine's files; NULL: none */
+        const char *const *debug;  /* folders like /usr/lib/debug, looked in before it */
+        size_t debug_count;
+        bool network; /* ask the servers of DEBUGINFOD_URLS */
+};
+
 struct object {
+        const struct object_places *places;
+        Dwfl_Callbacks callbacks;
+        char *debug_path;
         char *path;
         char *build_id; /* of the record; NULL: it names none */
         Dwfl *dwfl;     /* NULL: closed, or not usable */
@@ -21,11 +32,12 @@ struct object {
         bool usable;
 };
 
-struct object *object_new(const char *path, const char *build_id);
+/* `places` stays the caller's, as long as the object. */
+struct object *object_new(const char *path, const char *build_id, const struct object_places *places);
 void object_free(struct object *object);
 
-/* Open it where it is not. The file at its path is used only if it is the build that ran; else the debug file of that
- * build, where the system has one. False, said once, where there is neither: names of another build would mislead. */
+/* Open it where it is not. A file at its path is used only if it is the build that ran; else the debug file of that
+ * build, where one of the places has it. False, said once, where there is neither: names of another build would mislead. */
 bool object_open(struct object *object);
 
 /* Close its files; object_open() opens them again. */

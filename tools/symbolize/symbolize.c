@@ -20,14 +20,18 @@
 #define OPEN_OBJECTS 128
 
 struct symbolizer {
+        struct object_places where;
         struct map objects;  /* path and build-id -> struct object */
         struct map places;   /* object, address and symbol -> struct places */
         struct map culprits; /* signature -> struct record_frame with strings of its own */
 };
 
-struct symbolizer *symbolizer_new(void)
+struct symbolizer *symbolizer_new(const struct object_places *places)
 {
-        return alloc_zeroed(1, sizeof(struct symbolizer));
+        struct symbolizer *symbolizer = alloc_zeroed(1, sizeof(*symbolizer));
+        if (places)
+                symbolizer->where = *places;
+        return symbolizer;
 }
 
 static void release_object(void *object)
@@ -68,7 +72,7 @@ static struct object *find_object(struct symbolizer *symbolizer, const struct re
         struct object *object = map_find_string(&symbolizer->objects, key);
         if (!object) {
                 close_objects(symbolizer);
-                object = object_new(frame->module, frame->build_id);
+                object = object_new(frame->module, frame->build_id, &symbolizer->where);
                 *map_at_string(&symbolizer->objects, key) = object;
         }
         free(key);

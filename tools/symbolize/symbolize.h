@@ -13,10 +13,11 @@
 #include "record/record.h"
 
 struct symbolizer;
+struct object_places;
 
-/* With the first object that is opened DEBUGINFOD_URLS goes out of this process's environment: nothing is ever fetched
- * from the network. */
-struct symbolizer *symbolizer_new(void);
+/* Unless `places` (NULL: the usual ones) allow the network, DEBUGINFOD_URLS goes out of this process's environment with
+ * the first object that is opened: nothing is fetched that nobody asked for. */
+struct symbolizer *symbolizer_new(const struct object_places *places);
 void symbolizer_free(struct symbolizer *symbolizer);
 
 /* A stall whose frames are symbolized. Strings are borrowed from the record and the symbolizer, arrays are its own. */

@@ -1,0 +1,136 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""test_symbols.py - names and lines of records from another machine: --sysroot, --debug-dir, --debuginfod
+
+The program is program_inlined of the unit tests, which says at which of its addresses which line stands.
+
+Context: system test
+"""
+
+import http.server
+import json
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import threading
+
+import command
+from command import OPTIONS, Case, stall
+
+BUILD_ID = "0123abcd"
+MODULE = "/opt/app/server"
+
+
+class Symbols(Case):
+
+    def setUp(self):
+        super().setUp()
+        said = subprocess.run([OPTIONS.inlined], capture_output=True, text=True, check=True).stdout
+        self.offset, self.line = re.search(r"(0x\w+) (\d+) innermost", said).groups()
+
+    def record(self, module=MODULE, build_id=BUILD_ID):
+        frame = {"lang": "native", "function": "outer", "module": str(module), "build_id": build_id,
+                 "offset": self.offset, "caller": True}
+        return self.records("a.jsonl", stall(culprit=frame, stacks=[{"count": 2, "complete": True, "frames": [frame]}]))
+
+    def check(self, *flags, found=True, says="", **options):
+        """Whether report, show and export find the lines; what is said where they do not."""
+        out, err = self.loopdog("report", "--json", *flags, self.folder / "a.jsonl", **options)
+        group = json.loads(out)["groups"][0]
+        expected = ("innermost", int(self.line)) if found else ("outer", None)
+        self.assertEqual((group["culprit"]["function"], group["culprit"].get("line")), expected, err)
+        self.assertEqual("innermost [inlined]" in self.loopdog("show", *flags, "1", self.folder / "a.jsonl",
+                                                               **options)[0], found)
+        self.assertEqual("innermost" in self.loopdog("export", "-f", "folded", *flags, self.folder / "a.jsonl",
+                                                     **options)[0], found)
+        self.assertIn(says, err)
+        self.assertEqual(err == "", found, err)
+
+    def place(self, path):
+        """The program at another path."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(OPTIONS.inlined, path)
+        return path
+
+    def split(self, debug):
+        """The program without debug information, and that in a file of its own."""
+        program = self.place(self.folder / "stripped")
+        debug.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["objcopy", "--only-keep-debug", program, debug], check=True)
+        subprocess.run(["objcopy", "--strip-debug", program], check=True)
+        return program
+
+    def test_sysroot(self):
+        """--sysroot: the other machine's files, if they are the build that ran"""
+        self.record()
+        self.check(found=False, says=f"{MODULE}: No such file")
+        self.place(self.folder / "root" / MODULE[1:])
+        self.check("--sysroot", self.folder / "root")
+        self.record(build_id="ffff")
+        self.check("--sysroot", self.folder / "root", found=False, says=MODULE)
+
+    def test_mismatch(self):
+        """another build at the record's path is not believed, and both build-ids are said"""
+        self.record(self.place(self.folder / "server"), "ffff0000")
+        self.check(found=False, says="it is not the build that ran (build-id 0123abcd, the record says ffff0000)")
+
+    def test_debug_dir(self):
+        """--debug-dir: by build-id, with the program and without it"""
+        debug = self.folder / "debug" / ".build-id" / "01" / "23abcd.debug"
+        program = self.split(debug)
+        self.record(program)
+        out, err = self.loopdog("report", "--json", self.folder / "a.jsonl")
+        self.assertNotIn("innermost", out)
+        self.check("--debug-dir", self.folder / "none", "--debug-dir", self.folder / "debug")
+        self.record()
+        self.check("--debug-dir", self.folder / "debug")
+        shutil.move(self.folder / "debug", self.folder / "root" / "usr" / "lib" / "debug")
+        self.check("--sysroot", self.folder / "root")
+        self.check(found=False, says="No such file")
+
+    def test_debug_link(self):
+        """a debug file beside the program, by its debug link"""
+        debug = self.folder / ".debug" / "stripped.debug"
+        program = self.split(debug)
+        subprocess.run(["objcopy", f"--add-gnu-debuglink={debug}", program], check=True)
+        self.record(program)
+        self.check()
+
+    def test_debuginfod(self):
+        """--debuginfod: only when asked for"""
+        asked = []
+        program = pathlib.Path(OPTIONS.inlined).read_bytes()
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                asked.append(self.path)
+                there = self.path in (f"/buildid/{BUILD_ID}/executable", f"/buildid/{BUILD_ID}/debuginfo")
+                self.send_response(200 if there else 404)
+                self.send_header("Content-Length", str(len(program) if there else 0))
+                self.end_headers()
+                self.wfile.write(program if there else b"")
+
+            def log_message(self, *arguments):
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        self.addCleanup(thread.join)
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        variables = {"DEBUGINFOD_URLS": f"http://127.0.0.1:{server.server_port}", "HOME": str(self.temporary),
+                     "DEBUGINFOD_CACHE_PATH": str(self.temporary / "cache")}
+        self.record()
+        self.check(found=False, says="No such file", environment=variables)
+        self.assertEqual(asked, [])
+        self.check("--debuginfod", environment=variables)
+        self.assertIn(f"/buildid/{BUILD_ID}/executable", asked)
+        _, err = self.loopdog("report", "--debuginfod", self.folder / "a.jsonl", code=2)
+        self.assertIn("DEBUGINFOD_URLS does not name a server", err)
+
+
+if __name__ == "__main__":
+    sys.exit(command.main())
