@@ -21,10 +21,17 @@ static void take(void *context, const struct parsed *parsed, const char *line, s
         analysis_add(&reading->analysis, &parsed->record, line, length);
 }
 
+static bool wants_stacks(void *context, const struct record *record)
+{
+        const struct reading *reading = context;
+        return analysis_wants_stacks(&reading->analysis, record);
+}
+
 bool reading_all(struct reading *reading, char *const *paths, int count)
 {
         struct input *input = &reading->input;
         input->take = take;
+        input->wants_stacks = wants_stacks;
         input->context = reading;
         for (int i = 0; i < count; i++)
                 input_read(input, paths[i]);

@@ -26,6 +26,7 @@ import textwrap
 import accuracy
 import cost
 import machine
+import reader
 import throughput
 from measure import FAILED, Figure
 
@@ -40,6 +41,7 @@ BENCHES = {
     "wakeups": cost.run_wakeups,
     "memory": cost.run_memory,
     "loops": cost.run_loops,
+    "reader": reader.run,
     "detection": accuracy.run_detection,
     "accuracy": accuracy.run,
     "throughput": throughput.run,

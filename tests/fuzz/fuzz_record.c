@@ -16,10 +16,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "alloc.h"
 #include "analyse/analysis.h"
 #include "analyse/calltree.h"
 #include "base/limits.h"
 #include "read/input.h"
+#include "read/scan.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
 
@@ -76,8 +78,29 @@ static void write_again(const struct record *record)
         parsed_free(&again);
 }
 
+/* What stands before the stacks is the same record without them. */
+static void check_scan(const struct parsed *parsed, const char *line, size_t length)
+{
+        size_t scalars = scan_stacks(line, length);
+        struct parsed brief;
+        char why[256];
+        if (scalars == 0)
+                return;
+        char *object = alloc_bytes(line, scalars + 1);
+        object[scalars] = '}';
+        check(parse_record(&brief, object, scalars + 1, why, sizeof(why)) == 0);
+        check(brief.record.type == parsed->record.type && brief.record.time_ns == parsed->record.time_ns);
+        if (parsed->record.type == RECORD_STALL) {
+                check(brief.record.stall.id == parsed->record.stall.id && brief.record.stall.stacks_count == 0);
+                check(brief.record.stall.duration_ns == parsed->record.stall.duration_ns);
+        }
+        parsed_free(&brief);
+        free(object);
+}
+
 static void take(void *context, const struct parsed *parsed, const char *line, size_t length)
 {
+        check_scan(parsed, line, length);
         check(strlen(line) >= length || memchr(line, '\0', length));
         show(&parsed->record);
         write_again(&parsed->record);

@@ -334,6 +334,48 @@ Test(analysis, joins_repeats_without_stacks_by_their_signature)
         }
 }
 
+/* As a reader adds it that has not parsed the stacks: the line has them. */
+static void add_unread(int id, uint64_t duration_ns, const char *stacks)
+{
+        char *line = alloc_format("{\"v\":1,\"type\":\"stall\",\"time\":\"2026-11-22T20:15:04Z\",\"pid\":42,"
+                                  "\"run\":\"a\",\"id\":%d,\"tid\":1,\"loop\":\"epoll:5\",\"duration_ns\":%llu," BLOCKED
+                                  ",\"signature\":\"0000000000000005\",\"culprit\":" CULPRIT("block", 8)
+                                  ",\"stacks\":%s}",
+                                  id, (unsigned long long)duration_ns, stacks);
+        struct parsed parsed;
+        char why[256];
+        cr_assert_eq(parse_record(&parsed, line, strlen(line), why, sizeof(why)), 0, "%s", why);
+        parsed.record.stall.stacks_count = 0;
+        cr_expect_not(analysis_wants_stacks(&analysis, &parsed.record), "its signature is known");
+        analysis_add(&analysis, &parsed.record, line, strlen(line));
+        parsed_free(&parsed);
+        free(line);
+}
+
+Test(analysis, has_the_longest_as_example_though_its_stacks_were_passed_over)
+{
+        static const char frames[] = "[{\"count\":1,\"frames\":[" CULPRIT("block", 8) "]}]";
+        add_stall("a", 1, 100 * MS);
+        add_unread(2, 300 * MS, frames);
+        add_unread(3, 200 * MS, frames);
+        analysis_finish(&analysis);
+        const struct analysed_stack *stack = analysis.stacks.entries[0].value;
+        cr_assert_eq(analysis.stacks.count, 1);
+        cr_expect_eq(stack->example_id, 2);
+        cr_expect_eq(stack->example_ns, 300 * MS);
+        cr_expect(stack->example_framed);
+}
+
+Test(analysis, keeps_its_example_where_the_longest_has_no_frames_after_all)
+{
+        add_stall("a", 1, 100 * MS);
+        add_unread(2, 300 * MS, "[{\"count\":1,\"missing\":\"torn\"}]");
+        analysis_finish(&analysis);
+        const struct analysed_stack *stack = analysis.stacks.entries[0].value;
+        cr_expect_eq(stack->example_id, 1);
+        cr_expect(stack->example_framed);
+}
+
 Test(analysis, counts_the_causes_of_one_culprit)
 {
         add_stall("a", 1, 300 * MS);

@@ -19,6 +19,7 @@
 #include "read/input.h"
 #include "read/lines.h"
 #include "read/parse.h"
+#include "read/scan.h"
 
 #define COMMON                                                                                                         \
         "\"v\":1,\"time\":\"2026-11-22T20:15:03.620700Z\",\"host\":\"web1\",\"pid\":42,\"run\":\"b1946ac92492d234\","  \
@@ -525,4 +526,65 @@ Test(files, says_that_a_folder_can_not_be_followed)
         struct input input = { .take = take, .context = &taken };
         struct follow follow;
         cr_expect_eq(follow_open(&follow, &input, path_of("missing"), NULL), -ENOENT);
+}
+
+/* ---- scan ---- */
+
+Test(scan, finds_where_the_stacks_begin)
+{
+        static const struct {
+                const char *line;
+                size_t at; /* 0: not found */
+        } cases[] = {
+                { "{\"a\":1,\"stacks\":[]}", 6 },
+                { "{\"a\":{\"stacks\":[1]},\"stacks\":[{\"frames\":[{\"f\":\"]}\"}]}]}", 19 },
+                { "{\"a\":\"\\\",\\\"stacks\\\":[\",\"stacks\":[{}]}", 22 },
+                { "{\"a\":\"x\\\\\",\"stacks\":[\"\\\\\"]}", 10 },
+                { "{\"stacks\":[]}", 0 },                   /* nothing stands in front of them */
+                { "{\"a\":1,\"stacks\":[],\"b\":2}", 0 }, /* something stands behind them */
+                { "{\"a\":1,\"stacks\":[]} ", 0 },
+                { "{\"a\":1,\"stacks\":[}", 0 },
+                { "{\"a\":1,\"stacks\":[\"]}", 0 },
+                { "{\"a\":1,\"stacks\":[{\"f\":[]}", 0 },
+                { "{\"a\":1,\"stacks\":null}", 0 },
+                { "{\"a\":[1,\"stacks\":[]]}", 0 },
+                { "[1,\"stacks\":[]}", 0 },
+                { "{\"a\":\"b", 0 },
+                { "{}}},\"stacks\":[]}", 0 },
+                { "", 0 },
+        };
+        for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+                char *copy = strdup(cases[i].line); /* so that ASan sees a byte too far */
+                size_t at = scan_stacks(copy, strlen(copy));
+                cr_expect_eq(at, cases[i].at, "%s: %zu", cases[i].line, at);
+                free(copy);
+        }
+}
+
+static bool wants_none(void *context, const struct record *record)
+{
+        (*(size_t *)context)++;
+        return false;
+}
+
+static void expect_scalars(void *context, const struct parsed *parsed, const char *line, size_t length)
+{
+        cr_expect_eq(parsed->record.stall.id, 7);
+        cr_expect_eq(parsed->record.stall.stacks_count, 0);
+        cr_expect_eq(length, strlen(line));
+        cr_expect_not_null(strstr(line, "\"stacks\""), "the line is whole");
+}
+
+Test(files, passes_over_stacks_that_nobody_wants)
+{
+        static const char stall[] = "{\"type\":\"stall\"," COMMON ",\"id\":7,\"stacks\":[{\"count\":1,"
+                                    "\"frames\":[{\"lang\":\"python\",\"function\":\"f\"}]}]}\n";
+        size_t asked = 0;
+        struct input input = { .take = expect_scalars, .wants_stacks = wants_none, .context = &asked };
+        append("a", stall, strlen(stall));
+        append("a", stall, strlen(stall));
+        input_read(&input, path_of("a"));
+        cr_expect_eq(input.records, 2);
+        cr_expect_eq(input.lines, 2);
+        cr_expect_eq(asked, 2);
 }

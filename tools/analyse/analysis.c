@@ -154,6 +154,46 @@ static char *stack_key(const struct record_stall *stall)
                             culprit && culprit->file ? culprit->file : "");
 }
 
+static void take_example(struct analysed_stack *stack, const struct analysed_process *process,
+                         const struct record_stall *stall, struct kept line, bool framed)
+{
+        free(stack->example.line);
+        stack->example = line;
+        stack->example_ns = stall->duration_ns;
+        stack->example_id = stall->id;
+        stack->example_process = process;
+        stack->example_framed = framed;
+}
+
+static void keep_longer(struct analysed_stack *stack, const struct analysed_process *process,
+                        const struct record_stall *stall, const char *line, size_t length)
+{
+        if (stall->stacks_omitted || stall->duration_ns <= stack->example_ns || stall->duration_ns <= stack->longer_ns)
+                return;
+        free(stack->longer.line);
+        stack->longer = keep(line, length);
+        stack->longer_ns = stall->duration_ns;
+        stack->longer_process = process;
+}
+
+/* Now look at the stacks of the longest. */
+static void finish_example(struct analysed_stack *stack)
+{
+        struct parsed parsed;
+        char why[128];
+        if (!stack->longer.line)
+                return;
+        if (parse_record(&parsed, stack->longer.line, stack->longer.length, why, sizeof(why)) == 0) {
+                if (has_frames(&parsed.record.stall) && stack->longer_ns > stack->example_ns) {
+                        take_example(stack, stack->longer_process, &parsed.record.stall, stack->longer, true);
+                        stack->longer = (struct kept){ 0 };
+                }
+                parsed_free(&parsed);
+        }
+        free(stack->longer.line);
+        stack->longer = (struct kept){ 0 };
+}
+
 static struct analysed_stack *find_stack(struct analysis *analysis, const struct analysed_process *process,
                                          const struct record_stall *stall, const char *line, size_t length)
 {
@@ -168,14 +208,10 @@ static struct analysed_stack *find_stack(struct analysis *analysis, const struct
         }
         bool framed = has_frames(stall);
         bool better = framed != stack->example_framed ? framed : stall->duration_ns > stack->example_ns;
-        if (!stack->example.line || better) {
-                free(stack->example.line);
-                stack->example = keep(line, length);
-                stack->example_ns = stall->duration_ns;
-                stack->example_id = stall->id;
-                stack->example_process = process;
-                stack->example_framed = framed;
-        }
+        if (!stack->example.line || better)
+                take_example(stack, process, stall, keep(line, length), framed);
+        else if (!framed && stack->example_framed)
+                keep_longer(stack, process, stall, line, length);
         return stack;
 }
 
@@ -305,6 +341,18 @@ static void add_stall(struct analysis *analysis, struct analysed_process *proces
                 count_stall(analysis, process, record, line, length, true);
 }
 
+bool analysis_wants_stacks(const struct analysis *analysis, const struct record *record)
+{
+        if (record->type == RECORD_STALL_BEGIN)
+                return false; /* its line is kept, and read where no end follows */
+        if (analysis->on_stall || analysis->filter.culprit || record->stall.signature == 0)
+                return true;
+        char key[20];
+        snprintf(key, sizeof(key), "%016llx", (unsigned long long)record->stall.signature);
+        const struct analysed_stack *stack = map_find_string(&analysis->stacks, key);
+        return !stack || !stack->example_framed;
+}
+
 void analysis_add(struct analysis *analysis, const struct record *record, const char *line, size_t length)
 {
         struct analysed_process *process = find_process(analysis, record);
@@ -351,6 +399,8 @@ void analysis_finish(struct analysis *analysis)
                         finish_open(analysis, process, &process->open[j]);
                 finish_exit(analysis, process);
         }
+        for (size_t i = 0; i < analysis->stacks.count && !analysis->finished; i++)
+                finish_example(analysis->stacks.entries[i].value);
         analysis->finished = true;
 }
 
@@ -432,6 +482,7 @@ static void free_stack(void *pointer)
         struct analysed_stack *stack = pointer;
         free(stack->key);
         free(stack->example.line);
+        free(stack->longer.line);
         free(stack);
 }
 

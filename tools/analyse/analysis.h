@@ -92,6 +92,10 @@ struct analysed_stack {
         uint64_t example_id;
         const struct analysed_process *example_process;
         bool example_framed;
+        /* While reading: a longer stall, whose stacks have not been looked at. It is the example if it has frames. */
+        struct kept longer;
+        uint64_t longer_ns;
+        const struct analysed_process *longer_process;
 };
 
 /* One stack on one loop: what all tables are made of. */
@@ -135,6 +139,10 @@ struct analysis {
         uint64_t left_out;    /* by the filter */
         bool finished;
 };
+
+/* Would analysis_add() make any use of the stacks of this record, which have not been parsed? Not if an example of its
+ * signature is there already. */
+bool analysis_wants_stacks(const struct analysis *analysis, const struct record *record);
 
 /* Count one record; `line` is its text. */
 void analysis_add(struct analysis *analysis, const struct record *record, const char *line, size_t length);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "alloc.h"
+#include "read/scan.h"
 #include "say.h"
 
 #define COMPLAINTS_SHOWN 5 /* of each file */
@@ -40,10 +41,44 @@ static void skip_line(struct input *input, struct source *source, const char *wh
                 say("%s:%llu: skipped: %s", source->name, (unsigned long long)source->lines.number, why);
 }
 
+static void take_record(struct input *input, struct source *source, struct parsed *parsed, const char *line,
+                        size_t length)
+{
+        input->lines++;
+        input->records++;
+        source->records++;
+        input->take(input->context, parsed, line, length);
+        parsed_free(parsed);
+}
+
+/* Take a line by what stands before its stacks, if nobody wants these. */
+static bool take_scalars(struct input *input, struct source *source, const char *line, size_t length)
+{
+        size_t scalars = input->wants_stacks ? scan_stacks(line, length) : 0;
+        struct parsed parsed;
+        char why[256];
+        if (scalars == 0)
+                return false;
+        char *object = alloc_bytes(line, scalars + 1);
+        object[scalars] = '}';
+        int status = parse_record(&parsed, object, scalars + 1, why, sizeof(why));
+        free(object);
+        if (status != 0)
+                return false; /* the whole line tells better what is wrong */
+        bool taken = !input->wants_stacks(input->context, &parsed.record);
+        if (taken)
+                take_record(input, source, &parsed, line, length);
+        else
+                parsed_free(&parsed);
+        return taken;
+}
+
 static void take_line(struct input *input, struct source *source, const char *line, size_t length, bool whole)
 {
         struct parsed parsed;
         char why[256];
+        if (take_scalars(input, source, line, length))
+                return;
         int status = parse_record(&parsed, line, length, why, sizeof(why));
         if (status == PARSE_BLANK)
                 return;
@@ -52,11 +87,7 @@ static void take_line(struct input *input, struct source *source, const char *li
                 skip_line(input, source, cut ? "the file ends in the middle of this line" : why);
                 return;
         }
-        input->lines++;
-        input->records++;
-        source->records++;
-        input->take(input->context, &parsed, line, length);
-        parsed_free(&parsed);
+        take_record(input, source, &parsed, line, length);
 }
 
 static void take_lines(struct input *input, struct source *source)

@@ -19,6 +19,9 @@
 struct input {
         /* Called for each record. `line` is its text: good until the call returns, as is the record. */
         void (*take)(void *context, const struct parsed *parsed, const char *line, size_t length);
+        /* Asked of a record whose stacks have not been parsed: are they wanted? If not, take() gets it without them,
+         * though the line has them. NULL: they always are. */
+        bool (*wants_stacks)(void *context, const struct record *record);
         void *context;
         uint64_t files;
         uint64_t files_bad; /* could not be opened or read to the end */

@@ -11,7 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Where programs and their debug files may lie. All zero: where they lay when they ran, and where the system has them. */
+/* Where programs and their debug files may lie. All zero: where they lay when they ran, and where the system keeps
+ * them. */
 struct object_places {
         const char *sysroot;       /* looked in first: a copy of the other machine's files; NULL: none */
         const char *const *debug;  /* folders like /usr/lib/debug, looked in before it */
@@ -37,7 +38,8 @@ struct object *object_new(const char *path, const char *build_id, const struct o
 void object_free(struct object *object);
 
 /* Open it where it is not. A file at its path is used only if it is the build that ran; else the debug file of that
- * build, where one of the places has it. False, said once, where there is neither: names of another build would mislead. */
+ * build, where one of the places has it. False, said once, where there is neither: names of another build would
+ * mislead. */
 bool object_open(struct object *object);
 
 /* Close its files; object_open() opens them again. */
