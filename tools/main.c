@@ -20,7 +20,7 @@ const struct command commands[] = {
         { "run", cmd_run, "start a program under loopdog and show its stalls as they end", run_parser },
         { "report", cmd_report, "what recorded stalls add up to, by culprit, cause or loop", report_parser },
         { "show", cmd_show, "one stall whole: each of its stacks, when, and why", show_parser },
-        { "export", cmd_export, "a page to look at, flame graphs, tables, and what other tools read", export_parser },
+        { "export", cmd_export, "a page to look at, and the formats of other tools", export_parser },
         { "help", cmd_help, "this list, or the options of one command", NULL },
         { 0 },
 };
