@@ -425,6 +425,18 @@ uint64_t analysed_loop_permille_ns(const struct analysed_loop *loop, unsigned pe
         return 0;
 }
 
+bool analysis_span(const struct analysis *analysis, uint64_t *first_ns, uint64_t *last_ns)
+{
+        *first_ns = UINT64_MAX;
+        *last_ns = 0;
+        for (size_t i = 0; i < analysis->processes.count; i++) {
+                const struct analysed_process *process = analysis->processes.entries[i].value;
+                *first_ns = process->first_ns < *first_ns ? process->first_ns : *first_ns;
+                *last_ns = process->last_ns > *last_ns ? process->last_ns : *last_ns;
+        }
+        return analysis->processes.count > 0;
+}
+
 static int by_string(const void *a, const void *b)
 {
         return strcmp(*(const char *const *)a, *(const char *const *)b);

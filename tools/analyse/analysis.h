@@ -156,6 +156,9 @@ void analysis_free(struct analysis *analysis);
  * where it is not known. */
 uint64_t analysed_loop_permille_ns(const struct analysed_loop *loop, unsigned permille);
 
+/* From the earliest line of all processes to the latest (CLOCK_REALTIME); false where there is none. */
+bool analysis_span(const struct analysis *analysis, uint64_t *first_ns, uint64_t *last_ns);
+
 /* How many digits of `run` are enough to tell the processes read apart; at least 4. */
 int analysis_run_digits(const struct analysis *analysis);
 

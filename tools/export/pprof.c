@@ -118,14 +118,8 @@ static void add_samples(struct builder *builder)
 
 static void add_span(struct builder *builder, const struct analysis *analysis)
 {
-        uint64_t first_ns = UINT64_MAX;
-        uint64_t last_ns = 0;
-        for (size_t i = 0; i < analysis->processes.count; i++) {
-                const struct analysed_process *process = analysis->processes.entries[i].value;
-                first_ns = process->first_ns < first_ns ? process->first_ns : first_ns;
-                last_ns = process->last_ns > last_ns ? process->last_ns : last_ns;
-        }
-        if (last_ns < first_ns)
+        uint64_t first_ns, last_ns;
+        if (!analysis_span(analysis, &first_ns, &last_ns))
                 return;
         builder->profile.time_nanos = (int64_t)first_ns;
         builder->profile.duration_nanos = (int64_t)(last_ns - first_ns);

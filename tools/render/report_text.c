@@ -24,13 +24,9 @@
 /* "2026-11-22 20:15:03 to 2026-11-22 20:20:06 UTC (5 min 3 s)" */
 static void write_span(const struct analysis *analysis, FILE *out)
 {
-        uint64_t first_ns = UINT64_MAX;
-        uint64_t last_ns = 0;
-        for (size_t i = 0; i < analysis->processes.count; i++) {
-                const struct analysed_process *process = analysis->processes.entries[i].value;
-                first_ns = process->first_ns < first_ns ? process->first_ns : first_ns;
-                last_ns = process->last_ns > last_ns ? process->last_ns : last_ns;
-        }
+        uint64_t first_ns, last_ns;
+        if (!analysis_span(analysis, &first_ns, &last_ns))
+                return;
         char *first = words_date(first_ns);
         char *last = words_date(last_ns);
         char *span = words_duration(last_ns - first_ns);
@@ -127,8 +123,7 @@ void report_text(const struct report *report, FILE *out, const struct record_sty
         };
         const struct input *input = report->input;
         overview_totals(&view, report->analysis);
-        if (report->analysis->processes.count > 0)
-                write_span(report->analysis, out);
+        write_span(report->analysis, out);
         if (input->skipped > 0)
                 fprintf(out, "skipped as unreadable: %llu of %llu lines\n", (unsigned long long)input->skipped,
                         (unsigned long long)input->lines);
