@@ -4,8 +4,8 @@
  *
  * The kernel does not tell who holds the other end of a pipe: the links in /proc/PID/fd of all processes are compared.
  * A link costs a microsecond or two, a machine has tens of thousands. So the search goes where it is likely to end soon
- * (the descriptors beside our own, then the processes that were started after us, as children are, then the others,
- * then ourselves), stops when its time is over, and goes on there at the next sample.
+ * (the thread's own children, then the processes that were started after us, then the others, then ourselves), stops
+ * when its time is over, and goes on there at the next sample.
  *
  * Context: watchdog
  * Limits:  LIMIT_SEARCH_STEPS samples; processes of other users can't be looked into
@@ -34,6 +34,7 @@
 #define FOLDER_PROCESSES 258
 
 enum part {
+        PART_CHILDREN, /* of the thread itself: what it has started; their numbers may have begun anew */
         PART_AFTER,
         PART_BEFORE,
         PART_ALL, /* instead of these two, where a process is not found by its number */
@@ -177,7 +178,12 @@ static void next_part(struct process_search *search)
 {
         search->in_process = false;
         search->pid = 0;
-        search->part = search->part == PART_AFTER ? PART_BEFORE : search->part == PART_SELF ? PART_DONE : PART_SELF;
+        if (search->part == PART_CHILDREN)
+                search->part = PART_AFTER;
+        else if (search->part == PART_AFTER)
+                search->part = PART_BEFORE;
+        else
+                search->part = search->part == PART_SELF ? PART_DONE : PART_SELF;
 }
 
 /* Go through /proc from search->pid on, ourselves excepted. Returns the process found; 0: the part or the time is over.
@@ -188,6 +194,7 @@ static int32_t look_through(struct process_search *search, uint64_t end_ns)
         int32_t self = getpid(), found = 0;
         int32_t from = search->part == PART_AFTER && search->pid == 0 ? self : search->pid;
         const struct entry *entry = NULL;
+        bool over = true; /* the part, not the time: to get here at all may take all of that */
         folder = (struct folder){ .fd = proc_open(".") };
         if (from > 0 && folder.fd >= 0)
                 lseek(folder.fd, FOLDER_PROCESSES + from, SEEK_SET);
@@ -203,13 +210,35 @@ static int32_t look_through(struct process_search *search, uint64_t end_ns)
                 found = look_into(search, pid, end_ns) ? pid : 0;
                 if (!search->in_process)
                         search->pid = pid + 1;
-                if (clock_now_ns() >= end_ns)
+                over = clock_now_ns() < end_ns;
+                if (!over)
                         break;
         }
-        if (found == 0 && !search->in_process && clock_now_ns() < end_ns)
+        if (found == 0 && !search->in_process && over)
                 next_part(search);
         descriptor_close(folder.fd);
         return found;
+}
+
+/* The same with the children of the thread. */
+static int32_t look_at_children(struct process_search *search, uint64_t end_ns)
+{
+        char bytes[64], list[256];
+        struct text path = TEXT_IN(bytes);
+        text_format(&path, "self/task/%d/children", (int)search->tid);
+        const char *at = proc_read(bytes, list, sizeof list) > 0 ? list : "";
+        unsigned pid, index = 0;
+        while ((at = process_take_number(at, &pid)) != NULL) {
+                if (index++ < search->children)
+                        continue;
+                search->children++;
+                if (look_into(search, (int32_t)pid, end_ns))
+                        return (int32_t)pid;
+                if (search->in_process || clock_now_ns() >= end_ns)
+                        return 0;
+        }
+        next_part(search);
+        return 0;
 }
 
 void process_search_begin(struct process_search *search, int32_t tid, int32_t fd, const char *link, bool wants_writer)
@@ -228,7 +257,9 @@ int32_t process_search_go_on(struct process_search *search, uint64_t end_ns)
         if (++search->steps > LIMIT_SEARCH_STEPS)
                 search->going_on = false;
         while (search->going_on && found == 0 && clock_now_ns() < end_ns) {
-                if (search->part == PART_SELF) {
+                if (search->part == PART_CHILDREN && !search->in_process) {
+                        found = look_at_children(search, end_ns);
+                } else if (search->part == PART_SELF) {
                         found = look_into(search, getpid(), end_ns) ? getpid() : 0;
                         if (!search->in_process)
                                 next_part(search);

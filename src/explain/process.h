@@ -33,7 +33,8 @@ struct process_search {
         int32_t tid;       /* whose descriptor it is about */
         int32_t fd;
         uint32_t steps;  /* taken so far */
-        int part;        /* processes after us, before us, ourselves */
+        unsigned children; /* of the thread, looked at so far */
+        int part;        /* children, processes after us, before us, ourselves */
         bool in_process; /* stopped within the descriptors of: */
         int32_t pid;
         off_t at; /* there: where in the folder to go on */
