@@ -219,7 +219,8 @@ class Sums(Report):
                             stall(3, 4, "little", stacks=[stack(1, "little")]),
                             stall(4, 9000, "block", stacks=[stack(1, "block")], phase="startup"))
         out, _ = self.report("--tree", path)
-        lines = [" ".join(line.split()) for line in out[out.index("who called whom"):].splitlines()[1:]]
+        tree = out[out.index("who called whom"):].split("\n\n")[0]
+        lines = [" ".join(line.split()) for line in tree.splitlines()[1:]]
         self.assertEqual(lines, ["904 ms 100.0 % server", "904 ms 100.0 % step8 asyncio/events.py:9",
                                  "... 7 frames of asyncio", "904 ms 100.0 % step0 asyncio/events.py:1",
                                  "600 ms 66.4 % block /srv/app.py:8", "400 ms 44.2 % deep /srv/app.py:8",

@@ -2,7 +2,7 @@
  *
  * report_text.c - the report for people
  *
- * From the whole to the single: totals, loops, who lost how much time, and of the worst what one stall looked like.
+ * What to fix first stands first: totals, who lost how much time, the loops; of the worst what one stall looked like.
  *
  * Context: reader
  * Limits:  LOOPS_SHOWN, GROUPS_SHOWN, EXAMPLES_SHOWN; the report in JSON has everything
@@ -129,18 +129,18 @@ void report_text(const struct report *report, FILE *out, const struct record_sty
                         (unsigned long long)input->lines);
         overview_losses(&view, report->analysis);
         write_notices(report->analysis, out);
-        if (report->analysis->loops.count > 0)
-                write_loops(report->analysis, &view);
         if (report->diff) {
                 diff_text(report, out, style);
-                return;
-        }
-        if (report->tree) {
+        } else if (report->tree) {
                 tree_text(report->tree, out, style);
         } else if (report->groups->count > 0) {
                 fputc('\n', out);
                 overview_groups(&view, report->groups, report->by, GROUPS_SHOWN);
         }
+        if (report->analysis->loops.count > 0)
+                write_loops(report->analysis, &view);
+        if (report->diff)
+                return;
         if (report->suspended->count > 0) {
                 fputs("\nsuspended from outside, not counted:\n", out);
                 overview_groups(&view, report->suspended, GROUP_LOOP, GROUPS_SHOWN);
