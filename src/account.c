@@ -63,17 +63,6 @@ static uint64_t collect_histogram(const struct slot *slot, size_t *buckets_count
         return iterations;
 }
 
-/* Not counted by the loop itself, which has better things to do on the path of a wait: what is left of its life. */
-static uint64_t idle_ns(const struct slot *slot)
-{
-        uint64_t mark = atomic_load(&slot->mark);
-        uint64_t now_ns = MARK_BUSY(mark) ? MARK_NS(mark) : clock_now_ns();
-        uint64_t first_ns = atomic_load(&slot->first_ns);
-        uint64_t life_ns = now_ns > first_ns ? now_ns - first_ns : 0;
-        uint64_t spent_ns = atomic_load(&slot->busy_ns) + atomic_load(&slot->outside_ns);
-        return life_ns > spent_ns ? life_ns - spent_ns : 0;
-}
-
 void account_loop(const struct slot *slot)
 {
         struct loop_account *loop = &account.loops[slot_index(slot)];
@@ -81,14 +70,14 @@ void account_loop(const struct slot *slot)
         size_t buckets_count;
         uint64_t iterations = collect_histogram(slot, &buckets_count);
         if (is_loop && journal_takes_records() && iterations != loop->iterations_written) {
-                char label[32];
+                char label[LIMIT_LOOP_NAME];
                 loop_label(slot, label, sizeof label);
                 struct record_loop record = {
                         .tid = atomic_load(&slot->tid),
                         .loop = label,
                         .iterations = iterations,
                         .busy_ns = atomic_load(&slot->busy_ns),
-                        .idle_ns = idle_ns(slot),
+                        .idle_ns = slot_idle_ns(slot),
                         .outside_ns = atomic_load(&slot->outside_ns),
                         .stalls = loop->stalls,
                         .stall_ns = loop->stall_ns,
@@ -103,6 +92,14 @@ void account_loop(const struct slot *slot)
                 *loop = (struct loop_account){ 0 };
 }
 
+void account_loops(void)
+{
+        uint32_t count = slots_used();
+        for (uint32_t i = 0; i < count; i++)
+                if (atomic_load(&slot_at(i)->state) == SLOT_LOOP)
+                        account_loop(slot_at(i));
+}
+
 void account_tick(uint64_t now_ns)
 {
         journal_notices();
@@ -111,10 +108,7 @@ void account_tick(uint64_t now_ns)
         if (now_ns - account.loop_records_ns < LOOP_RECORD_EVERY_NS)
                 return;
         account.loop_records_ns = now_ns;
-        uint32_t count = slots_used();
-        for (uint32_t i = 0; i < count; i++)
-                if (atomic_load(&slot_at(i)->state) == SLOT_LOOP)
-                        account_loop(slot_at(i));
+        account_loops();
 }
 
 static size_t collect_losses(const struct capture_totals *captures)

@@ -17,6 +17,9 @@ void account_stall(const struct slot *slot, uint64_t duration_ns);
 /* Write a loop's record, if it has iterated since the last. */
 void account_loop(const struct slot *slot);
 
+/* The same for all loops. */
+void account_loops(void);
+
 /* At each wake-up of the watchdog: every loop's record when 10 s have passed. */
 void account_tick(uint64_t now_ns);
 

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "account.h"
+#include "api/api.h"
 #include "base/calls.h"
 #include "base/clock.h"
 #include "base/config.h"
@@ -32,8 +33,10 @@
 #include "explain/whereabouts.h"
 #include "hooks/hooks.h"
 #include "loop/loop.h"
+#include "loop/said.h"
 #include "record/journal.h"
 #include "script/script.h"
+#include "told.h"
 #include "unwind/module.h"
 #include "unwind/symbol.h"
 #include "unwind/unwind.h"
@@ -47,6 +50,7 @@ static struct evidences evidences[LIMIT_STALLS];
 static struct served served[LIMIT_STALLS];
 static struct sample sample;
 static struct stack stack;
+static struct work work;
 
 static struct profile *profile_of(const struct stall *stall)
 {
@@ -92,6 +96,8 @@ static enum watch_finding judge_yields(struct slot *slot, const struct whereabou
 static enum watch_finding judge(struct slot *slot, const struct stack *found)
 {
         int epoll_fd = -1;
+        if (WAIT_KEY_KIND(atomic_load(&slot->key)) == WAIT_NAMED) /* the program itself says where its loop waits */
+                return WATCH_GOES_ON;
         struct whereabouts_loop loop = loop_of(slot);
         switch (whereabouts_find(&loop, &sample, found, &epoll_fd)) {
         case WHERE_CALLBACK:
@@ -261,7 +267,7 @@ static void decide_cause(struct explained *explained)
         static const struct profile none;
         const struct profile *profile = explained->profile != NULL ? explained->profile : &none;
         struct cause_evidence evidence = {
-                .threshold_ns = config.threshold_ns,
+                .threshold_ns = explained->threshold_ns,
                 .duration_ns = explained->duration_ns,
                 .samples = profile->samples - profile->losses[CAPTURE_ENDED], /* those tell nothing of the stall */
                 .running = profile->running,
@@ -278,11 +284,19 @@ static void decide_cause(struct explained *explained)
         explained->verdict = cause_decide(&evidence);
 }
 
-static void explain_and_report(const struct stall *stall, enum journal_stall_as as)
+/* The loop's thread has summed up what it said of an iteration that its next wait has ended. */
+static bool ended_as_said(const struct stall *stall, enum journal_stall_as as)
 {
-        char label[32];
+        return as == JOURNAL_ENDED && stall->said != 0;
+}
+
+static const struct record_stall *explain_and_report(const struct stall *stall, enum journal_stall_as as)
+{
+        char label[LIMIT_LOOP_NAME];
         uint64_t end_ns = as == JOURNAL_ENDED ? stall->end_ns : clock_now_ns();
         loop_label(stall->slot, label, sizeof label);
+        bool said = ended_as_said(stall, as) ? said_read_kept(stall->slot, stall->said, &work)
+                                             : said_read_now(stall->slot, stall->mark, end_ns, &work);
         struct explained explained = {
                 .ended = as == JOURNAL_ENDED,
                 .id = stall->id,
@@ -290,7 +304,7 @@ static void explain_and_report(const struct stall *stall, enum journal_stall_as 
                 .duration_ns = end_ns - stall->begin_ns,
                 .tid = atomic_load(&stall->slot->tid),
                 .loop = label,
-                .threshold_ns = config.threshold_ns,
+                .threshold_ns = stall->threshold_ns,
                 .late_ns = stall->late_ns,
                 .yields = stall->yields > atomic_load(&stall->slot->yields) ? stall->yields
                                                                             : atomic_load(&stall->slot->yields),
@@ -298,13 +312,14 @@ static void explain_and_report(const struct stall *stall, enum journal_stall_as 
                 .end = end_name(stall->end),
                 .profile = stall->samples != 0 ? profile_of(stall) : NULL,
                 .crowded = profile_of(stall) == NULL ? stall->samples : 0,
+                .work = said ? &work : NULL,
         };
         decide_cause(&explained);
         if (explained.profile != NULL) {
                 explained.evidence = evidences_of(&evidences[stall->place], explained.verdict.call);
                 explained.served = &served[stall->place];
         }
-        journal_stall(&explained, as);
+        return journal_stall(&explained, as);
 }
 
 static void stall_detected(struct stall *stall)
@@ -327,7 +342,7 @@ static void stall_ended(struct stall *stall)
         /* It turned out to be none: only what was told must be told to be over. */
         else if (!stall->announced || !(journal_takes_records() || stall->reminded))
                 return;
-        explain_and_report(stall, JOURNAL_ENDED);
+        told_stall(explain_and_report(stall, JOURNAL_ENDED));
 }
 
 /* ---- loops ---- */
@@ -393,6 +408,7 @@ static const struct watch_calls watch_calls = {
         .stall_goes_on = stall_goes_on,
         .stall_ended = stall_ended,
         .tick = account_tick,
+        .asked = account_loops,
         .end = watchdog_ends,
 };
 
@@ -505,6 +521,89 @@ static const struct hooks_calls hook_calls = {
 
 static const struct loop_calls loop_calls = { .start = start, .wake = watchdog_wake };
 
+/* ---- what the program asks through the API ---- */
+
+static void use_settings(void)
+{
+        journal_setup();
+        loop_setup(&loop_calls, config.threshold_ns, config.loops == CONFIG_LOOPS_ALL);
+        if (config.loops == CONFIG_LOOPS_API)
+                loop_ignore_unnamed();
+}
+
+/* The environment's first, for the first of two equal names counts: who runs a program knows better than it. */
+static int load_settings(const char *const *settings, bool ignore_environment)
+{
+        const char *list[LIMIT_SETTINGS + 1] = { NULL };
+        size_t count = 0;
+        for (char *const *entry = environ; !ignore_environment && entry != NULL && *entry != NULL; entry++)
+                if (strncmp(*entry, "LOOPDOG_", 8) == 0 && count < LIMIT_SETTINGS / 2)
+                        list[count++] = *entry;
+        for (; *settings != NULL && count < LIMIT_SETTINGS; settings++) {
+                char name[64], complaint[LIMIT_NOTICE_BYTES];
+                const char *equals = strchr(*settings, '=');
+                struct text text = TEXT_IN(name);
+                text_bytes(&text, *settings, equals != NULL ? (size_t)(equals - *settings) : strlen(*settings));
+                if (config_check(name, equals != NULL ? equals + 1 : "", complaint, sizeof complaint) != 0) {
+                        notice("loopdog_start: %s", complaint);
+                        return -EINVAL;
+                }
+                list[count++] = *settings;
+        }
+        config_load(&config, (char *const *)list);
+        return 0;
+}
+
+/* What the loops did while nobody watched is not told. */
+static void forget_past(void)
+{
+        struct slot_ended ended;
+        uint32_t count = slots_used();
+        for (uint32_t i = 0; i < count; i++) {
+                loop_mark_left(slot_at(i), atomic_load(&slot_at(i)->mark));
+                while (loop_take_ended(slot_at(i), &ended))
+                        ;
+        }
+        if (count != 0)
+                atomic_store(&loop_attention, LOOP_STOPPED); /* the next own wait starts the watchdog */
+}
+
+static int api_start(const char *const *settings, bool ignore_environment)
+{
+        static const char *const none[] = { NULL };
+        if (watchdog_tid() != 0)
+                return settings == NULL ? 0 : -EALREADY;
+        int error = load_settings(settings != NULL ? settings : none, ignore_environment);
+        if (error != 0)
+                return error;
+        bool was_off = !loop_is_on();
+        use_settings();
+        account_end_reason("exit");
+        if (was_off)
+                forget_past();
+        return 0;
+}
+
+static int api_stop(void)
+{
+        loop_turn_off();
+        account_end_reason("stop");
+        int error = watchdog_stop(true, PATIENCE_NS);
+        return error == -ESRCH ? 0 : error;
+}
+
+static int api_flush(void)
+{
+        return watchdog_ask(PATIENCE_NS);
+}
+
+static const struct api_calls api_calls = {
+        .start = api_start,
+        .stop = api_stop,
+        .flush = api_flush,
+        .set_handler = told_set_handler,
+};
+
 /* ---- load and unload ---- */
 
 __attribute__((constructor)) static void agent_load(void)
@@ -514,10 +613,9 @@ __attribute__((constructor)) static void agent_load(void)
                 watchdog_note_processors();
         hooks_resolve();
         config_load(&config, environ);
-        journal_setup();
         hooks_setup(&hook_calls, config.follow);
-        loop_setup(&loop_calls, config.loops == CONFIG_LOOPS_API ? 0 : config.threshold_ns,
-                   config.loops == CONFIG_LOOPS_ALL);
+        use_settings();
+        api_setup(&api_calls);
         errno = saved_errno;
 }
 

@@ -17,6 +17,15 @@
 #define LIMIT_OWN_SET 8             /* descriptors remembered of a poll or select loop's last own set */
 #define LIMIT_OWN_SCAN 64           /* descriptors of the present set compared with them */
 #define LIMIT_SUSPECTS 4            /* call sites of poll and select remembered of a thread that is no loop yet */
+#define LIMIT_NAMED 1024            /* loops open through the API */
+#define LIMIT_LOOP_NAME 48          /* bytes of a loop's name, with its NUL */
+#define LIMIT_CALLBACKS 16          /* callbacks within each other */
+#define LIMIT_SAID_NAME 64          /* bytes kept of a callback's and an object's name, with the NUL */
+#define LIMIT_LABELS 4              /* labels of the current work */
+#define LIMIT_LABEL_KEY 16          /* bytes, with the NUL */
+#define LIMIT_LABEL_VALUE 128
+#define LIMIT_SECTIONS 8            /* sections within each other */
+#define LIMIT_SAID 4                /* long iterations whose callbacks and labels are kept for the watchdog, per loop */
 
 /* watch/ */
 #define LIMIT_STALLS 32 /* stalls with stacks at the same time; further ones are recorded without */
@@ -67,7 +76,8 @@
 /* base/ */
 #define LIMIT_DESCRIPTOR 2048       /* numbers of ours in the host's table, from 900 upwards as a rule */
 #define LIMIT_DESCRIPTORS_UNKNOWN 256 /* taken for RLIMIT_NOFILE where that can't be asked for */
-#define LIMIT_NOTICES 8             /* things said once at the first own wait */
+#define LIMIT_SETTINGS 64          /* settings that a program hands over, and of its environment half as many */
+#define LIMIT_NOTICES 24            /* things said once at the first own wait */
 #define LIMIT_NOTICE_BYTES 256
 
 #endif

@@ -7,6 +7,7 @@
 #ifndef LOOPDOG_EXPLAIN_EXPLAINED_H
 #define LOOPDOG_EXPLAIN_EXPLAINED_H
 
+#include "base/work.h"
 #include "explain/cause.h"
 #include "explain/evidence.h"
 #include "explain/profile.h"
@@ -27,6 +28,7 @@ struct explained {
         uint64_t cpu_ns;     /* over the stall; valid with verdict.cpu_known */
         const struct profile *profile; /* NULL: there is none */
         uint32_t crowded;    /* samples that were taken but not kept: LIMIT_STALLS stalls were open */
+        const struct work *work; /* what the program said of it; NULL: nothing */
         struct cause_verdict verdict;
         const struct evidence *evidence; /* of the verdict's system call; NULL: nothing is known */
         const struct served *served;     /* NULL: there is none */

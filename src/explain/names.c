@@ -36,3 +36,10 @@ struct frame_names names_of(const struct frame *frame)
         names.offset = module_offset(module, frame->pc);
         return names;
 }
+
+const char *names_function_at(uint64_t address)
+{
+        struct frame frame = { .pc = address, .function = address, .module = module_find(address) };
+        names_resolve(&frame, 1);
+        return names_of(&frame).function;
+}

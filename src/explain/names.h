@@ -21,6 +21,9 @@ struct frame_names {
 /* Look the names of one stack's frames up, all in one pass a module. */
 void names_resolve(const struct frame *frames, unsigned count);
 
+/* The name of the function at this address, or NULL. */
+const char *names_function_at(uint64_t address);
+
 /* What was found. */
 struct frame_names names_of(const struct frame *frame);
 

@@ -23,12 +23,16 @@
 #include "base/library.h"
 #include "base/raw.h"
 #include "base/text.h"
+#include "loop/closed.h"
+#include "loop/named.h"
+#include "loop/said.h"
 #include "loop/set.h"
 
 struct loop_page loop_page;
 uint64_t loop_threshold_ns = UINT64_MAX;
 __thread struct slot *loop_slot_here;
 __thread bool loop_is_watchdog;
+__thread char loop_name_here[LIMIT_LOOP_NAME];
 
 /* A poll or select that does not look like a loop yet. */
 struct suspect {
@@ -54,40 +58,65 @@ static struct {
         const struct loop_calls *calls;
         bool off;
         bool all_loops;
+        bool only_named; /* LOOPDOG_LOOPS=api */
         pthread_key_t key;
         bool key_made;
-        _Atomic pid_t pid;
         _Atomic uint64_t loops;
         _Atomic uint64_t candidates_dropped;
         _Atomic uint64_t unwatched;
 } stage;
 
-/* Which descriptors are own epoll instances: lets close() go on after one load. */
-#define CLOSE_MAP_FDS 65536
-static _Atomic uint64_t close_map[CLOSE_MAP_FDS / 64];
+void loop_release(struct slot *slot)
+{
+        uint32_t unmet = SLOT_UNMET;
+        bool has_news = atomic_load(&slot->ring_head) != 0 || atomic_load(&slot->ring_lost) != 0;
+        if (!has_news && atomic_compare_exchange_strong(&slot->met, &unmet, SLOT_GIVEN_BACK)) {
+                slot_free(slot);
+                return;
+        }
+        atomic_store_explicit(&slot->state, SLOT_RELEASED, memory_order_release);
+}
 
 static void thread_ends(void *slot)
 {
-        struct slot *mine = slot;
         loop_slot_here = NULL;
-        uint32_t unmet = SLOT_UNMET;
-        bool has_news = atomic_load(&mine->ring_head) != 0 || atomic_load(&mine->ring_lost) != 0;
-        if (!has_news && atomic_compare_exchange_strong(&mine->met, &unmet, SLOT_GIVEN_BACK)) {
-                slot_free(mine);
-                return;
+        for (struct slot *mine = slot, *next; mine != NULL; mine = next) {
+                next = mine->next_here;
+                loop_release(mine);
         }
-        atomic_store_explicit(&mine->state, SLOT_RELEASED, memory_order_release);
 }
 
 void loop_setup(const struct loop_calls *calls, uint64_t threshold_ns, bool all_loops)
 {
         stage.calls = calls;
         stage.off = threshold_ns == 0;
+        stage.only_named = false;
         stage.all_loops = all_loops;
-        atomic_store(&stage.pid, getpid());
+        closed_note_process();
         loop_threshold_ns = threshold_ns ? threshold_ns : UINT64_MAX;
         /* Made early: keys below 32 need no memory when they are set. */
-        stage.key_made = pthread_key_create(&stage.key, thread_ends) == 0;
+        if (!stage.key_made)
+                stage.key_made = pthread_key_create(&stage.key, thread_ends) == 0;
+}
+
+void loop_ignore_unnamed(void)
+{
+        stage.only_named = true;
+}
+
+bool loop_is_on(void)
+{
+        return stage.calls != NULL && !stage.off;
+}
+
+bool loop_is_set_up(void)
+{
+        return stage.calls != NULL && loop_threshold_ns != UINT64_MAX;
+}
+
+void loop_turn_off(void)
+{
+        stage.off = true;
 }
 
 /* To make a thread takes malloc and locks that the code below a signal handler may hold. That we are in one can't be
@@ -117,13 +146,6 @@ void loop_attend(void)
 static bool is_serial(const struct slot *slot)
 {
         return !stage.all_loops && !slot->listed && set_only_listens(slot->own_set, atomic_load(&slot->own_set_count));
-}
-
-static void close_map_set(uint64_t key)
-{
-        uint64_t fd = WAIT_KEY_VALUE(key);
-        if (WAIT_KEY_KIND(key) == WAIT_EPOLL && fd < CLOSE_MAP_FDS)
-                atomic_fetch_or(&close_map[fd / 64], 1ull << fd % 64);
 }
 
 /* Two threads that wait on one instance are an executor: each may rest elsewhere than in the wait. */
@@ -170,11 +192,11 @@ static void make_candidate(struct slot *slot, const struct wait *wait, bool list
         atomic_store(&slot->rival_key, 0);
         slot->listed = listed;
         set_own(slot, wait);
-        close_map_set(wait->key);
+        closed_expect(wait->key);
         find_executor(slot, wait->key);
 }
 
-static struct slot *claim(const struct wait *wait, bool listed)
+struct slot *loop_claim(void)
 {
         struct slot *slot = stage.key_made ? slot_claim() : NULL;
         if (slot == NULL) {
@@ -185,15 +207,52 @@ static struct slot *claim(const struct wait *wait, bool listed)
         }
         refused_here = 0;
         atomic_store(&slot->tid, (int32_t)raw_syscall_sigsafe(SYS_gettid, 0, 0, 0, 0, 0, 0));
-        /* May be a child since loop_setup(). */
-        atomic_store(&stage.pid, (pid_t)raw_syscall_sigsafe(SYS_getpid, 0, 0, 0, 0, 0, 0));
+        closed_note_process(); /* may be a child since loop_setup() */
         atomic_store(&slot->thread_pointer, (uint64_t)(uintptr_t)__builtin_thread_pointer());
         atomic_store(&slot->mark, 0);
         atomic_store(&slot->first_ns, clock_now_ns());
+        atomic_store(&slot->threshold_ns, loop_threshold_ns);
+        said_forget(slot);
+        slot->next_here = pthread_getspecific(stage.key);
+        pthread_setspecific(stage.key, slot);
+        return slot;
+}
+
+struct slot *loop_first_here(void)
+{
+        return stage.key_made ? pthread_getspecific(stage.key) : NULL;
+}
+
+void loop_forget_here(struct slot *slot)
+{
+        struct slot *first = loop_first_here();
+        if (first == slot) {
+                pthread_setspecific(stage.key, slot->next_here);
+                return;
+        }
+        while (first != NULL && first->next_here != slot)
+                first = first->next_here;
+        if (first != NULL)
+                first->next_here = slot->next_here;
+}
+
+void loop_named_begins(struct slot *slot)
+{
+        atomic_fetch_add(&stage.loops, 1);
+        loop_slot_here = slot;
+        if (atomic_load(&loop_attention) == LOOP_STOPPED)
+                loop_attend();
+}
+
+static struct slot *claim(const struct wait *wait, bool listed)
+{
+        struct slot *slot = loop_claim();
+        if (slot == NULL)
+                return NULL;
+        named_by_thread(slot);
         make_candidate(slot, wait, listed);
         loop_end_iteration(slot, wait->cfa, wait->sleeps);
         loop_slot_here = slot;
-        pthread_setspecific(stage.key, slot);
         if (atomic_load(&loop_attention) == LOOP_STOPPED)
                 loop_attend();
         return loop_slot_here; /* gone where this turned out to be a child of clone(): its next wait claims another */
@@ -269,6 +328,8 @@ static struct slot *begin(const struct wait *wait)
 {
         bool listed = false;
         if (refused_here != 0 && refused_here++ < LIMIT_REFUSED_WAITS)
+                return NULL;
+        if (stage.only_named && loop_name_here[0] == '\0')
                 return NULL;
         if (WAIT_KEY_KIND(wait->key) == WAIT_EPOLL)
                 return claim(wait, false);
@@ -376,12 +437,15 @@ void loop_end_long(struct slot *slot, uint64_t mark, uint64_t now_ns)
         if (now_ns < MARK_NS(mark)) /* the clock was changed for another: this iteration has no length */
                 return;
         bool left = atomic_load(&slot->left_mark) == mark;
+        uint64_t limit_ns = said_limit_ns(slot, mark);
         if (left) {
                 slot_add(&slot->outside_ns, now_ns - MARK_NS(mark));
         } else {
                 histogram_count(slot, now_ns - MARK_NS(mark));
                 slot_add(&slot->busy_ns, now_ns - MARK_NS(mark));
         }
+        if (now_ns - MARK_NS(mark) < limit_ns) /* its sections may take so long */
+                return;
         atomic_store(&slot->serial, is_serial(slot)); /* clients may have come since it was last judged */
         uint32_t head = atomic_load_explicit(&slot->ring_head, memory_order_relaxed);
         if (head - atomic_load_explicit(&slot->ring_tail, memory_order_acquire) >= LIMIT_RING) {
@@ -392,7 +456,9 @@ void loop_end_long(struct slot *slot, uint64_t mark, uint64_t now_ns)
                 .begin_ns = MARK_NS(mark),
                 .end_ns = now_ns,
                 .yield_ns = atomic_load(&slot->yields) ? atomic_load(&slot->yield_ns) : 0,
+                .threshold_ns = limit_ns,
                 .yields = atomic_load(&slot->yields),
+                .said = said_keep(slot, mark, now_ns),
                 .startup = !atomic_load(&slot->slept),
                 .serial = atomic_load(&slot->serial),
                 .left = left,
@@ -405,57 +471,6 @@ void loop_note_fork(void)
         forked_here = true;
 }
 
-/* ---- descriptors that are closed ---- */
-
-/* The own instance is gone: what the thread does until it waits on another is not an iteration. */
-static void lose_instance(struct slot *slot, uint64_t key)
-{
-        uint64_t own = key, candidate = key;
-        uint64_t mark = atomic_load(&slot->mark);
-        /* Exchanged, because another thread's slot may serve another loop by now. */
-        bool lost = atomic_compare_exchange_strong(&slot->key, &own, 0);
-        bool dropped = !lost && atomic_compare_exchange_strong(&slot->candidate_key, &candidate, 0);
-        if ((lost || dropped) && MARK_BUSY(mark)) {
-                atomic_store(&slot->left_ns, clock_now_ns());
-                atomic_store(&slot->left_mark, mark);
-        }
-        if (dropped)
-                atomic_fetch_add(&stage.candidates_dropped, 1);
-}
-
-static void close_one(unsigned fd)
-{
-        atomic_fetch_and(&close_map[fd / 64], ~(1ull << fd % 64));
-        uint32_t count = slots_used();
-        for (uint32_t i = 0; i < count; i++)
-                if (atomic_load(&slot_at(i)->state) != SLOT_FREE)
-                        lose_instance(slot_at(i), WAIT_KEY(WAIT_EPOLL, fd));
-}
-
-bool loop_waits_on(unsigned fd)
-{
-        return fd < CLOSE_MAP_FDS &&
-               (atomic_load_explicit(&close_map[fd / 64], memory_order_relaxed) >> fd % 64 & 1) != 0;
-}
-
-void loop_note_close(unsigned first, unsigned last)
-{
-        if (loop_is_watchdog) /* it has a table of its own, where the same numbers mean something else */
-                return;
-        if (last >= CLOSE_MAP_FDS)
-                last = CLOSE_MAP_FDS - 1;
-        for (unsigned fd = first; fd <= last; fd++) {
-                uint64_t word = atomic_load_explicit(&close_map[fd / 64], memory_order_relaxed);
-                if (word == 0) {
-                        fd |= 63;
-                        continue;
-                }
-                /* A child of vfork closes its own descriptors but runs in this memory. */
-                if (word >> fd % 64 & 1 && raw_syscall_sigsafe(SYS_getpid, 0, 0, 0, 0, 0, 0) == atomic_load(&stage.pid))
-                        close_one(fd);
-        }
-}
-
 /* ---- for the watchdog ---- */
 
 bool loop_mark_left(struct slot *slot, uint64_t mark)
@@ -466,7 +481,7 @@ bool loop_mark_left(struct slot *slot, uint64_t mark)
 
 void loop_take_over(struct slot *slot, uint64_t key)
 {
-        close_map_set(key);
+        closed_expect(key);
         forget_findings(slot);
         find_executor(slot, key);
         atomic_store(&slot->own_cfa, 0);
@@ -499,14 +514,18 @@ bool loop_take_ended(struct slot *slot, struct slot_ended *ended)
 
 void loop_label(const struct slot *slot, char *bytes, size_t capacity)
 {
-        static const char *const names[] = { "none", "epoll", "poll", "select" };
+        static const char *const names[] = { "api", "epoll", "poll", "select" };
         uint64_t key = atomic_load(&slot->key);
         if (key == 0)
                 key = atomic_load(&slot->candidate_key);
         if (key == 0) /* its instance was closed: what it was */
                 key = atomic_load(&slot->last_key);
         struct text text = { .bytes = bytes, .capacity = capacity };
-        text_string(&text, names[WAIT_KEY_KIND(key)]);
+        if (slot->name[0] != '\0') {
+                text_string(&text, slot->name);
+                return;
+        }
+        text_string(&text, key != 0 ? names[WAIT_KEY_KIND(key)] : "none");
         if (WAIT_KEY_KIND(key) == WAIT_EPOLL)
                 text_format(&text, ":%llu", (unsigned long long)WAIT_KEY_VALUE(key));
 }
@@ -514,21 +533,22 @@ void loop_label(const struct slot *slot, char *bytes, size_t capacity)
 struct loop_totals loop_totals(void)
 {
         return (struct loop_totals){ .loops = atomic_load(&stage.loops),
-                                     .candidates_dropped = atomic_load(&stage.candidates_dropped),
+                                     .candidates_dropped = atomic_load(&stage.candidates_dropped) + closed_candidates(),
                                      .unwatched = atomic_load(&stage.unwatched) };
 }
 
 void loop_after_fork(void)
 {
+        said_after_fork();
         slots_after_fork();
+        named_after_fork();
         loop_slot_here = NULL;
         forked_here = false;
         memset(suspects_here, 0, sizeof suspects_here);
         refused_here = 0;
         if (stage.key_made)
                 pthread_setspecific(stage.key, NULL);
-        memset(close_map, 0, sizeof close_map);
-        atomic_store(&stage.pid, getpid());
+        closed_after_fork();
         atomic_store(&stage.loops, 0);
         atomic_store(&stage.candidates_dropped, 0);
         atomic_store(&stage.unwatched, 0);

@@ -43,7 +43,7 @@ struct loop_page {
 extern struct loop_page loop_page;
 #define loop_attention loop_page.attention
 
-/* Busy times from here on are reported; UINT64_MAX while the detector is off. */
+/* Busy times from here on are reported, unless a loop has its own; UINT64_MAX while the detector is off. */
 extern uint64_t loop_threshold_ns;
 
 extern __thread struct slot *loop_slot_here;
@@ -61,6 +61,33 @@ struct loop_calls {
 };
 void loop_setup(const struct loop_calls *calls, uint64_t threshold_ns, bool all_loops);
 
+/* LOOPDOG_LOOPS=api: the hooks find no loop by themselves, only those that the API has named. */
+void loop_ignore_unnamed(void);
+
+/* Is the detector on; was loop_setup() called with a threshold; and switch it off until that is called again. */
+bool loop_is_on(void);
+bool loop_is_set_up(void);
+void loop_turn_off(void);
+
+/* A slot for the calling thread, empty but for what names the thread. NULL where there is none, which is counted. It is
+ * seen once it has a mark. app thread. */
+struct slot *loop_claim(void);
+
+/* The first of this thread's slots; `next_here` leads on. NULL: it has none. */
+struct slot *loop_first_here(void);
+
+/* This slot is not the thread's any more. app thread, its own. */
+void loop_forget_here(struct slot *slot);
+
+/* The slot's loop is over; what is left of it is the watchdog's to take. app thread, its own. */
+void loop_release(struct slot *slot);
+
+/* A loop of the API has begun: count it, and see to the watchdog. app thread. */
+void loop_named_begins(struct slot *slot);
+
+/* The API's name for the loop that the hooks find in this thread; "" for none. app thread. */
+extern __thread char loop_name_here[LIMIT_LOOP_NAME];
+
 /* A thread is about to wait. Returns its slot where this is its own wait, NULL where it is nested or the thread is no
  * loop. app thread; errno is left alone. */
 struct slot *loop_enter_slow(const struct wait *wait);
@@ -76,7 +103,7 @@ __attribute__((always_inline)) static inline void loop_end_iteration(struct slot
         uint64_t now_ns = clock_now_ns();
         if (__builtin_expect(MARK_BUSY(mark), 1)) {
                 uint64_t busy_ns = now_ns - MARK_NS(mark);
-                if (__builtin_expect(busy_ns >= loop_threshold_ns, 0)) {
+                if (__builtin_expect(busy_ns >= atomic_load_explicit(&slot->threshold_ns, memory_order_relaxed), 0)) {
                         loop_end_long(slot, mark, now_ns);
                 } else if (busy_ns >> HISTOGRAM_SHIFT || slot->last_slept || slot->last_result != 0) {
                         histogram_count(slot, busy_ns);
@@ -222,7 +249,7 @@ void loop_deny_reentrant(struct slot *slot);
 /* Watchdog: take the oldest ended long iteration. False where there is none. */
 bool loop_take_ended(struct slot *slot, struct slot_ended *ended);
 
-/* "epoll:5", "poll", "select" into `bytes`. */
+/* "epoll:5", "poll", "select", or the name that the API gave it, into `bytes`. */
 void loop_label(const struct slot *slot, char *bytes, size_t capacity);
 
 /* What the loop stage counted for the exit record. */

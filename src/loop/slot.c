@@ -78,3 +78,14 @@ uint64_t histogram_from_ns(unsigned bucket)
         unsigned top = bucket / 16 + 3;
         return (16ull + bucket % 16) << (top - 4) << HISTOGRAM_SHIFT;
 }
+
+/* Not counted by the loop itself, which has better things to do on the path of a wait: what is left of its life. */
+uint64_t slot_idle_ns(const struct slot *slot)
+{
+        uint64_t mark = atomic_load(&slot->mark);
+        uint64_t now_ns = MARK_BUSY(mark) ? MARK_NS(mark) : clock_now_ns();
+        uint64_t first_ns = atomic_load(&slot->first_ns);
+        uint64_t life_ns = now_ns > first_ns ? now_ns - first_ns : 0;
+        uint64_t spent_ns = atomic_load(&slot->busy_ns) + atomic_load(&slot->outside_ns);
+        return life_ns > spent_ns ? life_ns - spent_ns : 0;
+}

@@ -24,8 +24,10 @@
 #include "base/limits.h"
 
 /* What names an own wait. An epoll loop is its instance; a poll or select loop is its call site (and a shared
- * descriptor, checked apart). The kind stands in the low bits. 0 is no key. */
+ * descriptor, checked apart); a loop of the API is its number there, from 1. The kind stands in the low bits. 0 is no
+ * key. */
 enum wait_kind {
+        WAIT_NAMED = 0,
         WAIT_EPOLL = 1,
         WAIT_POLL = 2,
         WAIT_SELECT = 3,
@@ -63,7 +65,9 @@ struct slot_ended {
         uint64_t begin_ns;
         uint64_t end_ns;
         uint64_t yield_ns; /* the last wait within it that could not sleep; 0: none */
+        uint64_t threshold_ns; /* what it was measured by, with what its sections allowed */
         uint32_t yields;
+        uint32_t said; /* number of what the program said of it (said.h); 0: nothing */
         bool startup;
         bool serial; /* the loop is a serial server: only LOOPDOG_LOOPS=all reports it */
         bool left;   /* the watchdog had found that the loop was left in it */
@@ -80,6 +84,7 @@ struct slot {
         _Atomic bool slept;      /* an own wait could sleep: start-up is over */
         bool last_slept;         /* the last own wait could */
         bool listed;             /* poll, select: in a known loop library, so never a serial server */
+        _Atomic uint64_t threshold_ns; /* busy times from here on are reported; UINT64_MAX: none */
 
         /* A line of its own: what the own wait got, if anything. The arrays are the host's, and may be gone. */
         _Alignas(64) const void *returned; /* epoll: its events; poll: its set; select: what can be read, */
@@ -105,6 +110,12 @@ struct slot {
         _Atomic int32_t tid;
         _Atomic uint64_t thread_pointer; /* its TLS, which lies above the stack of a thread of libc */
         _Atomic uint32_t generation;
+        _Atomic uint64_t allowed_ns;   /* what sections allow beyond the threshold, */
+        _Atomic uint64_t allowed_mark; /* in this iteration */
+        char name[LIMIT_LOOP_NAME];    /* given by the API; "" */
+        struct slot *next_here;        /* the thread's other loops of the API */
+        struct slot *around;           /* the loop from within which this one was run; valid while it is open */
+        uint64_t paused_key;           /* the key, while the loop is paused */
         _Atomic uint64_t outside_ns;
         _Atomic uint64_t first_ns; /* its first own wait; what is neither busy nor outside since then was idle */
 
@@ -137,6 +148,9 @@ void slot_free(struct slot *slot);
 
 /* In the child after fork: no loop is known. */
 void slots_after_fork(void);
+
+/* How long the loop has been in its own wait since its first. Any thread. */
+uint64_t slot_idle_ns(const struct slot *slot);
 
 /* Lower bound of a bucket in nanoseconds. */
 uint64_t histogram_from_ns(unsigned bucket);

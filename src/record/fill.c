@@ -32,6 +32,7 @@
 /* Frames from the culprit outwards that make the signature: enough to tell two callers of one helper apart, few enough
  * that a router's depth does not split one place into many. */
 #define SIGNATURE_FRAMES 6
+#define WORK_SHARE 10 /* labels are told that were set for a tenth of the stall */
 #define OTHERS_SHARE 5 /* another thread is named where it held the loop up in a fifth of the samples */
 
 static struct {
@@ -51,6 +52,9 @@ static struct {
         char holder_thread[64];
         char called[256];
         struct record_loss losses[CAPTURE_LOSSES];
+        struct record_callback callback;
+        char callback_object[LIMIT_SAID_NAME + 24];
+        struct record_label labels[LIMIT_LABELS];
         char thread[64];
 } made;
 
@@ -405,6 +409,44 @@ static void redact_frames(struct record_stall *stall)
         }
 }
 
+/* ---- what the program said ---- */
+
+static void fill_callback(struct record_stall *stall, const struct work *work, const struct explained *explained)
+{
+        struct text object = TEXT_IN(made.callback_object);
+        text_clear(&object);
+        text_string(&object, work->object);
+        if (work->object[0] != '\0' && work->number >= 0)
+                text_format(&object, " %lld", (long long)work->number);
+        made.callback = (struct record_callback){
+                .name = work->name,
+                .function = work->function != 0 ? names_function_at(work->function) : NULL,
+                .object = made.callback_object,
+                .begin_ns = work->begin_ns > explained->begin_ns ? since_begin(explained, work->begin_ns) : 0,
+                .duration_ns = work->callback_ns < explained->duration_ns ? work->callback_ns : explained->duration_ns,
+        };
+        stall->callback = &made.callback;
+}
+
+/* Labels of a small part of a stall would name the wrong work. */
+static void fill_work(struct record_stall *stall, const struct explained *explained)
+{
+        const struct work *work = explained->work;
+        if (work == NULL)
+                return;
+        stall->callbacks = work->callbacks;
+        if (work->callback_ns != 0)
+                fill_callback(stall, work, explained);
+        if (work->labels_ns * WORK_SHARE < explained->duration_ns)
+                return;
+        for (uint32_t i = 0; i < work->labels_count && i < LIMIT_LABELS; i++)
+                made.labels[i] = (struct record_label){ work->labels[i].key,
+                                                        config.redact & CONFIG_REDACT_LABELS ? "[redacted]"
+                                                                                            : work->labels[i].value };
+        stall->labels = made.labels;
+        stall->labels_count = work->labels_count;
+}
+
 /* ---- the record ---- */
 
 static enum record_cause cause_of(enum cause cause)
@@ -462,6 +504,7 @@ void fill_stall(struct record *record, const struct explained *explained)
                 .end = explained->end,
         };
         fill_verdict(stall, explained);
+        fill_work(stall, explained);
         if (explained->profile == NULL) {
                 fill_crowded(stall, explained->crowded);
                 return;

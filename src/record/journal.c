@@ -133,17 +133,18 @@ static void say_stall(const struct record *record)
         sink_text(journal.line, text.length);
 }
 
-void journal_stall(const struct explained *explained, enum journal_stall_as as)
+const struct record_stall *journal_stall(const struct explained *explained, enum journal_stall_as as)
 {
-        struct record record;
+        static struct record record;
         /* As text a stall is told when it has ended, or goes on and on; as records when it begins and ends. */
         if (as == (sink_is_file() ? JOURNAL_REMINDER : JOURNAL_BEGUN))
-                return;
+                return NULL;
         fill_stall(&record, explained);
         if (sink_is_file())
                 write_record(&record);
         else
                 say_stall(&record);
+        return &record.stall;
 }
 
 /* ---- loops and the end ---- */

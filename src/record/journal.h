@@ -39,7 +39,8 @@ void journal_begin(void);
 int journal_descriptor_to_keep(void); /* see sink_descriptor_to_keep() */
 void journal_note_thread(int32_t tid); /* see sink_note_thread() */
 void journal_process(void);
-void journal_stall(const struct explained *explained, enum journal_stall_as as);
+/* Returns what was written, valid until the next call; NULL: nothing is written of this. */
+const struct record_stall *journal_stall(const struct explained *explained, enum journal_stall_as as);
 void journal_notices(void);
 void journal_end(void);
 

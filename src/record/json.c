@@ -302,6 +302,35 @@ static void write_others(struct text *line, const struct record_other *others, s
         text_char(line, ']');
 }
 
+static void write_callback(struct text *line, const struct record_callback *callback)
+{
+        if (!callback)
+                return;
+        write_name(line, "callback");
+        open_with(line, '{');
+        add_string(line, "name", callback->name);
+        add_string(line, "function", callback->function);
+        add_string(line, "object", callback->object);
+        add_number(line, "begin_ns", callback->begin_ns);
+        add_number(line, "duration_ns", callback->duration_ns);
+        text_char(line, '}');
+}
+
+static void write_labels(struct text *line, const struct record_label *labels, size_t count)
+{
+        if (count == 0)
+                return;
+        write_name(line, "labels");
+        open_with(line, '[');
+        for (size_t i = 0; i < count; i++) {
+                open_with(line, '{');
+                add_string(line, "key", labels[i].key);
+                add_string(line, "value", labels[i].value);
+                text_char(line, '}');
+        }
+        text_char(line, ']');
+}
+
 /* ---- which stacks are written ---- */
 
 struct choice {
@@ -395,6 +424,10 @@ static void write_stall(struct text *line, const struct record_stall *stall)
         add_string(line, "end", stall->end);
         add_string(line, "cause", record_cause_name(stall->cause));
         write_detail(line, &stall->detail);
+        write_callback(line, stall->callback);
+        if (stall->callbacks)
+                add_number(line, "callbacks", stall->callbacks);
+        write_labels(line, stall->labels, stall->labels_count);
         add_hex(line, "signature", "", stall->signature, 16);
         add_number(line, "repeats", stall->repeats);
         if (stall->culprit) {

@@ -142,6 +142,20 @@ struct record_detail {
         size_t held_by_count;
 };
 
+/* The callback that took most of a stall, as the program has told it. */
+struct record_callback {
+        const char *name; /* NULL: not told */
+        const char *function; /* of its address; NULL where no symbol table has one */
+        const char *object;   /* "fd 12" */
+        uint64_t begin_ns;    /* from the stall's begin */
+        uint64_t duration_ns; /* of the stall */
+};
+
+struct record_label {
+        const char *key;
+        const char *value;
+};
+
 struct record_stall {      /* types stall-begin and stall */
         uint64_t id;       /* counts from 1 in each process; with `run` it names the stall for ever: RUN-ID */
         uint64_t begin_ns; /* CLOCK_REALTIME, ns since 1970 */
@@ -158,6 +172,10 @@ struct record_stall {      /* types stall-begin and stall */
                              * "left": it was none, see record_was_no_stall() */
         enum record_cause cause;
         struct record_detail detail;
+        const struct record_callback *callback; /* NULL: none was told of, or none took 1 ms */
+        uint32_t callbacks;                 /* that the program told of in the iteration */
+        const struct record_label *labels;  /* of the work that was labelled longest */
+        size_t labels_count;
         uint64_t signature;                 /* 0: none; written as 16 hexadecimal digits */
         uint64_t repeats;                   /* how often this signature was seen before in this process */
         bool stacks_omitted;                /* a repeat: the stacks stand in an earlier record of the same signature */
@@ -216,7 +234,7 @@ struct record_loop { /* type loop: totals since the loop began */
 /* Type exit, the agent's own account: the last line, unless an exec fails. Then lines follow, and an exit that counts
  * all of it anew. */
 struct record_exit {
-        const char *reason; /* "exit", "exec" */
+        const char *reason; /* "exit", "exec", "stop" */
         uint64_t loops;
         uint64_t stalls;
         uint64_t stalls_startup;

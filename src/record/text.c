@@ -316,6 +316,44 @@ static void put_culprit(struct text *text, const struct record_frame *frame)
         }
 }
 
+/* "in read_cb on fd 12": what the program says runs. The stack's own culprit, which may be deeper, follows. */
+static void put_callback(struct text *text, const struct record_callback *callback)
+{
+        bool named = callback->name && *callback->name;
+        text_string(text, " in ");
+        text_printable(text, named ? callback->name : callback->function ? callback->function : "a callback");
+        if (callback->object && *callback->object) {
+                text_string(text, " on ");
+                text_printable(text, callback->object);
+        }
+}
+
+/* A callback is to blame for what it took most of. */
+static bool blames_callback(const struct record_stall *stall)
+{
+        const struct record_callback *callback = stall->callback;
+        return callback && callback->duration_ns * 2 >= stall->duration_ns;
+}
+
+static void put_labels(struct text *text, const struct record_stall *stall)
+{
+        for (size_t i = 0; i < stall->labels_count; i++) {
+                text_string(text, ", ");
+                text_printable(text, stall->labels[i].key);
+                text_char(text, ' ');
+                text_printable(text, stall->labels[i].value);
+        }
+}
+
+/* Does the callback's name say something that the culprit's does not? */
+static bool names_other(const struct record_stall *stall)
+{
+        const struct record_callback *callback = stall->callback;
+        const char *name = callback->name && *callback->name ? callback->name : callback->function;
+        const char *culprit = stall->culprit ? stall->culprit->function : NULL;
+        return (callback->object && *callback->object) || !name || !culprit || strcmp(name, culprit) != 0;
+}
+
 static void put_where(struct text *text, const struct record *record)
 {
         const struct record_stall *stall = &record->stall;
@@ -347,6 +385,10 @@ static void write_head(struct text *text, const struct record *record, const str
         text_duration(&start, stall->duration_ns);
         text_string(text, "loopdog: ");
         part_coloured(text, style, RED, start.bytes, start.length);
+        if (blames_callback(stall) && names_other(stall)) {
+                put_callback(text, stall->callback);
+                text_string(text, stall->culprit ? "," : "");
+        }
         if (stall->culprit)
                 put_culprit(text, stall->culprit);
         if (stall->culprit && stall->detail.called && *stall->detail.called) {
@@ -360,6 +402,7 @@ static void write_head(struct text *text, const struct record *record, const str
                 text_put_waited(text, record);
         }
         text_string(text, stall->phase && strcmp(stall->phase, "startup") == 0 ? ", during start-up" : "");
+        put_labels(text, stall);
         put_where(text, record);
 }
 
@@ -492,6 +535,23 @@ static void put_task(struct text *line, const struct record_detail *detail)
         text_printable(line, detail->coroutine);
 }
 
+/* How one callback stands among the others of its iteration. */
+static void put_callbacks(struct text *line, const struct record_stall *stall)
+{
+        const struct record_callback *callback = stall->callback;
+        if (stall->callbacks < 2 && (!callback || blames_callback(stall)))
+                return;
+        next_part(line);
+        text_format(line, "%u callback%s in this iteration", stall->callbacks, stall->callbacks == 1 ? "" : "s");
+        if (!callback)
+                return;
+        text_string(line, ", the longest");
+        if (!blames_callback(stall))
+                put_callback(line, callback);
+        text_string(line, " took ");
+        text_duration(line, callback->duration_ns);
+}
+
 /* What is not usual about this stall; no line where there is nothing. */
 static void write_remarks(struct text *text, const struct record_stall *stall)
 {
@@ -503,6 +563,7 @@ static void write_remarks(struct text *text, const struct record_stall *stall)
                 text_printable(&line, stall->detail.reason);
         }
         put_task(&line, &stall->detail);
+        put_callbacks(&line, stall);
         if (stall->script_losses && stall->script_loss) {
                 next_part(&line);
                 text_format(&line, "%u sample%s: ", stall->script_losses, stall->script_losses == 1 ? "" : "s");

@@ -15,10 +15,12 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "loop/loop.h"
+#include "loop/said.h"
 #include "watch/policy.h"
 #include "watch/stall.h"
 
 #define LONGEST_SLEEP_NS 1000000000ull
+#define LONGEST_THRESHOLD_NS (1ull << 62) /* far enough from the end of the numbers to add to a time */
 
 /* What the watchdog remembers of a slot. */
 struct watched {
@@ -37,7 +39,8 @@ struct watched {
 
 static struct {
         const struct watch_calls *calls;
-        struct policy_limits limits;
+        struct policy_limits usual;
+        struct policy_limits limits; /* of the slot that is being looked at, in its present iteration */
         uint64_t grace_ns;
         uint64_t first_wait_ns;
         uint64_t active_ns; /* when a loop last iterated */
@@ -74,6 +77,7 @@ static struct stall *follow(struct watched *w, struct slot *slot, uint64_t mark,
                 .place = take_place(),
                 .mark = mark,
                 .begin_ns = begin_ns,
+                .threshold_ns = pass.limits.threshold_ns,
                 .startup = is_startup(slot, begin_ns),
         };
         return &w->stall;
@@ -105,7 +109,9 @@ static void record_unseen(struct watched *w, struct slot *slot, const struct slo
         stall->detected = true;
         stall->startup = ended->startup || begin_ns < pass.first_wait_ns + pass.grace_ns;
         stall->yields = ended->yields;
-        stall->late_ns = clock_now_ns() - begin_ns - pass.limits.threshold_ns;
+        stall->threshold_ns = ended->threshold_ns;
+        stall->said = ended->said;
+        stall->late_ns = clock_now_ns() - begin_ns - ended->threshold_ns;
         finish(w, STALL_WAITED, ended->end_ns);
 }
 
@@ -127,10 +133,12 @@ static void take_one_ended(struct watched *w, struct slot *slot, const struct sl
         bool rested = w->rest_mark == mark;
         if (w->following && w->stall.mark == mark) {
                 w->stall.yields = ended->yields;
+                w->stall.said = ended->said;
+                w->stall.threshold_ns = ended->threshold_ns;
                 bool unseen_rest = atomic_load(&slot->executor) && w->stall.seen == 0;
                 bool left = (ended->left && !rested) || ended->serial || unseen_rest;
                 /* Sampled at half the threshold, then over before the watchdog looked again: a stall if long enough. */
-                if (!left && ended->end_ns - w->stall.begin_ns >= pass.limits.threshold_ns)
+                if (!left && ended->end_ns - w->stall.begin_ns >= ended->threshold_ns)
                         w->stall.detected = true;
                 finish(w, left ? STALL_LEFT : STALL_WAITED, ended->end_ns);
                 return;
@@ -140,7 +148,7 @@ static void take_one_ended(struct watched *w, struct slot *slot, const struct sl
                 return;
         /* An executor's thread that was never looked at may have been at rest all the time. */
         bool rest = rested || atomic_load(&slot->executor);
-        if (ended->end_ns - begin_ns >= pass.limits.threshold_ns && !rest)
+        if (ended->end_ns - begin_ns >= ended->threshold_ns && !rest)
                 record_unseen(w, slot, ended, begin_ns);
 }
 
@@ -224,6 +232,7 @@ static void detect(struct watched *w, const struct policy_answer *answer)
 {
         struct stall *stall = &w->stall;
         stall->detected = true;
+        stall->threshold_ns = pass.limits.threshold_ns;
         stall->late_ns = answer->late_ns;
         if (answer->late_ns > pass.totals.latest_ns)
                 pass.totals.latest_ns = answer->late_ns;
@@ -349,6 +358,14 @@ static void part(struct watched *w, struct slot *slot)
         slot_free(slot);
 }
 
+/* A loop may have a threshold of its own, and its sections may take longer. */
+static void set_limits(const struct slot *slot, uint64_t mark)
+{
+        uint64_t limit_ns = said_limit_ns(slot, mark);
+        pass.limits = pass.usual;
+        pass.limits.threshold_ns = limit_ns < LONGEST_THRESHOLD_NS ? limit_ns : LONGEST_THRESHOLD_NS;
+}
+
 /* Look at one slot. Returns when to look again. */
 static uint64_t visit(struct slot *slot, uint64_t now_ns)
 {
@@ -367,6 +384,7 @@ static uint64_t visit(struct slot *slot, uint64_t now_ns)
                 return now_ns + pass.limits.threshold_ns / 2;
         }
         state = atomic_load_explicit(&slot->state, memory_order_acquire);
+        set_limits(slot, mark);
         meet(w, slot);
         take_ended(w, slot);
         if (state == SLOT_RELEASED) {
@@ -386,7 +404,7 @@ uint64_t pass_over_all(void)
 {
         uint64_t now_ns = clock_now_ns();
         /* Also where no loop is left: a new one may begin at any moment. */
-        uint64_t half_ns = pass.limits.threshold_ns / 2;
+        uint64_t half_ns = pass.usual.threshold_ns / 2;
         uint64_t next_ns = now_ns + (half_ns < LONGEST_SLEEP_NS ? half_ns : LONGEST_SLEEP_NS);
         uint32_t count = slots_used();
         for (uint32_t i = 0; i < count; i++) {
@@ -469,6 +487,7 @@ uint64_t pass_active_ns(void)
 void pass_set(const struct watch_calls *calls, const struct policy_limits *limits, uint64_t grace_ns)
 {
         pass.calls = calls;
+        pass.usual = *limits;
         pass.limits = *limits;
         pass.grace_ns = grace_ns;
 }

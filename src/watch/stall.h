@@ -28,11 +28,13 @@ struct stall {
         uint64_t end_ns;       /* valid once ended */
         uint64_t id;           /* 0 until detected */
         uint64_t next_sample_ns;
+        uint64_t threshold_ns; /* what it is measured by; valid once detected */
         uint64_t late_ns;      /* detection after the threshold */
         uint32_t samples;
         uint32_t samples_detected; /* of them, after the detection */
         uint32_t seen;         /* of these, those that showed it in a callback */
         uint32_t yields;
+        uint32_t said;         /* number of what the program said of it, once it has ended; 0: nothing */
         enum stall_end end;
         bool looked;           /* the sample before the threshold was taken */
         bool detected;

@@ -46,6 +46,8 @@ static struct {
         _Atomic uint32_t wake; /* futex: changed to wake the thread */
         _Atomic int stop;      /* 0 no, 1 for fork, 2 for good */
         _Atomic uint32_t ended; /* futex */
+        _Atomic uint32_t asked;    /* how often it was asked to look at once, */
+        _Atomic uint32_t answered; /* and up to which of these it has; futex */
         _Atomic int tid;
         _Atomic int forbidden; /* threads that are about to fork */
         int failed_starts;
@@ -84,6 +86,16 @@ static void sleep_until(uint64_t next_ns, uint32_t wake)
         futex(&dog.wake, FUTEX_WAIT_PRIVATE, wake, &timeout);
 }
 
+/* All that had happened when it was asked has been looked at. */
+static void answer(uint32_t asked)
+{
+        if (asked == atomic_load(&dog.answered))
+                return;
+        dog.calls->asked();
+        atomic_store(&dog.answered, asked);
+        futex(&dog.answered, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL);
+}
+
 static void watch(void)
 {
         while (!atomic_load(&dog.stop)) {
@@ -91,7 +103,9 @@ static void watch(void)
                 calls_look_again();
                 if (clock_tend())
                         pass_forget();
+                uint32_t asked = atomic_load(&dog.asked);
                 uint64_t next_ns = pass_over_all();
+                answer(asked);
                 bool can_sleep_forever = dog.can_sleep_forever && call_allowed_sigsafe(SYS_membarrier);
                 if (can_sleep_forever && clock_now_ns() - pass_active_ns() >= IDLE_NS && !pass_follows())
                         sleep_forever(wake);
@@ -243,19 +257,32 @@ void watchdog_wake(void)
         futex(&dog.wake, FUTEX_WAKE_PRIVATE, 1, NULL);
 }
 
-static bool wait_for_end(uint64_t patience_ns)
+/* Until the word has come to `wanted`. */
+static bool wait_for(_Atomic uint32_t *word, uint32_t wanted, uint64_t patience_ns)
 {
         uint64_t deadline_ns = clock_monotonic_ns() + patience_ns;
-        while (!atomic_load(&dog.ended)) {
+        for (uint32_t now; (int32_t)((now = atomic_load(word)) - wanted) < 0;) {
                 uint64_t now_ns = clock_monotonic_ns();
                 if (now_ns >= deadline_ns)
                         return false;
                 uint64_t left_ns = deadline_ns - now_ns;
                 struct timespec timeout = { .tv_sec = (time_t)(left_ns / 1000000000),
                                             .tv_nsec = (long)(left_ns % 1000000000) };
-                futex(&dog.ended, FUTEX_WAIT_PRIVATE, 0, &timeout);
+                futex(word, FUTEX_WAIT_PRIVATE, now, &timeout);
         }
         return true;
+}
+
+int watchdog_ask(uint64_t patience_ns)
+{
+        int saved_errno = errno;
+        if (atomic_load(&dog.state) != THREAD_RUNS)
+                return -ESRCH;
+        uint32_t asked = atomic_fetch_add(&dog.asked, 1) + 1;
+        watchdog_wake();
+        bool answered = wait_for(&dog.answered, asked, patience_ns);
+        errno = saved_errno;
+        return answered ? 0 : -ETIMEDOUT;
 }
 
 int watchdog_stop(bool for_good, uint64_t patience_ns)
@@ -274,7 +301,7 @@ int watchdog_stop(bool for_good, uint64_t patience_ns)
         pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
         atomic_store(&dog.stop, for_good ? 2 : 1);
         watchdog_wake();
-        bool ended = wait_for_end(patience_ns);
+        bool ended = wait_for(&dog.ended, 1, patience_ns);
         if (!ended) {
                 atomic_store(&dog.state, THREAD_LATE);
                 expected = THREAD_LATE; /* it may have ended just now, and then waits for nobody */

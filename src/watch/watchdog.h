@@ -35,6 +35,7 @@ struct watch_calls {
         void (*stall_goes_on)(struct stall *stall);
         void (*stall_ended)(struct stall *stall); /* detected or not: frees what belongs to its place */
         void (*tick)(uint64_t now_ns);            /* at each wake-up, when the loops have been looked at */
+        void (*asked)(void);                      /* somebody waits for all that is known to be written */
         void (*end)(bool for_good);               /* in the thread, before it ends */
 };
 
@@ -68,6 +69,10 @@ void watchdog_allow(void);
 void watchdog_wait_for_change(uint64_t patience_ns);
 
 void watchdog_wake(void);
+
+/* Have it look at all loops and then call `asked`; wait for that. 0, -ESRCH where it does not run, -ETIMEDOUT. app
+ * thread; keeps errno. */
+int watchdog_ask(uint64_t patience_ns);
 
 const struct watch_totals *watch_totals(void);
 int watchdog_tid(void);

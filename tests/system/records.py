@@ -228,7 +228,7 @@ class Book:
     def _check_counts(lines, complain):
         # An exec that failed leaves its exit line behind, and the process goes on.
         ends = [n for n, line in enumerate(lines)
-                if line["type"] == "exit" and (line["reason"] != "exec" or n == len(lines) - 1)]
+                if line["type"] == "exit" and (line["reason"] == "exit" or n == len(lines) - 1)]
         if ends and ends != [len(lines) - 1]:
             complain(f"exit on line {ends[0] + 1} of {len(lines)}")
         begun = {line["id"] for line in lines if line["type"] == "stall-begin"}

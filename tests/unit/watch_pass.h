@@ -33,7 +33,7 @@ static inline void set_up_watch(void)
 {
         set_up_loops();
         pass.calls = &log_calls;
-        pass.limits = (struct policy_limits){ .threshold_ns = THRESHOLD_NS, .interval_ns = INTERVAL_NS };
+        pass.limits = pass.usual = (struct policy_limits){ .threshold_ns = THRESHOLD_NS, .interval_ns = INTERVAL_NS };
 }
 
 /* Another loop, as if of another thread. */

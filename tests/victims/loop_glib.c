@@ -13,6 +13,14 @@
 
 #include "truth.h"
 
+#ifdef VICTIM_ATTACHED
+#include <loopdog/glib.h>
+static struct loopdog_glib watch;
+#define WATCHED(id) loopdog_glib_watch_id(NULL, id)
+#else
+#define WATCHED(id) (id)
+#endif
+
 static GMainLoop *loop;
 static int pipe_fds[2];
 static int step;
@@ -22,7 +30,7 @@ static gboolean on_timer(gpointer data);
 static void next_step(void)
 {
         step++;
-        g_timeout_add(60, on_timer, NULL);
+        WATCHED(g_timeout_add(60, on_timer, NULL));
 }
 
 static VICTIM_FRAME gboolean on_io(gint fd, GIOCondition condition, gpointer data)
@@ -60,7 +68,7 @@ static VICTIM_FRAME gboolean on_timer(gpointer data)
                 VICTIM_CHECK(write(pipe_fds[1], "b", 1) == 1);
                 return G_SOURCE_REMOVE;
         case 4:
-                g_idle_add(on_idle, NULL);
+                WATCHED(g_idle_add(on_idle, NULL));
                 return G_SOURCE_REMOVE;
         default:
                 g_main_loop_quit(loop);
@@ -74,8 +82,11 @@ int main(void)
 {
         VICTIM_CHECK(pipe(pipe_fds) == 0);
         loop = g_main_loop_new(NULL, FALSE);
-        g_unix_fd_add(pipe_fds[0], G_IO_IN, on_io, NULL);
-        g_timeout_add(50, on_timer, NULL);
+#ifdef VICTIM_ATTACHED
+        loopdog_glib_attach(&watch, NULL, "main");
+#endif
+        WATCHED(g_unix_fd_add(pipe_fds[0], G_IO_IN, on_io, NULL));
+        WATCHED(g_timeout_add(50, on_timer, NULL));
         g_main_loop_run(loop);
         g_main_loop_unref(loop);
         return 0;

@@ -15,6 +15,10 @@
 
 #include "truth.h"
 
+#ifdef VICTIM_ATTACHED
+#include <loopdog/ev.h>
+#endif
+
 static struct ev_loop *loop;
 static ev_timer timer;
 static ev_io io;
@@ -93,6 +97,19 @@ static VICTIM_FRAME void on_timer(EV_P_ ev_timer *watcher, int events)
         next_step();
 }
 
+#ifdef VICTIM_ATTACHED
+static struct loopdog_ev watch;
+LOOPDOG_EV_IO(on_io)
+LOOPDOG_EV_CALLBACK(ev_timer, on_timer)
+LOOPDOG_EV_CALLBACK(ev_idle, on_idle)
+LOOPDOG_EV_CALLBACK(ev_prepare, on_prepare)
+#else
+#define on_io_watched on_io
+#define on_timer_watched on_timer
+#define on_idle_watched on_idle
+#define on_prepare_watched on_prepare
+#endif
+
 static unsigned backend_named(const char *name)
 {
         if (!strcmp(name, "poll"))
@@ -108,12 +125,15 @@ int main(int argc, char **argv)
         unsigned backend = backend_named(argc > 1 ? argv[1] : "epoll");
         loop = ev_default_loop(backend | EVFLAG_NOENV);
         VICTIM_CHECK(loop && ev_backend(loop) == backend && pipe(pipe_fds) == 0);
-        ev_io_init(&io, on_io, pipe_fds[0], EV_READ);
-        ev_timer_init(&timer, on_timer, 0.05, 0.);
-        ev_idle_init(&idle, on_idle);
-        ev_prepare_init(&prepare, on_prepare);
+        ev_io_init(&io, on_io_watched, pipe_fds[0], EV_READ);
+        ev_timer_init(&timer, on_timer_watched, 0.05, 0.);
+        ev_idle_init(&idle, on_idle_watched);
+        ev_prepare_init(&prepare, on_prepare_watched);
         ev_io_start(loop, &io);
         ev_timer_start(loop, &timer);
+#ifdef VICTIM_ATTACHED
+        loopdog_ev_attach(&watch, loop, "main");
+#endif
         ev_run(loop, 0);
         return 0;
 }

@@ -15,6 +15,10 @@
 
 #include "truth.h"
 
+#ifdef VICTIM_ATTACHED
+#include <loopdog/event.h>
+#endif
+
 static struct event_base *base;
 static struct event *timer, *reader, *active;
 static int pipe_fds[2];
@@ -75,6 +79,16 @@ static VICTIM_FRAME void on_timer(evutil_socket_t fd, short what, void *argument
         next_step();
 }
 
+#ifdef VICTIM_ATTACHED
+LOOPDOG_EVENT_CALLBACK(on_io)
+LOOPDOG_EVENT_CALLBACK(on_timer)
+LOOPDOG_EVENT_CALLBACK(on_active)
+#else
+#define on_io_watched on_io
+#define on_timer_watched on_timer
+#define on_active_watched on_active
+#endif
+
 static struct event_base *base_with(const char *backend)
 {
         struct event_config *config = event_config_new();
@@ -93,11 +107,14 @@ int main(int argc, char **argv)
 {
         base = base_with(argc > 1 ? argv[1] : "epoll");
         VICTIM_CHECK(pipe(pipe_fds) == 0);
-        timer = evtimer_new(base, on_timer, NULL);
-        reader = event_new(base, pipe_fds[0], EV_READ | EV_PERSIST, on_io, NULL);
-        active = event_new(base, -1, 0, on_active, NULL);
+        timer = evtimer_new(base, on_timer_watched, NULL);
+        reader = event_new(base, pipe_fds[0], EV_READ | EV_PERSIST, on_io_watched, NULL);
+        active = event_new(base, -1, 0, on_active_watched, NULL);
         VICTIM_CHECK(timer && reader && active && event_add(reader, NULL) == 0);
         arm(50);
+#ifdef VICTIM_ATTACHED
+        loopdog_event_attach(base, "main");
+#endif
         event_base_dispatch(base);
         event_free(active);
         event_free(reader);

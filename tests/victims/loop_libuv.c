@@ -15,6 +15,18 @@
 
 #include "truth.h"
 
+#ifdef VICTIM_ATTACHED
+#include <loopdog/uv.h>
+#define WATCHED(define) define
+#else
+#define WATCHED(define)
+#define on_timer_watched on_timer
+#define on_idle_watched on_idle
+#define on_prepare_watched on_prepare
+#define on_check_watched on_check
+#define on_pipe_watched on_pipe
+#endif
+
 static uv_loop_t loop;
 static uv_timer_t timer;
 static uv_poll_t poll_handle;
@@ -25,12 +37,13 @@ static int pipe_fds[2];
 static int step;
 
 static void on_timer(uv_timer_t *handle);
+WATCHED(LOOPDOG_UV_HANDLE(uv_timer_t, on_timer))
 
 static void next_step(void)
 {
         step++;
         uv_update_time(&loop);
-        uv_timer_start(&timer, on_timer, 60, 0);
+        uv_timer_start(&timer, on_timer_watched, 60, 0);
 }
 
 static VICTIM_FRAME void on_poll(uv_poll_t *handle, int status, int events)
@@ -65,6 +78,10 @@ static VICTIM_FRAME void on_check(uv_check_t *handle)
         next_step();
 }
 
+WATCHED(LOOPDOG_UV_HANDLE(uv_idle_t, on_idle))
+WATCHED(LOOPDOG_UV_HANDLE(uv_prepare_t, on_prepare))
+WATCHED(LOOPDOG_UV_HANDLE(uv_check_t, on_check))
+
 static VICTIM_FRAME void on_timer(uv_timer_t *handle)
 {
         switch (step) {
@@ -81,14 +98,14 @@ static VICTIM_FRAME void on_timer(uv_timer_t *handle)
                 VICTIM_CHECK(write(pipe_fds[1], "b", 1) == 1);
                 return;
         case 4:
-                uv_idle_start(&idle, on_idle);
+                uv_idle_start(&idle, on_idle_watched);
                 return;
         case 5:
-                uv_prepare_start(&prepare, on_prepare);
+                uv_prepare_start(&prepare, on_prepare_watched);
                 return;
         case 6:
-                uv_check_start(&check, on_check);
-                uv_timer_start(&timer, on_timer, 1000, 0);
+                uv_check_start(&check, on_check_watched);
+                uv_timer_start(&timer, on_timer_watched, 1000, 0);
                 step = 60; /* the check watcher runs after the next poll, which the pipe ends */
                 VICTIM_CHECK(write(pipe_fds[1], "-", 1) == 1);
                 return;
@@ -110,6 +127,8 @@ static VICTIM_FRAME void on_pipe(uv_poll_t *handle, int status, int events)
         on_poll(handle, status, events);
 }
 
+WATCHED(LOOPDOG_UV_POLL(on_pipe))
+
 int main(int argc, char **argv)
 {
         VICTIM_CHECK(uv_loop_init(&loop) == 0 && pipe(pipe_fds) == 0);
@@ -120,8 +139,11 @@ int main(int argc, char **argv)
         uv_prepare_init(&loop, &prepare);
         uv_check_init(&loop, &check);
         VICTIM_CHECK(uv_poll_init(&loop, &poll_handle, pipe_fds[0]) == 0);
-        VICTIM_CHECK(uv_poll_start(&poll_handle, UV_READABLE, on_pipe) == 0);
-        uv_timer_start(&timer, on_timer, 50, 0);
+        VICTIM_CHECK(uv_poll_start(&poll_handle, UV_READABLE, on_pipe_watched) == 0);
+        uv_timer_start(&timer, on_timer_watched, 50, 0);
+#ifdef VICTIM_ATTACHED
+        loopdog_uv_attach(&loop, "main");
+#endif
         uv_run(&loop, UV_RUN_DEFAULT);
         return 0;
 }

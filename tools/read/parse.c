@@ -67,6 +67,7 @@ static const struct field stall_fields[] = {
         { "phase", FIELD_STRING, STALL(phase) },
         { "end", FIELD_STRING, STALL(end) },
         { "cause", FIELD_CAUSE, STALL(cause) },
+        { "callbacks", FIELD_U32, STALL(callbacks) },
         { "signature", FIELD_HEX, STALL(signature) },
         { "repeats", FIELD_U64, STALL(repeats) },
         { "samples", FIELD_U32, STALL(samples) },
@@ -126,6 +127,25 @@ static const struct field stack_fields[] = {
         { "last_ns", FIELD_U64, STACK(last_ns) },      { "state", FIELD_STATE, STACK(state) },
         { "missing", FIELD_STRING, STACK(missing) },   { "complete", FIELD_BOOL, STACK(complete) },
         { "truncated", FIELD_BOOL, STACK(truncated) }, { 0 },
+};
+
+#define CALLBACK(member) offsetof(struct record_callback, member)
+
+static const struct field callback_fields[] = {
+        { "name", FIELD_STRING, CALLBACK(name) },
+        { "function", FIELD_STRING, CALLBACK(function) },
+        { "object", FIELD_STRING, CALLBACK(object) },
+        { "begin_ns", FIELD_U64, CALLBACK(begin_ns) },
+        { "duration_ns", FIELD_U64, CALLBACK(duration_ns) },
+        { 0 },
+};
+
+#define LABEL(member) offsetof(struct record_label, member)
+
+static const struct field label_fields[] = {
+        { "key", FIELD_STRING, LABEL(key) },
+        { "value", FIELD_STRING, LABEL(value) },
+        { 0 },
 };
 
 #define OTHER(member) offsetof(struct record_other, member)
@@ -338,6 +358,30 @@ static int read_stacks(struct parser *parser, json_t *root, struct record_stall 
         return 0;
 }
 
+static int read_labels(struct parser *parser, json_t *root, struct record_stall *stall)
+{
+        json_t *list = NULL;
+        int error = find(parser, root, "labels", JSON_ARRAY, "", &list);
+        if (error < 0 || !list)
+                return error;
+        size_t count = json_array_size(list);
+        struct record_label *labels = array(parser, count, sizeof(*labels));
+        for (size_t i = 0; i < count; i++) {
+                char where[WHERE_BYTES];
+                snprintf(where, sizeof(where), "labels[%zu].", i);
+                error = read_element(parser, json_array_get(list, i), label_fields, &labels[i], where);
+                if (error < 0)
+                        return error;
+                if (!labels[i].key || !labels[i].value) {
+                        complain(&parser->complaint, "\"labels\" has one without its key or value");
+                        return -EBADMSG;
+                }
+        }
+        stall->labels = labels;
+        stall->labels_count = count;
+        return 0;
+}
+
 /* "lost":{"samples":3,"reasons":{"not dumpable":3}} */
 static int read_losses(struct parser *parser, json_t *root, uint32_t *samples, struct record_loss **losses,
                        size_t *losses_count)
@@ -387,6 +431,17 @@ static int read_detail(struct parser *parser, json_t *root, struct record_detail
         return error;
 }
 
+static int read_callback(struct parser *parser, json_t *root, struct record_stall *stall)
+{
+        json_t *object = NULL;
+        int error = find(parser, root, "callback", JSON_OBJECT, "", &object);
+        if (error < 0 || !object)
+                return error;
+        struct record_callback *callback = array(parser, 1, sizeof(*callback));
+        stall->callback = callback;
+        return fields_read(object, callback_fields, callback, "callback.", &parser->complaint);
+}
+
 static int read_culprit(struct parser *parser, json_t *root, struct record_stall *stall)
 {
         json_t *object = NULL;
@@ -418,6 +473,10 @@ static int read_stall(struct parser *parser, json_t *root, struct record_stall *
                 error = read_detail(parser, root, &stall->detail);
         if (error == 0)
                 error = read_culprit(parser, root, stall);
+        if (error == 0)
+                error = read_callback(parser, root, stall);
+        if (error == 0)
+                error = read_labels(parser, root, stall);
         if (error == 0)
                 error = read_losses(parser, root, &stall->samples_lost, &losses, &stall->losses_count);
         if (error == 0)

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * loopdog/ev.h - loopdog for a libev loop, in one line
+ *
+ *     static struct loopdog_ev watch;
+ *     loopdog_ev_attach(&watch, EV_DEFAULT, "main");
+ *
+ * libev calls a function right before and one right after it sleeps (ev_set_loop_release_cb), whatever its backend:
+ * these are the loop's waits. A program that uses them itself calls loopdog_wait_begin() and loopdog_wait_end() there
+ * instead. libev keeps the list of pending watchers to itself, so callbacks get their names by wrapping:
+ *
+ *     LOOPDOG_EV_IO(on_client)                     // defines on_client_watched, which calls on_client
+ *     LOOPDOG_EV_CALLBACK(ev_timer, on_timer)
+ *     ev_io_init(&watcher, on_client_watched, fd, EV_READ);
+ *
+ * Context: see each function; needs libev 4
+ */
+#ifndef LOOPDOG_EV_H
+#define LOOPDOG_EV_H
+
+#include <ev.h>
+#include <loopdog.h>
+
+/* One attached loop. Static or otherwise there until the process ends; the program looks at nothing in it. */
+struct loopdog_ev {
+        struct ev_loop *loop;
+        loopdog_loop *watched;
+        struct loopdog_ev *next;
+};
+
+/* The loops attached in this file. Entries are put in front and never taken out. */
+static struct loopdog_ev *loopdog_ev_attached;
+
+static inline loopdog_loop *loopdog_ev_find(struct ev_loop *loop)
+{
+        struct loopdog_ev *each = loopdog_ev_attached;
+        while (each != NULL && each->loop != loop)
+                each = each->next;
+        return each != NULL ? each->watched : NULL;
+}
+
+static inline void loopdog_ev_release(struct ev_loop *loop) EV_THROW
+{
+        loopdog_wait_begin(loopdog_ev_find(loop));
+}
+
+static inline void loopdog_ev_acquire(struct ev_loop *loop) EV_THROW
+{
+        loopdog_wait_end(loopdog_ev_find(loop));
+}
+
+/* Watch a loop from its next wait on. `watch` is used once, or again after loopdog_ev_detach().
+ *
+ * Context: any thread, while the loop does not run
+ */
+static inline void loopdog_ev_attach(struct loopdog_ev *watch, struct ev_loop *loop, const char *name)
+{
+        struct loopdog_ev *each = loopdog_ev_attached;
+        watch->watched = loopdog_loop_open(name, NULL);
+        watch->loop = loop;
+#ifndef LOOPDOG_DISABLE
+        ev_set_loop_release_cb(loop, loopdog_ev_release, loopdog_ev_acquire);
+#endif
+        while (each != NULL && each != watch)
+                each = each->next;
+        if (each != NULL)
+                return;
+        do
+                watch->next = loopdog_ev_attached;
+        while (!__sync_bool_compare_and_swap(&loopdog_ev_attached, watch->next, watch));
+}
+
+/* Before ev_loop_destroy().
+ *
+ * Context: the loop's thread
+ */
+static inline void loopdog_ev_detach(struct loopdog_ev *watch)
+{
+#ifndef LOOPDOG_DISABLE
+        ev_set_loop_release_cb(watch->loop, NULL, NULL);
+#endif
+        watch->loop = NULL;
+        loopdog_loop_close(watch->watched);
+        watch->watched = NULL;
+}
+
+/* Define NAME_watched, which calls NAME and tells that it runs. `type` is the watcher's. */
+#define LOOPDOG_EV_CALLBACK(type, name)                                                                                \
+        static void name##_watched(struct ev_loop *loopdog_inner, type *loopdog_watcher, int loopdog_events)           \
+        {                                                                                                              \
+                loopdog_callback_begin(#name, (void (*)(void))name, NULL, -1);                                         \
+                name(loopdog_inner, loopdog_watcher, loopdog_events);                                                  \
+                loopdog_callback_end();                                                                                \
+        }
+
+/* The same for an ev_io, whose descriptor is shown. */
+#define LOOPDOG_EV_IO(name)                                                                                            \
+        static void name##_watched(struct ev_loop *loopdog_inner, ev_io *loopdog_watcher, int loopdog_events)          \
+        {                                                                                                              \
+                loopdog_callback_begin(#name, (void (*)(void))name, "fd", loopdog_watcher->fd);                        \
+                name(loopdog_inner, loopdog_watcher, loopdog_events);                                                  \
+                loopdog_callback_end();                                                                                \
+        }
+
+#endif
