@@ -613,6 +613,8 @@ __attribute__((constructor)) static void agent_load(void)
                 watchdog_note_processors();
         hooks_resolve();
         config_load(&config, environ);
+        if (api_stands_down())
+                config.threshold_ns = 0;
         hooks_setup(&hook_calls, config.follow);
         use_settings();
         api_setup(&api_calls);

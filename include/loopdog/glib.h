@@ -85,6 +85,7 @@ static inline void loopdog_glib_detach(struct loopdog_glib *watch)
         watch->watched = NULL;
 }
 
+#ifndef LOOPDOG_DISABLE
 /* Functions of a source that tell of its dispatch; one for each kind of source, there until the process ends. */
 struct loopdog_glib_funcs {
         GSourceFuncs funcs; /* first: a source points to it */
@@ -104,6 +105,7 @@ static inline gboolean loopdog_glib_dispatch(GSource *source, GSourceFunc callba
         loopdog_callback_end();
         return result;
 }
+#endif
 
 /* Tell of a source's callbacks, by the name of the source.
  *
@@ -113,7 +115,6 @@ static inline void loopdog_glib_watch_source(GSource *source)
 {
 #ifdef LOOPDOG_DISABLE
         (void)source;
-        (void)loopdog_glib_dispatch;
 #else
         struct loopdog_glib_funcs *kind = loopdog_glib_kinds;
         while (kind != NULL && kind->before != source->source_funcs && &kind->funcs != source->source_funcs)

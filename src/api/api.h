@@ -20,4 +20,7 @@ struct api_calls {
 };
 void api_setup(const struct api_calls *calls);
 
+/* Is another libloopdog in this process, which does the work? Constructor. */
+bool api_stands_down(void);
+
 #endif

@@ -17,9 +17,13 @@ shift 2
 include=$(dirname "$0")/../../include
 
 compile() { # the source comes on stdin
+        # shellcheck disable=SC2086 # words
         "$@" -x "$language" "-std=$standard" -pedantic-errors -Wall -Wextra -Werror -Wshadow -Wundef -Wconversion \
-                "-I$include" -fsyntax-only -
+                "-I$include" $others -fsyntax-only -
 }
+
+# The loop libraries' own headers are theirs to answer for.
+others=$(pkg-config --cflags glib-2.0 libuv libevent 2>/dev/null | sed 's/-I/-isystem /g') || others=
 
 # What must not pass: proves that these flags are strict here.
 wrong='int f(int a); int f(int a) { return a = ({ a; }); }'
@@ -32,8 +36,38 @@ cd "$include"
 headers=$(find . -name '*.h' | sort)
 cd - >/dev/null
 [ -n "$headers" ]
+# Every function of the API is called: with LOOPDOG_DISABLE this must link without a library.
+calls='    struct loopdog_options options = { sizeof(struct loopdog_options), 0, 0, NULL };
+    struct loopdog_loop_options more = { sizeof(struct loopdog_loop_options), 0, 0, 0 };
+    struct loopdog_statistics numbers;
+    struct loopdog_bucket bucket;
+    loopdog_loop *loop = loopdog_loop_open("name", &more);
+    numbers.size = sizeof(struct loopdog_statistics);
+    loopdog_start(&options); loopdog_set_handler(NULL, NULL); loopdog_wait_begin(loop); loopdog_wait_end(loop);
+    loopdog_pause(loop); loopdog_resume(loop); loopdog_set_threshold(loop, 0);
+    loopdog_callback_begin("name", NULL, NULL, -1); loopdog_label("key", "value"); loopdog_callback_end();
+    loopdog_section_begin(1); loopdog_section_end(); loopdog_read_statistics(loop, &numbers);
+    loopdog_read_histogram(loop, &bucket, 1); loopdog_flush(); loopdog_loop_close(loop); loopdog_stop();
+    return loopdog_version()[0] == 0 || LOOPDOG_VERSION_NUMBER < 1000;'
+
+# libuv's own header asks for more than the bare language.
+program() { # HEADER BEFORE
+        case $1 in loopdog/*) echo '#define _GNU_SOURCE 1' ;; esac
+        printf '%s\n#include <%s>\n#include <%s>\nint main(void);\nint main(void) {\n%s\n}\n' "$2" "$1" "$1" \
+                "$(case $1 in loopdog.h) printf '%s' "$calls" ;; *) echo 'return 0;' ;; esac)"
+}
+
 for header in $headers; do
         header=${header#./}
-        printf '#include <%s>\n#include <%s>\nint main(void);\nint main(void) { return 0; }\n' "$header" "$header" |
-                compile "$@" || { echo "$header: does not compile as $standard"; exit 1; }
+        for before in '' '#define LOOPDOG_DISABLE'; do
+                program "$header" "$before" | compile "$@" ||
+                        { echo "$header: does not compile as $standard${before:+ with LOOPDOG_DISABLE}"; exit 1; }
+        done
 done
+
+linked=$(mktemp)
+trap 'rm -f "$linked"' EXIT
+program loopdog.h '#define LOOPDOG_DISABLE' | "$@" -x "$language" "-std=$standard" "-I$include" -o "$linked" - ||
+        { echo "with LOOPDOG_DISABLE a library is still needed in $standard"; exit 1; }
+"$linked" || { echo "the program without loopdog ends with $?"; exit 1; }
+! nm "$linked" | grep -q ' [TtU] loopdog_.*@' || { echo "it still asks for loopdog"; exit 1; }

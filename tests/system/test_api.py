@@ -23,9 +23,9 @@ def add(title, run, **more):
     suite.add(f"{title}, linked and preloaded", lambda place: run(place, {}), **more)
 
 
-def api_case(name, judge, files=1, stacks=True):
+def api_case(name, judge, files=1, stacks=True, victim="api"):
     def run(place, env):
-        program = place.run_victim("api", name, env=env)
+        program = place.run_victim(victim, name, env=env)
         if place.plain:
             return
         if name == "misuse":  # what is wrong is said on stderr, and only there
@@ -34,7 +34,7 @@ def api_case(name, judge, files=1, stacks=True):
         book = place.expect(stacks=stacks, files=files, clean=True)
         harness.check(not any("notices" in line and line["notices"] for line in book.all("process")), "a notice")
         judge(place, book, program)
-    add(name, run, attempts=3)
+    add(name if victim == "api" else f"{name} of {victim}", run, attempts=3)
 
 
 def only_stall(book):
@@ -130,6 +130,9 @@ api_case("nested", judge_nested)
 api_case("statistics", judge_statistics)
 api_case("misuse", judge_misuse)
 api_case("fork", judge_fork, files=2)
+# The static library, which stands down where the shared one is preloaded.
+api_case("callbacks", judge_callbacks, victim="api_static")
+api_case("nested", judge_nested, victim="api_static")
 
 
 @suite.case("handler", attempts=3)

@@ -1,0 +1,170 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""test_install.py - what other projects build with: the installed tree, the subproject, the examples
+
+Each example is compiled as its first lines say, against a tree installed into a folder, and stalls once; built for a
+release nothing of loopdog may be left in it. The middleware is tested with Debian's uvicorn and FastAPI.
+
+Usage: as the other system tests, and --build FOLDER --source FOLDER
+
+Context: system test
+"""
+
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import clients
+import harness
+
+BUILD, SOURCE = (pathlib.Path(sys.argv.pop(sys.argv.index(option) + 1)) for option in ("--build", "--source"))
+sys.argv = [argument for argument in sys.argv if argument not in ("--build", "--source")]
+suite = harness.Suite("install")
+EXAMPLES = {"libev": ("", "-lev"), "libevent": ("libevent", ""), "glib": ("glib-2.0", ""), "libuv": ("libuv", ""),
+            "io_uring": ("liburing", "")}
+STRICT = ("-std=gnu11", "-Wall", "-Wextra", "-Werror", "-g")
+
+
+def command(*argv, env=None, cwd=None):
+    done = subprocess.run([str(a) for a in argv], capture_output=True, text=True, env=env, cwd=cwd, timeout=120,
+                          check=False)
+    harness.check(done.returncode == 0, f"{argv[0]} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return done.stdout
+
+
+def installed(place):
+    """The tree in a folder of the case's own; returns the folder and the environment for pkg-config."""
+    root = place.folder / "root"
+    command("meson", "install", "-C", BUILD, "--no-rebuild", "--quiet", "--destdir", root)
+    library = next(root.rglob("libloopdog.so"))
+    env = dict(os.environ, PKG_CONFIG_SYSROOT_DIR=str(root), PKG_CONFIG_PATH=str(library.parent / "pkgconfig"))
+    return library.parent, env
+
+
+def flags(env, *packages):
+    return command("pkg-config", "--cflags", "--libs", *filter(None, packages), env=env).split()
+
+
+def ask(port, request):
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+        client.sendall(request)
+        return client.recv(100)
+
+
+def run_example(place, program, libraries):
+    server = place.start(program.name, [program], env={"LD_PRELOAD": "", "LD_LIBRARY_PATH": str(libraries)},
+                         ready=lambda: (place.folder / f"{program.name}.output").read_text().strip())
+    port = int(server.output())
+    for request in (b"fast", b"slow", b"fast"):
+        harness.check(ask(port, request) == b"done\n", "no answer")
+        time.sleep(0.15)
+    server.stop(code=-15)
+
+
+def judge_example(place, name):
+    book = place.read()
+    harness.check(not book.complaints, f"{book.complaints}")
+    stalls = book.all("stall")
+    harness.check(len(stalls) == 1, f"{len(stalls)} stalls")
+    stall = stalls[0]
+    callback = stall.get("callback", {})
+    harness.check(290e6 < stall["duration_ns"] < 400e6, f"{stall['duration_ns']} ns")
+    harness.check(stall["loop"] == ("ring" if name == "io_uring" else "main"), f"loop {stall['loop']}")
+    harness.check("on_client" in (callback.get("name"), callback.get("function")), f"callback {callback}")
+    harness.check({"key": "request", "value": "slow"} in stall.get("labels", []), f"{stall.get('labels')}")
+    harness.check(stall["culprit"]["function"] == "serve", f"culprit {stall['culprit']}")
+
+
+def add_example(name, package, more):
+    def run(place):
+        if package and subprocess.run(["pkg-config", "--exists", package], check=False).returncode != 0:
+            raise harness.Skip(f"{package} is not installed")
+        libraries, env = installed(place)
+        source, program = SOURCE / "examples" / f"{name}_server.c", place.folder / f"{name}_server"
+        others = [*(flags(None, package) if package else ()), *more.split()]
+        command("cc", *STRICT, source, "-o", program, *flags(env, "loopdog"), *others)
+        release = place.folder / f"{name}_release"
+        command("cc", *STRICT, "-DNDEBUG", source, "-o", release, f"-I{libraries.parents[1] / 'include'}",
+                *others)
+        harness.check("loopdog" not in command("nm", "-D", release) + command("ldd", release), "something is left")
+        if place.plain:
+            return
+        run_example(place, program, libraries)
+        judge_example(place, name)
+    suite.add(f"example {name}", run, attempts=3)
+
+
+for example in EXAMPLES.items():
+    add_example(example[0], *example[1])
+
+
+@suite.case("the static library of the installed tree")
+def static(place):
+    libraries, env = installed(place)
+    program = place.folder / "static"
+    command("cc", *STRICT, SOURCE / "examples" / "libev_server.c", "-o", program,
+            *(f for f in flags(env, "loopdog") if f.startswith("-I")), libraries / "libloopdog.a", "-lev")
+    harness.check("loopdog" not in command("ldd", program), "it needs the shared library")
+    if not place.plain:
+        run_example(place, program, libraries)
+        judge_example(place, "libev")
+
+
+MESON = """project('host', 'c', default_options: ['c_std=c99'])
+executable('host', 'host.c', dependencies: dependency('loopdog', fallback: 'loopdog'))
+"""
+HOST = """#include <loopdog.h>
+#include <string.h>
+int main(void)
+{
+        loopdog_loop *loop = loopdog_loop_open("main", NULL);
+        loopdog_wait_begin(loop);
+        loopdog_wait_end(loop);
+        loopdog_loop_close(loop);
+        return strcmp(loopdog_version(), LOOPDOG_VERSION);
+}
+"""
+
+
+@suite.case("a project that takes loopdog as a subproject")
+def subproject(place):
+    host = place.folder / "host"
+    (host / "subprojects" / "loopdog").mkdir(parents=True)
+    (host / "meson.build").write_text(MESON)
+    (host / "host.c").write_text(HOST)
+    for name in ("meson.build", "meson_options.txt", "include", "src", "tools", "LICENSE"):
+        whole = shutil.copytree if (SOURCE / name).is_dir() else shutil.copyfile
+        whole(SOURCE / name, host / "subprojects" / "loopdog" / name)
+    command("meson", "setup", host / "build", host, env=dict(os.environ, PKG_CONFIG_PATH="/nonexistent"))
+    command("ninja", "-C", host / "build", "host")
+    place.start("host", [host / "build" / "host"], preload=False).wait(10)
+
+
+@suite.case("the ASGI middleware labels each stall of uvicorn and FastAPI", attempts=3)
+def middleware(place):
+    port = harness.free_port()
+    programs = f"{SOURCE / 'examples'}:{SOURCE / 'tests' / 'system' / 'python'}"
+    server = place.start("uvicorn", ["/usr/bin/python3", "-m", "uvicorn", "--port", port, "labelled_application:app"],
+                         env={"PYTHONPATH": programs, "PYTHONDONTWRITEBYTECODE": "1"}, port=port)
+    others = [threading.Thread(target=clients.http_get, args=(port, path)) for path in ("/quick", "/users/42")]
+    for other in others:
+        other.start()
+    for other in others:
+        other.join()
+    subprocess.run(["curl", "-s", f"http://127.0.0.1:{port}/wrong"], stdout=subprocess.DEVNULL, check=False)
+    server.stop()
+    if place.plain:
+        return
+    found = [{label["key"]: label["value"] for label in stall.get("labels", [])}
+             for stall in place.read().stalls(startup=False)]
+    harness.check(found == [{"request": "GET /users/42"}, {"request": "GET /wrong"}], f"labels {found}")
+    harness.check(not place.book.complaints, f"{place.book.complaints}")
+
+
+if __name__ == "__main__":
+    sys.exit(suite.main())
