@@ -5,8 +5,8 @@
  *     cc -g libev_server.c -o server $(pkg-config --cflags --libs loopdog) -lev
  *     ./server & printf slow | nc 127.0.0.1 PORT          # it prints its PORT
  *
- * It answers each connection with a line and closes it; "slow" makes it stall. Built with -DNDEBUG nothing of loopdog is
- * left, and libloopdog need not be there.
+ * It answers each connection with a line and closes it; "slow" makes it stall. Built with -DNDEBUG nothing of it is
+ * watched, and libloopdog need not be there.
  *
  * Context: one thread
  */

@@ -103,6 +103,40 @@ def run_hotpath(options):
             yield judge_case(case, clock, run_case(options, case, library, clock, blocks, calls))
 
 
+# ---- the API ----
+
+API_CASES = {
+    "wait": "loopdog_wait_begin, loopdog_wait_end",
+    "callback": "loopdog_callback_begin, loopdog_callback_end",
+    "label": "loopdog_label, set and taken away",
+    "section": "loopdog_section_begin, loopdog_section_end",
+}
+API_LIMIT_NS = {"on": 50, "off": 20}
+
+
+def run_api(options):
+    """Each call above an empty function, with the detector on and off."""
+    blocks, calls = (1000, 500) if options.quick else (5000, 500)
+    for case, name in API_CASES.items():
+        for state, limit in API_LIMIT_NS.items():
+            say(f"{name}, {state}")
+            with place() as folder:
+                extra = {"LOOPDOG_THRESHOLD": "0"} if state == "off" else {}
+                environment = {**machine.environment(), "LOOPDOG_OUTPUT": str(folder / "records"), **extra}
+                process = machine.Process([options.program("api"), case, blocks, calls], environment,
+                                          cpu=machine.server_cpu(), folder=folder)
+                process.wait(300)
+                counted = iterations(folder / "records")
+                if (counted == 0) != (state == "off"):
+                    raise Broken(f"{case}, {state}: the agent counted {counted} iterations")
+                turns = [tuple(float(ns) for ns in line.split()) for line in process.output().splitlines()]
+            added = [api - (plain + again) / 2 for plain, api, again in turns]
+            low, high = interval(added)
+            yield Figure(f"{name}, {state}", f"{median(added):+.1f} ns a call [{low:+.1f}, {high:+.1f}]",
+                         f"at most {limit} ns", at_most(median(added), limit) if high - low <= INTERVAL_NS
+                         else NOT_RESOLVED, data={"added_ns": summary(added)})
+
+
 # ---- the pause of a running thread ----
 
 PAUSE_LIMIT_US, STACK_KB = 30, 32

@@ -35,6 +35,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 # In the order in which they are run; the quick ones first.
 BENCHES = {
     "hotpath": cost.run_hotpath,
+    "api": cost.run_api,
     "pause": cost.run_pause,
     "python": cost.run_python,
     "evidence": cost.run_evidence,
