@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "base/text.h"
 #include "loop/loop.h"
 
 /* A callback that runs. */
@@ -58,10 +57,13 @@ static struct said *said_of(const struct slot *slot)
 
 static void copy_string(char *into, size_t capacity, const char *string)
 {
-        struct text text = { .bytes = into, .capacity = capacity };
-        text_clear(&text);
-        if (string != NULL)
-                text_bytes(&text, string, strnlen(string, capacity));
+        size_t length = string != NULL ? strnlen(string, capacity) : 0;
+        if (length >= capacity)
+                for (length = capacity - 1; length > 0 && ((unsigned char)string[length] & 0xc0) == 0x80;)
+                        length--; /* not within a character */
+        if (length != 0)
+                memcpy(into, string, length);
+        into[length] = '\0';
 }
 
 /* ---- writing ---- */
