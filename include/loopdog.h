@@ -21,9 +21,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The version of this header. A new major version may break programs. */
 #define LOOPDOG_VERSION_MAJOR 0
+/* A new minor version adds functions. */
 #define LOOPDOG_VERSION_MINOR 1
+/* A new patch mends. */
 #define LOOPDOG_VERSION_PATCH 0
+/* All three. */
 #define LOOPDOG_VERSION "0.1.0"
 /* For comparisons: major * 1000000 + minor * 1000 + patch. */
 #define LOOPDOG_VERSION_NUMBER (LOOPDOG_VERSION_MAJOR * 1000000 + LOOPDOG_VERSION_MINOR * 1000 + LOOPDOG_VERSION_PATCH)
@@ -61,43 +65,43 @@ struct loopdog_loop_options {
 
 /* A stall, as a handler is told of it. Strings live until the handler returns; NULL: not known. */
 struct loopdog_stall {
-        size_t size;       /* of the structure that the library filled */
-        uint64_t id;       /* counts from 1 in each process; with the records' `run` it names the stall */
-        uint64_t begin_ns; /* CLOCK_REALTIME, nanoseconds since 1970 */
-        uint64_t duration_ns;
-        uint64_t threshold_ns;
-        int32_t tid;
-        int32_t startup;      /* 1: the loop had not slept yet */
-        const char *loop;     /* its name, "epoll:5" where nobody named it */
-        const char *cause;    /* "cpu", "blocked" ...: docs/records.md */
-        const char *function; /* the culprit's, as far as the symbols in memory tell */
-        const char *file;     /* scripts only */
-        uint32_t line;
-        uint32_t callbacks; /* how many began in this iteration */
-        const char *callback;
-        const char *object;
-        uint64_t callback_ns; /* how long the callback took of the stall */
+        size_t size;           /* of the structure that the library filled */
+        uint64_t id;           /* counts from 1 in each process; with the records' `run` it names the stall */
+        uint64_t begin_ns;     /* CLOCK_REALTIME, nanoseconds since 1970 */
+        uint64_t duration_ns;  /* from the return of the last wait to the next one */
+        uint64_t threshold_ns; /* what it was measured by, with what its sections allowed */
+        int32_t tid;           /* the loop's thread */
+        int32_t startup;       /* 1: the loop had not slept yet */
+        const char *loop;      /* its name, "epoll:5" where nobody named it */
+        const char *cause;     /* "cpu", "blocked" ...: docs/records.md */
+        const char *function;  /* the culprit's, as far as the symbols in memory tell */
+        const char *file;      /* scripts only */
+        uint32_t line;         /* in that file; 0: not known */
+        uint32_t callbacks;    /* how many began in this iteration */
+        const char *callback;  /* the one that took most of it, as loopdog_callback_begin() was told */
+        const char *object;    /* what it worked on: "fd 12" */
+        uint64_t callback_ns;  /* how long the callback took of the stall */
 };
 
 /* A loop's numbers since it was opened. Times are nanoseconds. */
 struct loopdog_statistics {
-        size_t size; /* sizeof(struct loopdog_statistics), set by the caller */
-        uint64_t iterations;
-        uint64_t busy_ns;
-        uint64_t idle_ns;
-        uint64_t outside_ns;      /* after the loop was left: neither busy nor idle */
-        uint64_t percentile50_ns; /* of the iterations' busy time, 6 % too high at most */
-        uint64_t percentile90_ns;
-        uint64_t percentile99_ns;
-        uint64_t percentile999_ns;
-        uint64_t longest_ns; /* the longest iteration, as exact as the percentiles */
-        double utilisation;  /* busy / (busy + idle), 0 to 1 */
+        size_t size;               /* sizeof(struct loopdog_statistics), set by the caller */
+        uint64_t iterations;       /* waits that ended */
+        uint64_t busy_ns;          /* spent between two waits */
+        uint64_t idle_ns;          /* spent waiting */
+        uint64_t outside_ns;       /* after the loop was left: neither busy nor idle */
+        uint64_t percentile50_ns;  /* of the iterations' busy time, 6 % too high at most */
+        uint64_t percentile90_ns;  /* nine of ten took no longer */
+        uint64_t percentile99_ns;  /* 99 of 100 took no longer */
+        uint64_t percentile999_ns; /* 999 of 1,000 took no longer */
+        uint64_t longest_ns;       /* the longest iteration, as exact as the percentiles */
+        double utilisation;        /* busy / (busy + idle), 0 to 1 */
 };
 
 /* One bucket of a loop's histogram of busy time. */
 struct loopdog_bucket {
         uint64_t from_ns; /* lower bound, inclusive; the next bucket's is the upper one */
-        uint64_t count;
+        uint64_t count;   /* iterations */
 };
 #define LOOPDOG_BUCKETS 512 /* of a whole histogram */
 
@@ -187,6 +191,8 @@ void loopdog_wait_end(loopdog_loop *loop);
  * Context: the loop's thread
  */
 void loopdog_pause(loopdog_loop *loop);
+
+/* The loop counts again, and a callback goes on. As loopdog_pause(). */
 void loopdog_resume(loopdog_loop *loop);
 
 /* An iteration longer than this is a stall.
@@ -230,6 +236,8 @@ void loopdog_label(const char *key, const char *value);
  * Context:    the loop's thread; async-signal-safe; at most 8 within each other
  */
 void loopdog_section_begin(uint64_t allowed_ns);
+
+/* It is over: what it took of its allowance does not count, and the rest is nobody's. */
 void loopdog_section_end(void);
 
 /* ---- numbers ---- */

@@ -23,14 +23,15 @@
 
 /* One attached loop. Static or otherwise there until the process ends; the program looks at nothing in it. */
 struct loopdog_ev {
-        struct ev_loop *loop;
-        loopdog_loop *watched;
-        struct loopdog_ev *next;
+        struct ev_loop *loop;    /* NULL: detached */
+        loopdog_loop *watched;   /* its handle */
+        struct loopdog_ev *next; /* in the list of those attached */
 };
 
 /* The loops attached in this file. Entries are put in front and never taken out. */
 static struct loopdog_ev *loopdog_ev_attached;
 
+/* The handle of an attached loop, or NULL. */
 static inline loopdog_loop *loopdog_ev_find(struct ev_loop *loop)
 {
         struct loopdog_ev *each = loopdog_ev_attached;
@@ -39,11 +40,13 @@ static inline loopdog_loop *loopdog_ev_find(struct ev_loop *loop)
         return each != NULL ? each->watched : NULL;
 }
 
+/* libev is about to sleep. */
 static inline void loopdog_ev_release(struct ev_loop *loop) EV_THROW
 {
         loopdog_wait_begin(loopdog_ev_find(loop));
 }
 
+/* It has slept. */
 static inline void loopdog_ev_acquire(struct ev_loop *loop) EV_THROW
 {
         loopdog_wait_end(loopdog_ev_find(loop));

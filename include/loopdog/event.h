@@ -20,6 +20,7 @@
 
 /* Name the loop that this thread is about to run. A thread's loops after the first are part of its callbacks.
  *
+ * name:    shown in records; copied
  * base:    for the day when libevent offers a place around its wait
  * Returns: for loopdog_loop_close(), when the loop is over, and the other functions of loopdog.h
  * Context: the thread that runs the loop

@@ -22,10 +22,10 @@
 
 /* One attached context. Static or otherwise there until the process ends; the program looks at nothing in it. */
 struct loopdog_glib {
-        GMainContext *context;
-        GPollFunc poll;
-        loopdog_loop *watched;
-        struct loopdog_glib *next;
+        GMainContext *context;     /* NULL: detached */
+        GPollFunc poll;            /* what was there before */
+        loopdog_loop *watched;     /* its handle */
+        struct loopdog_glib *next; /* in the list of those attached */
 };
 
 /* The contexts attached in this file. Entries are put in front and never taken out. */
@@ -40,6 +40,7 @@ static inline struct loopdog_glib *loopdog_glib_here(void)
         return each;
 }
 
+/* The poll function of all attached contexts. */
 static inline gint loopdog_glib_poll(GPollFD *fds, guint count, gint timeout_ms)
 {
         struct loopdog_glib *here = loopdog_glib_here();
@@ -88,13 +89,15 @@ static inline void loopdog_glib_detach(struct loopdog_glib *watch)
 #ifndef LOOPDOG_DISABLE
 /* Functions of a source that tell of its dispatch; one for each kind of source, there until the process ends. */
 struct loopdog_glib_funcs {
-        GSourceFuncs funcs; /* first: a source points to it */
-        const GSourceFuncs *before;
-        struct loopdog_glib_funcs *next;
+        GSourceFuncs funcs;              /* first: a source points to it */
+        const GSourceFuncs *before;      /* what was there before */
+        struct loopdog_glib_funcs *next; /* in the list of them */
 };
 
+/* All kinds so far. */
 static struct loopdog_glib_funcs *loopdog_glib_kinds;
 
+/* The dispatch function of all watched sources. */
 static inline gboolean loopdog_glib_dispatch(GSource *source, GSourceFunc callback, gpointer data)
 {
         const struct loopdog_glib_funcs *kind = (const struct loopdog_glib_funcs *)(const void *)source->source_funcs;

@@ -22,6 +22,7 @@
 
 /* Name the loop that this thread is about to run. A thread's loops after the first are part of its callbacks.
  *
+ * name:    shown in records; copied
  * loop:    for the day when libuv offers a place around its wait
  * Returns: for loopdog_loop_close(), when the loop is over, and the other functions of loopdog.h
  * Context: the thread that runs the loop
@@ -40,7 +41,7 @@ static inline long loopdog_uv_descriptor(const uv_handle_t *handle)
         return uv_fileno(handle, &fd) == 0 ? (long)fd : -1;
 }
 
-/* Each defines NAME_watched, which calls NAME and tells that it runs: timers, idle, prepare, check, async, close. */
+/* Define NAME_watched, which calls NAME and tells that it runs: timers, idle, prepare, check, async, close. */
 #define LOOPDOG_UV_HANDLE(type, name)                                                                                  \
         static void name##_watched(type *loopdog_handle)                                                               \
         {                                                                                                              \
@@ -49,6 +50,7 @@ static inline long loopdog_uv_descriptor(const uv_handle_t *handle)
                 loopdog_callback_end();                                                                                \
         }
 
+/* The same for uv_poll_cb, with the descriptor. */
 #define LOOPDOG_UV_POLL(name)                                                                                          \
         static void name##_watched(uv_poll_t *loopdog_handle, int loopdog_status, int loopdog_events)                  \
         {                                                                                                              \
@@ -58,6 +60,7 @@ static inline long loopdog_uv_descriptor(const uv_handle_t *handle)
                 loopdog_callback_end();                                                                                \
         }
 
+/* The same for uv_read_cb, with the descriptor. */
 #define LOOPDOG_UV_READ(name)                                                                                          \
         static void name##_watched(uv_stream_t *loopdog_stream, ssize_t loopdog_length,                                \
                                    const uv_buf_t *loopdog_buffer)                                                     \
@@ -68,6 +71,7 @@ static inline long loopdog_uv_descriptor(const uv_handle_t *handle)
                 loopdog_callback_end();                                                                                \
         }
 
+/* The same for uv_connection_cb, with the descriptor. */
 #define LOOPDOG_UV_CONNECTION(name)                                                                                    \
         static void name##_watched(uv_stream_t *loopdog_server, int loopdog_status)                                    \
         {                                                                                                              \
@@ -77,6 +81,7 @@ static inline long loopdog_uv_descriptor(const uv_handle_t *handle)
                 loopdog_callback_end();                                                                                \
         }
 
+/* The same for uv_signal_cb, with the number of the signal. */
 #define LOOPDOG_UV_SIGNAL(name)                                                                                        \
         static void name##_watched(uv_signal_t *loopdog_handle, int loopdog_number)                                    \
         {                                                                                                              \

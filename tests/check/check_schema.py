@@ -29,6 +29,7 @@ GOLDEN = 'tests/golden/v1'
 SECTIONS = {
     '': '## In every record', 'process': '## `process`', 'stall': '## `stall` and', 'detail': '| field of `detail`',
     'fd': '### A descriptor', 'holder': '### A holder',
+    'callback': '| field of `callback`', 'label': '| field of a label',
     'stack': '### A stack', 'other': '### Another thread', 'frame': '### A frame', 'lost': '### `lost`',
     'loop': '## `loop`', 'bucket': '| field of a bucket', 'exit': '## `exit`'}
 UNITS = {'_ns': 'nanoseconds', 'bytes_': 'bytes', '_percent': 'percent'}
