@@ -28,7 +28,7 @@ struct work {
         char object[LIMIT_SAID_NAME];
         uint32_t callbacks; /* how many began in the iteration */
         uint32_t labels_count;
-        uint64_t labels_ns; /* how long the last of them was set */
+        uint64_t labels_ns; /* how long they were as they are here */
         struct work_label labels[LIMIT_LABELS];
 };
 

@@ -35,7 +35,7 @@ struct said {
         uint64_t mark; /* of the iteration that `work` and the labels belong to */
         uint32_t depth;
         uint32_t labels_count;
-        uint64_t labelled_ns; /* when the last label was set */
+        uint64_t labelled_ns; /* when the labels became what they are */
         struct callback callbacks[LIMIT_CALLBACKS];
         struct work_label labels[LIMIT_LABELS];
         struct work work; /* of callbacks and labels that have ended */
@@ -189,7 +189,10 @@ bool said_callback_end(void)
                 uint64_t now_ns = clock_now_ns();
                 if (__builtin_expect(now_ns - callback->begin_ns >= SAID_LEAST_NS, 0))
                         end_long_callback(said, callback, now_ns);
-                said->labels_count = callback->labels_count;
+                if (__builtin_expect(said->labels_count != callback->labels_count, 0)) {
+                        said->labels_count = callback->labels_count;
+                        said->labelled_ns = now_ns;
+                }
         }
         said->depth = depth;
         end_write(said);
@@ -236,8 +239,8 @@ void said_label(const char *key, const char *value)
                 copy_string(said->labels[index].value, LIMIT_LABEL_VALUE, value);
                 if (index == said->labels_count)
                         said->labels_count++;
-                said->labelled_ns = now_ns;
         }
+        said->labelled_ns = now_ns;
         end_write(said);
 }
 
