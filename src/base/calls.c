@@ -86,6 +86,7 @@ static const struct call {
         { SYS_rt_sigaction, { 0 } },
         { SYS_rt_sigprocmask, { 0 } },
         { SYS_gettid, { 0 } },
+        { SYS_get_robust_list, { ALL } },
         { SYS_process_vm_writev, { ALL } }, /* without these, less of an interrupted call can be mended */
         { SYS_rt_sigpending, { 0, ALL } },
         { SYS_epoll_pwait, { ALL } },

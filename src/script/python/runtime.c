@@ -13,17 +13,15 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/syscall.h>
 
 #include "base/memory.h"
 #include "base/notice.h"
-#include "base/raw.h"
+#include "base/thread.h"
 #include "unwind/module.h"
 #include "unwind/stack.h"
 
 #define INTERPRETERS 64
 #define THREADS 2048
-#define PTHREAD_BYTES 2048 /* where libc keeps a thread's id, from the pthread_t on */
 #define GIL_HOLDER 8
 #define GIL_LOCKED 16
 
@@ -153,21 +151,6 @@ unsigned python_threads_of(uint64_t pthread, uint64_t *threads, unsigned capacit
         return count;
 }
 
-/* Where libc keeps the kernel's id of a thread: found by our own. 0: not found. */
-static unsigned find_tid_offset(void)
-{
-        static unsigned offset;
-        static uint8_t bytes[PTHREAD_BYTES];
-        int32_t tid = (int32_t)raw_syscall_sigsafe(SYS_gettid, 0, 0, 0, 0, 0, 0);
-        if (offset != 0)
-                return offset;
-        ssize_t n = memory_read_sigsafe((uint64_t)(uintptr_t)__builtin_thread_pointer(), bytes, sizeof bytes);
-        for (ssize_t at = 64; at + 4 <= n && offset == 0; at += 4) /* behind the part that the ABI knows */
-                if (memcmp(bytes + at, &tid, sizeof tid) == 0)
-                        offset = (unsigned)at;
-        return offset;
-}
-
 int python_thread_id(uint64_t thread, int32_t *tid, uint64_t *pthread)
 {
         const struct python_layout *layout = &runtime.layout;
@@ -180,10 +163,7 @@ int python_thread_id(uint64_t thread, int32_t *tid, uint64_t *pthread)
                 *tid = (int32_t)word;
                 return 0;
         }
-        unsigned offset = find_tid_offset();
-        if (offset == 0)
-                return -ENOENT;
-        return memory_get_sigsafe(*pthread + offset, tid, sizeof *tid) ? 0 : -EFAULT;
+        return thread_id_of(*pthread, tid);
 }
 
 /* ---- the lock ---- */
