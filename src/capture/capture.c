@@ -24,6 +24,7 @@
 #include "capture/mend.h"
 #include "capture/signal.h"
 #include "capture/task.h"
+#include "capture/usage.h"
 
 #define RUNNING_READINGS 2 /* in a row, before a signal is sent; signal_take() looks once more */
 #define TRIES_LEAST 8      /* also where the watchdog itself got no processor in LIMIT_CAPTURE_NS */
@@ -239,6 +240,8 @@ void capture_take(struct capture_task *task, bool may_signal, const _Atomic uint
                 count(sample);
                 return;
         }
+        if (mark != NULL)
+                capture_usage(task, &sample->usage);
         if (copies_more())
                 companion->prepare(task);
         do {

@@ -47,6 +47,18 @@ enum capture_loss {
         CAPTURE_LOSSES,
 };
 
+/* What the kernel has counted of a thread since it began (usage.c). */
+struct sample_usage {
+        bool known;            /* the fields but `delay_ns` are valid */
+        uint64_t user_ticks;   /* of CPU time, 10 ms each */
+        uint64_t system_ticks;
+        uint64_t major_faults; /* pages that had to be read from a file or from swap */
+        uint64_t voluntary;    /* switches: it slept, */
+        uint64_t involuntary;  /* or another thread was given its CPU */
+        bool delay_known;
+        uint64_t delay_ns;     /* ready to run, but without a CPU */
+};
+
 struct sample {
         uint64_t time_ns;   /* clock_now_ns() when it was taken */
         uint64_t cpu_ns;    /* CPU time of the thread so far; 0: not known */
@@ -56,6 +68,7 @@ struct sample {
         bool syscall_known; /* `syscall` and `arguments` were read */
         bool by_signal;     /* taken by the handler: all registers are valid */
         uint64_t arguments[6];
+        struct sample_usage usage; /* of a loop's thread only */
 
         uint64_t mark;          /* the loop's mark word at the moment of the copy */
         enum capture_loss loss; /* CAPTURE_OK: the fields below are valid */

@@ -276,7 +276,7 @@ static int read_status(int fd, struct task_status *status)
 {
         struct lines lines;
         const char *line, *value;
-        bool complete = false;
+        bool switches = false, complete = false;
         *status = (struct task_status){ .state = 0 };
         if (!descriptor_is_ours(fd))
                 return -EBADF;
@@ -293,7 +293,9 @@ static int read_status(int fd, struct task_status *status)
                 else if (status->filters != 0 && (value = value_of(line, "Seccomp_filters:")) != NULL)
                         take_number(&value, 10, &status->filters);
                 else if ((value = value_of(line, "voluntary_ctxt_switches:")) != NULL)
-                        complete = take_number(&value, 10, &status->switches);
+                        switches = take_number(&value, 10, &status->switches);
+                else if ((value = value_of(line, "nonvoluntary_ctxt_switches:")) != NULL)
+                        complete = switches && take_number(&value, 10, &status->involuntary);
         }
         if (lines.error != 0)
                 return lines.error;

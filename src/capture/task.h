@@ -28,6 +28,7 @@ struct task_status {
         uint64_t blocked;  /* SigBlk */
         uint64_t filters;  /* seccomp filters that it is under */
         uint64_t switches; /* voluntary_ctxt_switches */
+        uint64_t involuntary;
 };
 
 /* Around each sample: open the files that are not kept open, or that the host has closed in its table. */
