@@ -87,6 +87,7 @@ static const struct call {
         { SYS_rt_sigprocmask, { 0 } },
         { SYS_gettid, { 0 } },
         { SYS_get_robust_list, { ALL } },
+        { SYS_getrusage, { ALL } },
         { SYS_process_vm_writev, { ALL } }, /* without these, less of an interrupted call can be mended */
         { SYS_rt_sigpending, { 0, ALL } },
         { SYS_epoll_pwait, { ALL } },

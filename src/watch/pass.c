@@ -21,6 +21,7 @@
 
 #define LONGEST_SLEEP_NS 1000000000ull
 #define LONGEST_THRESHOLD_NS (1ull << 62) /* far enough from the end of the numbers to add to a time */
+#define ABSENCES 8
 
 /* What the watchdog remembers of a slot. */
 struct watched {
@@ -50,6 +51,12 @@ static struct {
 } pass;
 
 static struct watched watched[LIMIT_SLOTS];
+
+/* When the watchdog came later than it wanted to, the last few times. */
+static struct {
+        struct watch_absence last[ABSENCES];
+        unsigned next;
+} absences;
 
 /* ---- stalls ---- */
 
@@ -83,17 +90,58 @@ static struct stall *follow(struct watched *w, struct slot *slot, uint64_t mark,
         return &w->stall;
 }
 
+/* The part of [begin_ns, end_ns) in which the watchdog wanted to run and did not. */
+static uint64_t absent_ns(const struct watch_absence *absence, uint64_t begin_ns, uint64_t end_ns)
+{
+        uint64_t from_ns = absence->from_ns > begin_ns ? absence->from_ns : begin_ns;
+        uint64_t to_ns = absence->to_ns < end_ns ? absence->to_ns : end_ns;
+        return to_ns > from_ns ? to_ns - from_ns : 0;
+}
+
+static uint64_t smaller(uint64_t a, uint64_t b)
+{
+        return a < b ? a : b;
+}
+
+/* What kept the watchdog away kept the loop away, too, where all threads were stopped. What the samples saw of a single
+ * thread is in stall->stopped_ns already. */
+static void measure_absences(struct stall *stall, uint64_t end_ns)
+{
+        uint64_t stopped_ns = 0, doubtful_ns = 0;
+        stall->starved_ns = 0;
+        for (unsigned i = 0; i < ABSENCES; i++) {
+                const struct watch_absence *absence = &absences.last[i];
+                uint64_t overlap_ns = absent_ns(absence, stall->begin_ns, end_ns);
+                if (overlap_ns == 0)
+                        continue;
+                stopped_ns += smaller(absence->stopped_ns, overlap_ns);
+                stall->starved_ns += smaller(absence->starved_ns, overlap_ns);
+                if (absence->stopped_ns != 0)
+                        doubtful_ns += absence->doubtful_ns;
+        }
+        if (stopped_ns > stall->stopped_ns)
+                stall->stopped_ns = stopped_ns;
+        if (doubtful_ns > stall->doubtful_ns)
+                stall->doubtful_ns = doubtful_ns;
+        uint64_t duration_ns = end_ns - stall->begin_ns;
+        stall->stopped_ns = smaller(stall->stopped_ns, duration_ns);
+        uint64_t apart_ns = smaller(stall->stopped_ns + stall->doubtful_ns, duration_ns);
+        stall->suspended = stall->stopped_ns != 0 && duration_ns - apart_ns < pass.limits.threshold_ns;
+}
+
 static void finish(struct watched *w, enum stall_end end, uint64_t end_ns)
 {
         struct stall *stall = &w->stall;
+        measure_absences(stall, end_ns);
         bool counts = stall->detected && end != STALL_LEFT && w->confirmed && !atomic_load(&stall->slot->serial);
         stall->end = counts ? end : STALL_LEFT;
         stall->end_ns = end_ns;
         if (counts) {
                 if (stall->id == 0)
                         stall->id = ++pass.next_id;
-                pass.totals.stalls++;
-                pass.totals.stalls_startup += stall->startup;
+                pass.totals.stalls += !stall->suspended;
+                pass.totals.stalls_suspended += stall->suspended;
+                pass.totals.stalls_startup += stall->startup && !stall->suspended;
                 pass.totals.stalls_crowded += stall->place == UINT32_MAX && stall->samples != 0;
         }
         pass.calls->stall_ended(stall);
@@ -204,6 +252,14 @@ static void end_at_close(struct watched *w, const struct slot *slot)
 
 /* ---- one slot ---- */
 
+static enum watch_finding sample(struct stall *stall, bool may_signal)
+{
+        uint64_t begin_ns = clock_now_ns();
+        enum watch_finding finding = pass.calls->sample(stall, may_signal);
+        pass.totals.sampling_ns += clock_now_ns() - begin_ns;
+        return finding;
+}
+
 static void handle_finding(struct watched *w, struct slot *slot, enum watch_finding finding, uint64_t now_ns)
 {
         uint64_t mark = w->stall.mark;
@@ -254,7 +310,7 @@ static uint64_t act(struct watched *w, struct slot *slot, const struct policy_an
         uint64_t next_ns = answer->next_ns;
         if (answer->action == POLICY_DETECT)
                 detect(w, answer);
-        enum watch_finding finding = pass.calls->sample(stall, answer->action != POLICY_LOOK);
+        enum watch_finding finding = sample(stall, answer->action != POLICY_LOOK);
         stall->samples++;
         if (answer->action == POLICY_LOOK) {
                 stall->looked = true;
@@ -279,6 +335,7 @@ static uint64_t act(struct watched *w, struct slot *slot, const struct policy_an
                 if (stall->id == 0)
                         stall->id = ++pass.next_id;
                 stall->announced = true;
+                measure_absences(stall, clock_now_ns());
                 pass.calls->stall_detected(stall);
         } else if (stall->announced) {
                 pass.calls->stall_goes_on(stall);
@@ -301,7 +358,7 @@ static bool judge_yields(struct watched *w, struct slot *slot, uint64_t mark, ui
         if (w->following || atomic_load(&slot->reentrant) || age_ns < pass.limits.threshold_ns / 2)
                 return false;
         struct stall *stall = follow(w, slot, mark, MARK_NS(mark));
-        enum watch_finding finding = pass.calls->sample(stall, age_ns >= pass.limits.threshold_ns);
+        enum watch_finding finding = sample(stall, age_ns >= pass.limits.threshold_ns);
         stall->samples++;
         stall->looked = true;
         if (finding == WATCH_LEFT || finding == WATCH_GONE) {
@@ -479,6 +536,15 @@ void pass_begin(void)
                         pass.calls->loop_begins(slot_at(i));
 }
 
+void pass_note_absence(const struct watch_absence *absence)
+{
+        absences.last[absences.next++ % ABSENCES] = *absence;
+        pass.totals.stopped_ns += absence->stopped_ns;
+        pass.totals.starved_ns += absence->starved_ns;
+        if (absence->to_ns - absence->from_ns > pass.totals.latest_ns && absence->stopped_ns == 0)
+                pass.totals.latest_ns = absence->to_ns - absence->from_ns;
+}
+
 uint64_t pass_active_ns(void)
 {
         return pass.active_ns;
@@ -502,6 +568,7 @@ void pass_after_fork(void)
         memset(watched, 0, slots_used() * sizeof *watched);
         memset(&pass.totals, 0, sizeof pass.totals);
         memset(pass.places, 0, sizeof pass.places);
+        memset(&absences, 0, sizeof absences);
         pass.first_wait_ns = 0;
         pass.next_id = 0;
 }

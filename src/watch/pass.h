@@ -31,6 +31,16 @@ bool pass_is_due(void);
 /* Is a long iteration being followed? */
 bool pass_follows(void);
 
+/* The watchdog wanted to run again at `from_ns` and did at `to_ns`. */
+struct watch_absence {
+        uint64_t from_ns;
+        uint64_t to_ns;
+        uint64_t stopped_ns;  /* of that it was stopped, */
+        uint64_t doubtful_ns; /* and perhaps for so much before, while it slept */
+        uint64_t starved_ns;  /* of that it was ready to run, but without a CPU */
+};
+void pass_note_absence(const struct watch_absence *absence);
+
 /* When a loop last iterated. */
 uint64_t pass_active_ns(void);
 

@@ -30,6 +30,9 @@ struct stall {
         uint64_t next_sample_ns;
         uint64_t threshold_ns; /* what it is measured by; valid once detected */
         uint64_t late_ns;      /* detection after the threshold */
+        uint64_t stopped_ns;   /* of it the watchdog was stopped as well, or whoever samples saw the thread stopped, */
+        uint64_t doubtful_ns;  /* and perhaps for so much longer */
+        uint64_t starved_ns;   /* of it the watchdog had no CPU */
         uint32_t samples;
         uint32_t samples_detected; /* of them, after the detection */
         uint32_t seen;         /* of these, those that showed it in a callback */
@@ -40,6 +43,7 @@ struct stall {
         bool detected;
         bool announced;        /* the stall-begin record was written */
         bool startup;
+        bool suspended;        /* without the time that it was stopped it is none */
         bool reminded;         /* said as text that it still goes on */
 };
 

@@ -19,11 +19,14 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/calls.h"
+#include "base/descriptors.h"
 #include "base/notice.h"
+#include "base/proc.h"
 #include "base/raw.h"
 #include "watch/pass.h"
 
@@ -31,6 +34,7 @@
 #define IDLE_NS 1000000000ull     /* without an iteration, before the sleep without end */
 #define START_ATTEMPTS 3
 #define CHANGE_STEP_NS 1000000
+#define LATE_NS 5000000 /* a wake-up that comes so much later is worth a question */
 
 enum thread_state {
         THREAD_NONE,
@@ -52,6 +56,7 @@ static struct {
         _Atomic int forbidden; /* threads that are about to fork */
         int failed_starts;
         bool can_sleep_forever;
+        int delay_fd; /* /proc/thread-self/schedstat; -1 */
 } dog;
 
 /* The processors that the process was started on. */
@@ -76,14 +81,56 @@ static void sleep_forever(uint32_t wake)
         atomic_store(&loop_attention, LOOP_WATCHED);
 }
 
+/* What the kernel has counted of this thread. */
+struct own_counts {
+        long switches;     /* voluntary; -1: not known */
+        uint64_t delay_ns; /* ready to run, but without a CPU; 0: not known */
+};
+
+static struct own_counts count_own(void)
+{
+        struct own_counts counts = { .switches = -1 };
+        struct rusage usage;
+        char text[96], *end;
+        if (!call_allowed_sigsafe(SYS_getrusage) ||
+            raw_syscall_sigsafe(SYS_getrusage, RUSAGE_THREAD, (uintptr_t)&usage, 0, 0, 0, 0) != 0)
+                return counts;
+        counts.switches = usage.ru_nvcsw;
+        if (descriptor_is_ours(dog.delay_fd) && proc_read_fd(dog.delay_fd, text, sizeof text) > 0 &&
+            (end = strchr(text, ' ')) != NULL)
+                for (end++; *end >= '0' && *end <= '9'; end++)
+                        counts.delay_ns = counts.delay_ns * 10 + (uint64_t)(*end - '0');
+        return counts;
+}
+
+/* A sleep that ended late. One that took more than one switch was interrupted, though all signals are blocked: the
+ * process was stopped, by a signal, a debugger or a freezer. One that took one only was ready in time and got no CPU.
+ */
+static void note_absence(const struct own_counts *before, uint64_t asleep_ns, uint64_t wanted_ns, uint64_t now_ns)
+{
+        struct own_counts after = count_own();
+        uint64_t late_ns = now_ns - wanted_ns, delay_ns = after.delay_ns - before->delay_ns;
+        struct watch_absence absence = { .from_ns = wanted_ns, .to_ns = now_ns };
+        absence.starved_ns = delay_ns < late_ns ? delay_ns : late_ns;
+        if (before->switches >= 0 && after.switches - before->switches > 1 && late_ns - absence.starved_ns >= LATE_NS) {
+                absence.stopped_ns = late_ns - absence.starved_ns;
+                absence.doubtful_ns = wanted_ns - asleep_ns;
+        }
+        pass_note_absence(&absence);
+}
+
 static void sleep_until(uint64_t next_ns, uint32_t wake)
 {
+        struct own_counts before = count_own();
         uint64_t now_ns = clock_now_ns();
         if (next_ns <= now_ns)
                 return;
-        uint64_t left_ns = next_ns - now_ns;
+        uint64_t asleep_ns = now_ns, left_ns = next_ns - now_ns;
         struct timespec timeout = { .tv_sec = (time_t)(left_ns / 1000000000), .tv_nsec = (long)(left_ns % 1000000000) };
         futex(&dog.wake, FUTEX_WAIT_PRIVATE, wake, &timeout);
+        now_ns = clock_now_ns();
+        if (now_ns > next_ns && now_ns - next_ns >= LATE_NS)
+                note_absence(&before, asleep_ns, next_ns, now_ns);
 }
 
 /* All that had happened when it was asked has been looked at. */
@@ -177,11 +224,13 @@ static void *run(void *unused)
                 call_allowed_sigsafe(SYS_membarrier) &&
                 raw_syscall_sigsafe(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0, 0, 0, 0) == 0;
         dog.calls->begin();
+        dog.delay_fd = proc_open("thread-self/schedstat");
         pass_begin();
         watch();
         bool for_good = atomic_load(&dog.stop) == 2;
         if (for_good)
                 pass_close_all();
+        descriptor_close(dog.delay_fd);
         dog.calls->end(for_good);
         atomic_store(&dog.tid, 0);
         atomic_store(&dog.ended, 1);

@@ -45,6 +45,10 @@ struct watch_totals {
         uint64_t stalls;
         uint64_t stalls_startup;
         uint64_t iterations_lost;
+        uint64_t stalls_suspended; /* not among `stalls` */
+        uint64_t sampling_ns;    /* time spent in samples, with all that is made of them */
+        uint64_t stopped_ns;     /* the watchdog was stopped, by a signal or a debugger, */
+        uint64_t starved_ns;     /* or came too late because it had no CPU */
         uint64_t stalls_crowded; /* their samples were not kept: LIMIT_STALLS were open */
 };
 

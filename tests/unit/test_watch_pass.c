@@ -513,3 +513,70 @@ Test(pass, knows_nothing_in_a_child)
         cr_expect(eq(u64, latest(DETECTED)->stall.id, 1));
         cr_expect(zero(uint, latest(DETECTED)->stall.place));
 }
+
+/* ---- when the watchdog was away itself ---- */
+
+/* A stall of 250 ms that it did not see, with an absence that ended when the stall did. */
+static const struct stall *record_with_absence(uint64_t away_ns, uint64_t stopped_ns, uint64_t doubtful_ns)
+{
+        struct slot *slot = make_loop(5);
+        pass_over_all();
+        make_last(slot, 250 * MS);
+        wait_on(5);
+        uint64_t now_ns = clock_now_ns();
+        struct watch_absence absence = { .from_ns = now_ns - away_ns, .to_ns = now_ns, .stopped_ns = stopped_ns,
+                                         .doubtful_ns = doubtful_ns, .starved_ns = away_ns - stopped_ns };
+        pass_note_absence(&absence);
+        pass_over_all();
+        cr_assert(eq(uint, count_of(ENDED), 1));
+        return &latest(ENDED)->stall;
+}
+
+Test(pass, counts_no_stall_that_is_none_without_the_time_that_all_was_stopped)
+{
+        const struct stall *stall = record_with_absence(200 * MS, 200 * MS, 0);
+        cr_expect(stall->suspended);
+        cr_expect(ge(u64, stall->stopped_ns, 199 * MS));
+        cr_expect(zero(u64, stall->starved_ns));
+        cr_expect(eq(int, stall->end, STALL_WAITED), "it is recorded all the same");
+        cr_expect(eq(u64, stall->id, 1));
+        cr_expect(zero(u64, watch_totals()->stalls));
+        cr_expect(eq(u64, watch_totals()->stalls_suspended, 1));
+        cr_expect(eq(u64, watch_totals()->stopped_ns, 200 * MS));
+}
+
+Test(pass, counts_a_stall_whose_rest_is_long_enough)
+{
+        const struct stall *stall = record_with_absence(100 * MS, 100 * MS, 0);
+        cr_expect(not(stall->suspended));
+        cr_expect(ge(u64, stall->stopped_ns, 99 * MS));
+        cr_expect(eq(u64, watch_totals()->stalls, 1));
+}
+
+Test(pass, counts_no_stall_that_may_have_been_stopped_for_long_enough)
+{
+        cr_expect(record_with_absence(120 * MS, 120 * MS, 50 * MS)->suspended);
+}
+
+Test(pass, takes_a_watchdog_without_a_cpu_for_no_stop)
+{
+        const struct stall *stall = record_with_absence(200 * MS, 0, 0);
+        cr_expect(not(stall->suspended));
+        cr_expect(zero(u64, stall->stopped_ns));
+        cr_expect(ge(u64, stall->starved_ns, 199 * MS));
+        cr_expect(eq(u64, watch_totals()->stalls, 1));
+}
+
+Test(pass, takes_only_the_part_of_an_absence_that_lies_in_the_stall)
+{
+        struct slot *slot = make_loop(5);
+        pass_over_all();
+        uint64_t now_ns = clock_now_ns();
+        pass_note_absence(&(struct watch_absence){ .from_ns = now_ns - 900 * MS, .to_ns = now_ns - 300 * MS,
+                                                   .stopped_ns = 600 * MS });
+        make_last(slot, 250 * MS);
+        wait_on(5);
+        pass_over_all();
+        cr_expect(zero(u64, latest(ENDED)->stall.stopped_ns));
+        cr_expect(eq(u64, watch_totals()->stalls, 1));
+}
