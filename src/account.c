@@ -141,6 +141,7 @@ void account_exit(void)
                 .loops = loops.loops,
                 .stalls = watch->stalls,
                 .stalls_startup = watch->stalls_startup,
+                .stalls_suspended = watch->stalls_suspended,
                 .stalls_crowded = watch->stalls_crowded,
                 .captures = captures->captures,
                 .captures_signal = captures->by_signal,
@@ -152,6 +153,11 @@ void account_exit(void)
                 .watchdog_cpu_ns = account.cpu_ns + own_cpu_ns(),
                 .wakeups = watch->wakeups,
                 .latest_ns = watch->latest_ns,
+                .starved_ns = watch->starved_ns,
+                .stopped_ns = watch->stopped_ns,
+                .captures_ns = watch->sampling_ns,
+                .calls_mended = captures->mended,
+                .calls_unmended = captures->unmended,
         };
         journal_exit(&record);
 }

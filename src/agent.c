@@ -26,11 +26,14 @@
 #include "base/proc.h"
 #include "base/raw.h"
 #include "capture/capture.h"
+#include "explain/callback.h"
 #include "explain/evidence.h"
 #include "explain/explained.h"
+#include "explain/machine.h"
 #include "explain/profile.h"
 #include "explain/served.h"
 #include "explain/whereabouts.h"
+#include "explain/whom.h"
 #include "hooks/hooks.h"
 #include "loop/loop.h"
 #include "loop/said.h"
@@ -93,12 +96,13 @@ static enum watch_finding judge_yields(struct slot *slot, const struct whereabou
         return WATCH_LEFT;
 }
 
-static enum watch_finding judge(struct slot *slot, const struct stack *found)
+static enum watch_finding judge(struct slot *slot, const struct stack *found, bool waits_for_owner)
 {
         int epoll_fd = -1;
         if (WAIT_KEY_KIND(atomic_load(&slot->key)) == WAIT_NAMED) /* the program itself says where its loop waits */
                 return WATCH_GOES_ON;
         struct whereabouts_loop loop = loop_of(slot);
+        loop.waits_for_owner = waits_for_owner;
         switch (whereabouts_find(&loop, &sample, found, &epoll_fd)) {
         case WHERE_CALLBACK:
                 return found != NULL ? judge_yields(slot, &loop) : WATCH_GOES_ON;
@@ -129,24 +133,48 @@ static bool find_stack(struct script_context *context)
         return stack.count != 0;
 }
 
-/* Does the thread wait for its interpreter's lock? Then the thread that holds it is looked at, too. */
-static void look_for_holder(struct profile *profile, bool may_signal)
+/* ---- whom is it waiting for? capture -> unwind -> script -> explain, for one thread after the other ---- */
+
+static struct whom_look look_at_sample(bool found)
 {
-        static struct capture_task holder;
-        int32_t tid;
-        uint64_t pthread, address;
+        struct whom_look look = { .sample = &sample, .stack = found ? &stack : NULL };
+        look.in_call = capture_first_argument(&sample, &look.address);
+        return look;
+}
+
+/* Another thread, as the stalled one: without a signal where it sleeps. */
+static struct whom_look look_at_thread(int32_t tid, uint64_t pthread, void *may_signal)
+{
+        static struct capture_task other;
         struct script_context context = { .called = NULL };
-        if (!capture_first_argument(&sample, &address) || !script_waits_for_lock(address, &tid, &pthread))
-                return;
-        bool found = false;
-        if (tid > 0) {
-                capture_task_open(&holder, tid, 0);
-                holder.stack_bound = pthread;
-                capture_take(&holder, may_signal, NULL, 0, &sample);
-                found = find_stack(&context);
-                capture_task_close(&holder);
+        if (tid == watchdog_tid()) {
+                sample = (struct sample){ .state = 'R', .syscall = -1 };
+                return (struct whom_look){ .sample = &sample };
         }
-        profile_add_locked_out(profile, tid, found ? &stack : NULL);
+        capture_task_open(&other, tid, 0);
+        other.stack_bound = pthread;
+        capture_take(&other, *(const bool *)may_signal, NULL, 0, &sample);
+        bool found = find_stack(&context);
+        capture_task_close(&other);
+        return look_at_sample(found);
+}
+
+/* Of a sample that was counted: the threads that it waits for are looked at, too. */
+static void look_for_others(struct profile *profile, const struct whom *first, int32_t tid, bool may_signal)
+{
+        static struct whom_chain chain;
+        uint64_t switches = sample.switches;
+        chain.first = *first;
+        whom_follow(&chain, tid, look_at_thread, &may_signal);
+        profile_add_wait(profile, &chain, switches);
+}
+
+static void add_sample(const struct slot *slot, struct profile *profile, const struct stack *found,
+                       const struct script_context *context)
+{
+        struct whereabouts_loop loop = loop_of(slot);
+        int callback = found != NULL ? callback_find(found, &loop.wait) : -1;
+        profile_add(profile, &sample, found, callback >= 0 ? (unsigned)callback : PROFILE_NO_CALLBACK, context);
 }
 
 /* What the call waits for that the thread sleeps in. Only what was found while it did not move counts. */
@@ -222,13 +250,24 @@ static enum watch_finding take_sample(struct stall *stall, bool may_signal)
         if (sample.loss == CAPTURE_GONE)
                 return WATCH_GONE;
         bool unwound = find_stack(&context);
-        enum watch_finding finding = context.ends ? WATCH_LEFT : judge(slot, unwound ? &stack : NULL);
-        if (finding == WATCH_GOES_ON && profile != NULL)
-                profile_add(profile, &sample, unwound ? &stack : NULL, &context);
-        if (finding == WATCH_GOES_ON && profile != NULL)
-                look_at_call(stall);
-        if (finding == WATCH_GOES_ON && profile != NULL)
-                look_for_holder(profile, may_signal);
+        struct whom_look look = look_at_sample(unwound);
+        struct whom whom = { .kind = WHOM_NOBODY };
+        if (look.in_call)
+                whom = whom_find(look.sample, look.address, look.stack);
+        bool owned = whom.kind == WHOM_LOCK && whom.tid != 0;
+        enum watch_finding finding = context.ends ? WATCH_LEFT : judge(slot, look.stack, owned);
+        if (finding != WATCH_GOES_ON || profile == NULL)
+                return finding;
+        if (profile->samples == 0)
+                machine_read(&profile->machine);
+        add_sample(slot, profile, look.stack, &context);
+        stall->stopped_ns = profile->stopped_ns;
+        stall->doubtful_ns = profile->doubtful_ns;
+        if (profile->first_stopped)
+                stall->doubtful_ns += profile->first_ns - stall->begin_ns;
+        look_at_call(stall);
+        if (whom.object != NULL)
+                look_for_others(profile, &whom, atomic_load(&slot->tid), may_signal);
         return finding;
 }
 
@@ -250,37 +289,34 @@ static const char *end_name(enum stall_end end)
         return NULL;
 }
 
-/* CPU time over the whole stall, from what passed between its first and its last sample. */
-static bool cpu_over(const struct profile *profile, uint64_t duration_ns, uint64_t *cpu_ns)
-{
-        if (profile == NULL || profile->samples < 2 || profile->first_cpu_ns == 0 || profile->last_cpu_ns == 0 ||
-            profile->last_ns <= profile->first_ns)
-                return false;
-        uint64_t seen_ns = profile->last_ns - profile->first_ns;
-        uint64_t used_ns = profile->last_cpu_ns - profile->first_cpu_ns;
-        *cpu_ns = (uint64_t)((unsigned __int128)used_ns * duration_ns / seen_ns);
-        return true;
-}
-
-static void decide_cause(struct explained *explained)
+static void decide_cause(struct explained *explained, const struct stall *stall)
 {
         static const struct profile none;
         const struct profile *profile = explained->profile != NULL ? explained->profile : &none;
         struct cause_evidence evidence = {
                 .threshold_ns = explained->threshold_ns,
                 .duration_ns = explained->duration_ns,
+                .cpu_known = explained->cpu_known,
+                .cpu_ns = explained->cpu_ns,
+                .delay_known = explained->usage.delay_known,
+                .delay_ns = explained->usage.delay_ns,
+                .throttled_ns = explained->machine.throttled_ns,
+                .steal_ns = explained->machine.cpus != 0 ? explained->machine.steal_ns / explained->machine.cpus : 0,
+                .stopped_ns = stall->stopped_ns,
+                .starved_ns = stall->starved_ns,
+                .suspended = stall->suspended,
                 .samples = profile->samples - profile->losses[CAPTURE_ENDED], /* those tell nothing of the stall */
                 .running = profile->running,
                 .blocked = profile->blocked,
+                .locked = profile->locked,
                 .locked_out = profile->locked_out,
+                .deadlock = profile->deadlock,
                 .faulting = profile->faulting,
                 .stopped = profile->stopped,
                 .crowded = explained->crowded != 0,
         };
         uint32_t count;
         evidence.call = profile_main_call(profile, &count);
-        evidence.cpu_known = cpu_over(profile, explained->duration_ns, &evidence.cpu_ns);
-        explained->cpu_ns = evidence.cpu_known ? evidence.cpu_ns : 0;
         explained->verdict = cause_decide(&evidence);
 }
 
@@ -306,6 +342,8 @@ static const struct record_stall *explain_and_report(const struct stall *stall, 
                 .loop = label,
                 .threshold_ns = stall->threshold_ns,
                 .late_ns = stall->late_ns,
+                .stopped_ns = stall->stopped_ns,
+                .starved_ns = stall->starved_ns,
                 .yields = stall->yields > atomic_load(&stall->slot->yields) ? stall->yields
                                                                             : atomic_load(&stall->slot->yields),
                 .startup = stall->startup,
@@ -314,7 +352,8 @@ static const struct record_stall *explain_and_report(const struct stall *stall, 
                 .crowded = profile_of(stall) == NULL ? stall->samples : 0,
                 .work = said ? &work : NULL,
         };
-        decide_cause(&explained);
+        explained_measure(&explained);
+        decide_cause(&explained, stall);
         if (explained.profile != NULL) {
                 explained.evidence = evidences_of(&evidences[stall->place], explained.verdict.call);
                 explained.served = &served[stall->place];
@@ -337,11 +376,11 @@ static void stall_goes_on(struct stall *stall)
 
 static void stall_ended(struct stall *stall)
 {
-        if (stall->end != STALL_LEFT)
-                account_stall(stall->slot, stall->end_ns - stall->begin_ns);
         /* It turned out to be none: only what was told must be told to be over. */
-        else if (!stall->announced || !(journal_takes_records() || stall->reminded))
+        if (stall->end == STALL_LEFT && (!stall->announced || !(journal_takes_records() || stall->reminded)))
                 return;
+        if (stall->end != STALL_LEFT && !stall->suspended)
+                account_stall(stall->slot, stall->end_ns - stall->begin_ns - stall->stopped_ns);
         told_stall(explain_and_report(stall, JOURNAL_ENDED));
 }
 
@@ -395,6 +434,7 @@ static void watchdog_ends(bool for_good)
                 capture_task_close(&tasks[i]);
         journal_end();
         account_thread_ends();
+        machine_end();
         proc_end();
 }
 
@@ -438,6 +478,7 @@ static void fork_child(void)
         loop_after_fork();
         clock_after_fork();
         capture_after_fork();
+        machine_after_fork();
         unwind_after_fork();
         modules_after_fork();
         symbols_after_fork();

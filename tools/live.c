@@ -127,7 +127,7 @@ static void take(void *context, const struct parsed *parsed, const char *line, s
                         show(live, record);
                 return;
         }
-        count_gate(live, record->stall.duration_ns);
+        count_gate(live, record_stalled_ns(&record->stall));
         show(live, record);
 }
 

@@ -47,6 +47,7 @@
 /* explain/ */
 #define LIMIT_STACKS 32         /* distinct stacks of one stall; further ones are counted */
 #define LIMIT_OTHER_FRAMES 128  /* frames of another thread that is part of a stall */
+#define LIMIT_CHAIN 4           /* threads that wait for each other, without the stalled one */
 #define LIMIT_STALL_FRAMES 2048 /* frames of all distinct stacks of one stall */
 
 #define LIMIT_EVIDENCES 3       /* system calls of one stall whose arguments are kept */

@@ -27,6 +27,7 @@
 #include "capture/usage.h"
 
 #define RUNNING_READINGS 2 /* in a row, before a signal is sent; signal_take() looks once more */
+#define LATE_NS 5000000    /* a capture that took so long: what was counted before it is out of date */
 #define TRIES_LEAST 8      /* also where the watchdog itself got no processor in LIMIT_CAPTURE_NS */
 
 static struct capture_totals totals;
@@ -222,6 +223,15 @@ static void count(const struct sample *sample)
                 totals.by_signal++;
 }
 
+/* Of a loop's thread; the others' are not compared with anything. */
+static void read_counters(const struct capture_task *task, struct sample *sample)
+{
+        sample->counted_ns = clock_now_ns();
+        sample->cpu_ns = task_cpu_ns(task->tid);
+        if (task->mark != NULL && call_allowed_sigsafe(SYS_pread64))
+                capture_usage(task, &sample->usage);
+}
+
 void capture_take(struct capture_task *task, bool may_signal, const _Atomic uint64_t *mark, uint64_t expected,
                   struct sample *sample)
 {
@@ -230,9 +240,9 @@ void capture_take(struct capture_task *task, bool may_signal, const _Atomic uint
         memset(sample, 0, sizeof(*sample));
         sample->syscall = -1;
         sample->time_ns = clock_now_ns();
-        sample->cpu_ns = task_cpu_ns(task->tid);
         task->mark = mark;
         task_begin(task);
+        read_counters(task, sample);
         bool filtered = !call_allowed_sigsafe(SYS_pread64); /* then nothing at all is known of the thread */
         if (buffers == NULL || filtered) {
                 sample->loss = filtered ? CAPTURE_FILTERED : CAPTURE_UNREADABLE;
@@ -240,8 +250,6 @@ void capture_take(struct capture_task *task, bool may_signal, const _Atomic uint
                 count(sample);
                 return;
         }
-        if (mark != NULL)
-                capture_usage(task, &sample->usage);
         if (copies_more())
                 companion->prepare(task);
         do {
@@ -252,6 +260,8 @@ void capture_take(struct capture_task *task, bool may_signal, const _Atomic uint
         if (sample->loss == CAPTURE_RUNNING &&
             may_signal) /* it never ran twice in a row, and never slept long enough */
                 sample->loss = CAPTURE_MOVED;
+        if (clock_now_ns() - sample->counted_ns > LATE_NS)
+                read_counters(task, sample);
         task_end(task);
         count(sample);
 }

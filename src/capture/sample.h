@@ -61,6 +61,7 @@ struct sample_usage {
 
 struct sample {
         uint64_t time_ns;   /* clock_now_ns() when it was taken */
+        uint64_t counted_ns; /* when `cpu_ns` and `usage` were read: a handler may have come much later */
         uint64_t cpu_ns;    /* CPU time of the thread so far; 0: not known */
         uint64_t switches;  /* its voluntary context switches so far; 0: not known */
         char state;         /* R S D T t Z ... from /proc/self/task/TID/stat; 0: not known */

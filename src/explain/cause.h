@@ -14,7 +14,11 @@ enum cause {
         CAUSE_UNKNOWN,
         CAUSE_CPU,
         CAUSE_BLOCKED,
+        CAUSE_LOCK,
         CAUSE_GIL,
+        CAUSE_PAGE_FAULT,
+        CAUSE_STARVED,
+        CAUSE_SUSPENDED,
 };
 
 /* All that the decision rests on. */
@@ -23,10 +27,19 @@ struct cause_evidence {
         uint64_t duration_ns;
         uint64_t cpu_ns; /* over the stall; valid with `cpu_known` */
         bool cpu_known;
+        bool delay_known;
+        uint64_t delay_ns;     /* the thread was ready to run but had no CPU; valid with `delay_known` */
+        uint64_t throttled_ns; /* its cgroup had used up its quota; 0: not, or not known */
+        uint64_t steal_ns;     /* the hypervisor took it from a CPU, on average; the same */
+        uint64_t stopped_ns;   /* its process was stopped, or the samples saw the thread so */
+        uint64_t starved_ns;   /* the watchdog wanted to run meanwhile and had no CPU */
+        bool suspended;        /* without the time that it was stopped it was no stall */
         uint32_t samples;
         uint32_t running;    /* samples on the CPU or runnable, outside of system calls */
         uint32_t blocked;    /* samples asleep in a system call */
+        uint32_t locked;     /* of those: in a wait for a lock, or for whoever holds one */
         uint32_t locked_out; /* of those: in a wait for the interpreter's global lock */
+        bool deadlock;       /* it waits for threads that wait for each other, perhaps for itself */
         uint32_t faulting;
         uint32_t stopped;
         bool crowded;      /* it was looked at, but too many others stalled for its samples to be kept */
@@ -35,7 +48,7 @@ struct cause_evidence {
 
 struct cause_verdict {
         enum cause cause;
-        int call;           /* CAUSE_BLOCKED: its number, -1 unknown */
+        int call;           /* CAUSE_BLOCKED and CAUSE_LOCK: its number, -1 unknown */
         const char *reason; /* CAUSE_UNKNOWN: why, in words */
         uint32_t cpu_percent;
         bool cpu_known;

@@ -25,7 +25,12 @@ struct explained {
         uint32_t yields;
         bool startup;
         const char *end;     /* how it ended where not by the next wait; NULL */
-        uint64_t cpu_ns;     /* over the stall; valid with verdict.cpu_known */
+        uint64_t stopped_ns; /* of it the thread was stopped */
+        uint64_t starved_ns; /* of it the watchdog had no CPU */
+        uint64_t cpu_ns;     /* over the stall; valid with `cpu_known` */
+        bool cpu_known;
+        struct sample_usage usage; /* `delay_ns` over the stall, the rest between its first and last sample */
+        struct machine_change machine;
         const struct profile *profile; /* NULL: there is none */
         uint32_t crowded;    /* samples that were taken but not kept: LIMIT_STALLS stalls were open */
         const struct work *work; /* what the program said of it; NULL: nothing */
@@ -33,5 +38,8 @@ struct explained {
         const struct evidence *evidence; /* of the verdict's system call; NULL: nothing is known */
         const struct served *served;     /* NULL: there is none */
 };
+
+/* Fill in what was counted: `cpu_ns`, `usage` and `machine`. */
+void explained_measure(struct explained *explained);
 
 #endif

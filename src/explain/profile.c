@@ -17,8 +17,9 @@ void profile_clear(struct profile *profile)
 {
         /* The arrays behind the counters are not read beyond them; leaving them alone keeps their pages untouched. */
         memset(profile, 0, offsetof(struct profile, stacks));
-        profile->holder.frames_count = 0;
-        profile->holder.votes = 0;
+        profile->chain_votes = 0;
+        profile->chain.count = 0;
+        profile->chain.cycle = false;
 }
 
 /* What makes a frame the same place: its function, or its address where the function is not known. */
@@ -131,7 +132,7 @@ static void count_state(struct profile *profile, const struct sample *sample)
                 profile->stopped++;
         else if (in_call || (sample->state == 'S' && !sample->syscall_known))
                 profile->blocked++;
-        else if (sample->state == 'D')
+        else if (sample->state == 'D' || sample->state == 'S') /* which of them the file system chooses */
                 profile->faulting++;
         else if (sample->state == 'R')
                 profile->running++;
@@ -139,16 +140,45 @@ static void count_state(struct profile *profile, const struct sample *sample)
                 count_call(profile, sample->syscall);
 }
 
-void profile_add(struct profile *profile, const struct sample *sample, const struct stack *stack,
+/* Between two samples that both found the thread stopped it was stopped, as far as anybody can tell. */
+static void count_time(struct profile *profile, const struct sample *sample)
+{
+        bool stopped = sample->state == 'T' || sample->state == 't';
+        if (profile->first_ns == 0) {
+                profile->first_ns = sample->time_ns;
+                profile->first_counted_ns = sample->counted_ns;
+                profile->first_cpu_ns = sample->cpu_ns;
+                profile->first_usage = sample->usage;
+                profile->first_stopped = stopped;
+        } else if (stopped && profile->last_stopped) {
+                profile->stopped_ns += sample->time_ns - profile->last_ns;
+        } else if (stopped != profile->last_stopped) {
+                profile->doubtful_ns += sample->time_ns - profile->last_ns;
+        }
+        profile->last_stopped = stopped;
+        profile->last_ns = sample->time_ns;
+        profile->last_counted_ns = sample->counted_ns;
+        profile->last_cpu_ns = sample->cpu_ns;
+        profile->last_usage = sample->usage;
+}
+
+/* One callback after the other was run where a sample finds another one than the sample before. */
+static void count_callback(struct profile *profile, struct profile_stack *known, const struct stack *stack,
+                           unsigned callback)
+{
+        known->callback = (uint16_t)callback;
+        if (callback == PROFILE_NO_CALLBACK)
+                return;
+        uint64_t at = place(&stack->frames[callback]);
+        profile->callbacks += at != profile->last_callback;
+        profile->last_callback = at;
+}
+
+void profile_add(struct profile *profile, const struct sample *sample, const struct stack *stack, unsigned callback,
                  const struct script_context *context)
 {
         profile->samples++;
-        if (profile->first_ns == 0) {
-                profile->first_ns = sample->time_ns;
-                profile->first_cpu_ns = sample->cpu_ns;
-        }
-        profile->last_ns = sample->time_ns;
-        profile->last_cpu_ns = sample->cpu_ns;
+        count_time(profile, sample);
         count_state(profile, sample);
         if (sample->loss != CAPTURE_OK)
                 profile->losses[sample->loss]++;
@@ -165,29 +195,56 @@ void profile_add(struct profile *profile, const struct sample *sample, const str
                 known->first_ns = sample->time_ns;
         known->last_ns = sample->time_ns;
         known->state = sample->state;
+        count_callback(profile, known, stack, callback);
         vote_for_lines(profile, known, stack);
 }
 
-static bool is_same_other(const struct profile_other *other, int32_t tid, const struct stack *stack, unsigned count)
+static bool is_same_link(const struct whom_link *a, const struct whom_link *b)
 {
-        bool same = other->tid == tid && other->frames_count == count;
-        for (unsigned i = 0; same && i < count; i++)
-                same = place(&other->frames[i]) == place(&stack->frames[i]);
+        bool same = a->frames_count == b->frames_count;
+        for (unsigned i = 0; i < a->frames_count && same; i++)
+                same = place(&a->frames[i]) == place(&b->frames[i]);
         return same;
 }
 
-void profile_add_locked_out(struct profile *profile, int32_t tid, const struct stack *holder)
+static bool is_same_chain(const struct whom_chain *a, const struct whom_chain *b)
 {
-        struct profile_other *other = &profile->holder;
-        profile->locked_out++;
-        if (holder == NULL || holder->count == 0)
+        bool same = whom_same_chain(a, b);
+        for (uint32_t i = 0; i < a->count && same; i++)
+                same = is_same_link(&a->links[i], &b->links[i]);
+        return same;
+}
+
+/* Whoever has the lock may be known in some samples only: those count. */
+static bool tells_more(const struct whom_chain *chain)
+{
+        return chain->cycle || (chain->count != 0 && chain->links[0].frames_count != 0);
+}
+
+/* A cycle is a deadlock where nothing has moved between two looks at it. */
+static void look_for_deadlock(struct profile *profile, const struct whom_chain *chain, uint64_t switches)
+{
+        bool again = chain->cycle && profile->cycle_switches != 0 && profile->cycle_switches == switches &&
+                     whom_same_chain(&profile->chain, chain);
+        profile->deadlock = profile->deadlock ? chain->cycle : again;
+        profile->cycle_switches = chain->cycle ? switches : 0;
+}
+
+void profile_add_wait(struct profile *profile, const struct whom_chain *chain, uint64_t switches)
+{
+        profile->waits++;
+        profile->locked += chain->first.kind == WHOM_LOCK;
+        profile->locked_out += chain->first.kind == WHOM_GIL;
+        vote_for_word(&profile->object, chain->first.object);
+        look_for_deadlock(profile, chain, switches);
+        bool first = profile->waits == 1;
+        if (!first && !tells_more(chain) && tells_more(&profile->chain))
                 return;
-        unsigned count = holder->count < LIMIT_OTHER_FRAMES ? holder->count : LIMIT_OTHER_FRAMES;
-        if (!vote_is_won(is_same_other(other, tid, holder, count), &other->votes, UINT32_MAX))
-                return;
-        other->tid = tid;
-        other->frames_count = (uint16_t)count;
-        memcpy(other->frames, holder->frames, count * sizeof *holder->frames);
+        if (first || (tells_more(chain) && !tells_more(&profile->chain)))
+                profile->chain_votes = 0;
+        bool same = !first && is_same_chain(&profile->chain, chain);
+        if (vote_is_won(same, &profile->chain_votes, UINT32_MAX) && !same)
+                profile->chain = *chain;
 }
 
 void profile_add_ended(struct profile *profile, const struct sample *sample)
@@ -197,7 +254,10 @@ void profile_add_ended(struct profile *profile, const struct sample *sample)
         if (profile->first_ns == 0 || sample->cpu_ns == 0)
                 return;
         profile->last_ns = sample->time_ns;
+        profile->last_counted_ns = sample->counted_ns;
         profile->last_cpu_ns = sample->cpu_ns;
+        if (sample->usage.known)
+                profile->last_usage = sample->usage;
 }
 
 int profile_main_stack(const struct profile *profile)

@@ -77,6 +77,8 @@ enum whereabouts whereabouts_find(const struct whereabouts_loop *loop, const str
         unsigned index;
         if (!sample->syscall_known || sample->syscall < 0)
                 return WHERE_CALLBACK;
+        if (loop->waits_for_owner)
+                return WHERE_CALLBACK;
         if (loop->executor && is_futex_wait(sample) && !waits_for_mutex(sample))
                 return WHERE_REST;
         bool epoll = waits_in_epoll(sample);

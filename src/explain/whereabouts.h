@@ -25,6 +25,7 @@ struct whereabouts_loop {
         struct loopframe_wait wait;
         bool executor;
         bool is_epoll;
+        bool waits_for_owner; /* of a lock, who is known: it does not rest */
         int epoll_fd;
 };
 

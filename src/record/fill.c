@@ -28,6 +28,7 @@
 #include "loopdog.h"
 #include "record/frame.h"
 #include "record/repeat.h"
+#include "record/shares.h"
 
 /* Frames from the culprit outwards that make the signature: enough to tell two callers of one helper apart, few enough
  * that a router's depth does not split one place into many. */
@@ -47,9 +48,10 @@ static struct {
         struct record_stack stacks[LIMIT_STACKS];
         struct record_frame frames[LIMIT_STALL_FRAMES];
         struct record_frame culprit;
-        struct record_other holder;
-        struct record_frame holder_frames[LIMIT_OTHER_FRAMES];
-        char holder_thread[64];
+        int callbacks[LIMIT_STACKS];
+        struct record_share shares[SHARES];
+        struct record_other others[LIMIT_CHAIN];
+        struct record_frame other_frames[LIMIT_CHAIN][LIMIT_OTHER_FRAMES];
         char called[256];
         struct record_loss losses[CAPTURE_LOSSES];
         struct record_callback callback;
@@ -226,6 +228,10 @@ static void fill_stack(struct record_stack *filled, const struct explained *expl
                 .frames = frames,
                 .frames_count = count,
         };
+        /* Those left out of the record stand within all others. */
+        made.callbacks[index] = from->callback != PROFILE_NO_CALLBACK
+                                        ? (int)from->callback - (int)(from->frames_count - count)
+                                        : -1;
 }
 
 static void fill_losses(struct record_stall *stall, const struct profile *profile)
@@ -270,6 +276,9 @@ static void fill_stacks(struct record_stall *stall, const struct explained *expl
         const struct profile *profile = explained->profile;
         for (uint32_t i = 0; i < profile->stacks_count; i++)
                 fill_stack(&made.stacks[i], explained, i);
+        stall->profile_count = shares_find(made.stacks, made.callbacks, profile->stacks_count, config.own, made.shares);
+        stall->profile = made.shares;
+        stall->callbacks_seen = profile->callbacks;
         put_main_first(profile);
         stall->stacks = made.stacks;
         stall->stacks_count = profile->stacks_count;
@@ -369,44 +378,68 @@ static void fill_culprit(struct record_stall *stall, const struct profile *profi
 
 /* ---- other threads ---- */
 
-/* Whatever the cause, it is worth knowing who took the lock for a good part of the time. */
-static void fill_holder(struct record_stall *stall, const struct profile *profile)
+static const char *role_of(enum whom_kind kind)
 {
-        const struct profile_other *holder = &profile->holder;
-        made.holder.frames_count = 0;
-        bool shared = OTHERS_SHARE * profile->locked_out >= profile->samples;
-        if (!shared || holder->frames_count == 0)
-                return;
-        const char *thread = fill_thread_name(holder->tid);
-        struct text name = TEXT_IN(made.holder_thread);
-        text_string(&name, thread != NULL ? thread : "");
-        made.holder = (struct record_other){
-                .role = "gil-holder",
-                .tid = holder->tid,
-                .thread = made.holder_thread,
-                .frames = made.holder_frames,
-                .frames_count = fill_frames(made.holder_frames, holder->frames, holder->frames_count),
+        switch (kind) {
+        case WHOM_GIL:
+                return "gil-holder";
+        case WHOM_END:
+                return "joined";
+        case WHOM_LOCK:
+        case WHOM_NOBODY:
+                break;
+        }
+        return "lock-owner";
+}
+
+static void fill_other(unsigned index, const struct whom_link *link)
+{
+        made.others[index] = (struct record_other){
+                .role = role_of(link->holds),
+                .tid = link->tid,
+                .thread = link->thread,
+                .state = link->state,
+                .call = syscall_name(link->call),
+                .object = link->object,
+                .owner = link->waits_for,
+                .frames = made.other_frames[index],
+                .frames_count = fill_frames(made.other_frames[index], link->frames, link->frames_count),
         };
-        stall->others = &made.holder;
-        stall->others_count = 1;
+}
+
+/* Whatever the cause, it is worth knowing who had what it waited for in a good part of the samples. */
+static void fill_others(struct record_stall *stall, const struct profile *profile)
+{
+        const struct whom_chain *chain = &profile->chain;
+        if (profile->waits == 0 || OTHERS_SHARE * profile->waits < profile->samples)
+                return;
+        for (uint32_t i = 0; i < chain->count; i++)
+                fill_other(i, &chain->links[i]);
+        stall->others = made.others;
+        stall->others_count = chain->count;
+        stall->detail.object = profile->object.text;
+        stall->detail.owner = chain->first.tid;
+        stall->detail.deadlock = profile->deadlock;
+}
+
+static void redact_all(struct record_frame *frames, size_t count)
+{
+        for (size_t i = 0; i < count; i++) {
+                frames[i].module = redacted(frames[i].module);
+                frames[i].file = redacted(frames[i].file);
+        }
 }
 
 /* After the culprit was found, which needs whole paths. */
 static void redact_frames(struct record_stall *stall)
 {
-        made.culprit.module = redacted(made.culprit.module);
-        made.culprit.file = redacted(made.culprit.file);
-        for (size_t i = 0; i < made.holder.frames_count; i++) {
-                made.holder_frames[i].module = redacted(made.holder_frames[i].module);
-                made.holder_frames[i].file = redacted(made.holder_frames[i].file);
-        }
-        for (size_t i = 0; i < stall->stacks_count; i++) {
-                struct record_frame *frames = (struct record_frame *)(uintptr_t)stall->stacks[i].frames;
-                for (size_t j = 0; j < stall->stacks[i].frames_count; j++) {
-                        frames[j].module = redacted(frames[j].module);
-                        frames[j].file = redacted(frames[j].file);
-                }
-        }
+        redact_all(&made.culprit, 1);
+        for (size_t i = 0; i < stall->profile_count; i++)
+                redact_all(&made.shares[i].frame, 1);
+        for (size_t i = 0; i < stall->others_count; i++)
+                redact_all(made.other_frames[i], stall->others[i].frames_count);
+        for (size_t i = 0; i < stall->stacks_count; i++)
+                redact_all((struct record_frame *)(uintptr_t)stall->stacks[i].frames, stall->stacks[i].frames_count);
 }
 
 /* ---- what the program said ---- */
@@ -456,12 +489,53 @@ static enum record_cause cause_of(enum cause cause)
                 return RECORD_CPU;
         case CAUSE_BLOCKED:
                 return RECORD_BLOCKED;
+        case CAUSE_LOCK:
+                return RECORD_LOCK;
         case CAUSE_GIL:
                 return RECORD_GIL;
+        case CAUSE_PAGE_FAULT:
+                return RECORD_PAGE_FAULT;
+        case CAUSE_STARVED:
+                return RECORD_STARVED;
+        case CAUSE_SUSPENDED:
+                return RECORD_SUSPENDED;
         case CAUSE_UNKNOWN:
                 break;
         }
         return RECORD_UNKNOWN;
+}
+
+/* CPU time is known to the nanosecond, how it divides in steps of 10 ms. */
+static void fill_usage(struct record_detail *detail, const struct explained *explained)
+{
+        const struct sample_usage *usage = &explained->usage;
+        uint64_t ticks = usage->user_ticks + usage->system_ticks;
+        detail->usage_known = usage->known && explained->cpu_known;
+        if (!detail->usage_known)
+                return;
+        detail->system_ns = ticks != 0 ? explained->cpu_ns / ticks * usage->system_ticks : 0;
+        detail->user_ns = explained->cpu_ns - detail->system_ns;
+        detail->voluntary = usage->voluntary;
+        detail->involuntary = usage->involuntary;
+        detail->major_faults = usage->major_faults;
+}
+
+/* What kept it from the CPU, where that was more than usual; a quota that is used up on several CPUs at once counts on
+ * each of them. */
+static void fill_machine(struct record_detail *detail, const struct explained *explained)
+{
+        const struct machine_change *machine = &explained->machine;
+        uint64_t rest_ns = explained->duration_ns > explained->cpu_ns ? explained->duration_ns - explained->cpu_ns : 0;
+        detail->delay_ns = explained->usage.delay_ns < rest_ns ? explained->usage.delay_ns : rest_ns;
+        detail->watchdog_delay_ns = explained->starved_ns;
+        detail->throttled_ns = machine->throttled_ns < rest_ns ? machine->throttled_ns : rest_ns;
+        bool short_of_cpu = detail->delay_ns > explained->duration_ns / 10 || explained->starved_ns != 0;
+        if (!short_of_cpu && explained->verdict.cause != CAUSE_STARVED)
+                return;
+        detail->steal_ns = machine->steal_ns;
+        detail->pressure_ns = machine->pressure_ns;
+        detail->runnable = machine->runnable;
+        detail->cpus = machine->cpus;
 }
 
 static void fill_verdict(struct record_stall *stall, const struct explained *explained)
@@ -470,11 +544,13 @@ static void fill_verdict(struct record_stall *stall, const struct explained *exp
         stall->cause = cause_of(verdict->cause);
         stall->cpu_ns = explained->cpu_ns;
         stall->detail = (struct record_detail){
-                .call = verdict->cause == CAUSE_BLOCKED ? syscall_name(verdict->call) : NULL,
+                .call = syscall_name(verdict->call),
                 .reason = verdict->reason,
                 .cpu_percent = verdict->cpu_percent,
                 .cpu_known = verdict->cpu_known,
         };
+        fill_usage(&stall->detail, explained);
+        fill_machine(&stall->detail, explained);
 }
 
 static void drop_repeated_stacks(struct record_stall *stall)
@@ -498,6 +574,7 @@ void fill_stall(struct record *record, const struct explained *explained)
                 .loop = explained->loop,
                 .threshold_ns = explained->threshold_ns,
                 .duration_ns = explained->duration_ns,
+                .suspended_ns = explained->stopped_ns,
                 .late_ns = explained->late_ns,
                 .yields = explained->yields,
                 .phase = explained->startup ? "startup" : NULL,
@@ -512,7 +589,7 @@ void fill_stall(struct record *record, const struct explained *explained)
         fill_stacks(stall, explained);
         fill_culprit(stall, explained->profile);
         fill_evidence(stall, explained);
-        fill_holder(stall, explained->profile);
+        fill_others(stall, explained->profile);
         redact_frames(stall);
         if (explained->ended)
                 drop_repeated_stacks(stall);

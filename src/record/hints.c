@@ -29,7 +29,7 @@ static const struct hint {
         { "wait4 waitid", "SD",
           "this waits for a child process: let the loop watch for its end (SIGCHLD, pidfd, an asynchronous spawn)" },
         { "futex", "SD",
-          "this waits for another thread, which holds a lock or has to wake it: the stacks of all threads show which" },
+          "this waits for another thread to wake it: let the loop wait for that (an eventfd), or wait in a thread" },
         { "poll ppoll select pselect6 epoll_wait epoll_pwait epoll_pwait2", "SD",
           "a wait within a callback, as of synchronous clients, name look-ups and spawns: use the asynchronous ones" },
         { "read readv recvfrom recvmsg", "S",
@@ -138,11 +138,41 @@ static bool fits_state(const struct hint *hint, char state)
         return state ? strchr(hint->states, state) != NULL : strcmp(hint->states, "SD") == 0;
 }
 
+/* Where the cause itself says what to do, whatever the call. */
+static const char *hint_of_cause(const struct record_stall *stall)
+{
+        switch (stall->cause) {
+        case RECORD_GIL:
+                return "another thread computes in Python meanwhile: move that work to a process (ProcessPoolExecutor)";
+        case RECORD_LOCK:
+                if (stall->detail.deadlock)
+                        return "only an end of the process helps now; take such locks in the same order everywhere";
+                if (stall->others_count == 0)
+                        break;
+                return "let the thread that holds it give it back before it waits or computes, or try the lock and "
+                       "come back to it later";
+        case RECORD_PAGE_FAULT:
+                return "memory that is not there yet: touch or lock it before (MAP_POPULATE, mlock), or read such "
+                       "files in another thread";
+        case RECORD_STARVED:
+                if (stall->detail.throttled_ns * 2 > stall->duration_ns)
+                        return "raise the CPU quota of its cgroup (cpu.max; limits.cpu of a container), or use less";
+                return "give the program a CPU of its own, or a higher priority than what runs beside it";
+        case RECORD_UNKNOWN:
+        case RECORD_CPU:
+        case RECORD_BLOCKED:
+        case RECORD_SUSPENDED:
+                break;
+        }
+        return NULL;
+}
+
 const char *record_hint(const struct record_stall *stall)
 {
-        if (stall->cause == RECORD_GIL)
-                return "another thread computes in Python meanwhile: move that work to a process (ProcessPoolExecutor)";
-        const char *hint = python_hint(stall);
+        const char *hint = hint_of_cause(stall);
+        if (hint)
+                return hint;
+        hint = python_hint(stall);
         if (hint)
                 return hint;
         if (stall->cause != RECORD_BLOCKED || !stall->detail.call)

@@ -127,7 +127,7 @@ static void say_stall(const struct record *record)
 {
         struct text text = TEXT_IN(journal.line);
         struct record_style style = { .own_prefixes = config.own };
-        if (record->stall.phase != NULL)
+        if (record->stall.phase != NULL || record->stall.cause == RECORD_SUSPENDED)
                 return;
         record_write_text(&text, record, &style);
         sink_text(journal.line, text.length);

@@ -206,6 +206,30 @@ static void write_lost(struct text *line, uint64_t samples, const struct record_
         text_char(line, '}');
 }
 
+static void add_some(struct text *line, const char *name, uint64_t value)
+{
+        if (value)
+                add_number(line, name, value);
+}
+
+static void write_counts(struct text *line, const struct record_detail *detail)
+{
+        if (detail->usage_known) {
+                add_number(line, "user_ns", detail->user_ns);
+                add_number(line, "system_ns", detail->system_ns);
+                add_number(line, "switches_voluntary", detail->voluntary);
+                add_number(line, "switches_involuntary", detail->involuntary);
+                add_number(line, "major_faults", detail->major_faults);
+        }
+        add_some(line, "run_delay_ns", detail->delay_ns);
+        add_some(line, "throttled_ns", detail->throttled_ns);
+        add_some(line, "steal_ns", detail->steal_ns);
+        add_some(line, "pressure_ns", detail->pressure_ns);
+        add_some(line, "runnable", detail->runnable);
+        add_some(line, "cpus", detail->cpus);
+        add_some(line, "watchdog_delay_ns", detail->watchdog_delay_ns);
+}
+
 static void write_fds(struct text *line, const char *name, const struct record_fd *fds, size_t count)
 {
         if (count == 0)
@@ -257,19 +281,13 @@ static void write_waited(struct text *line, const struct record_detail *detail)
         write_holders(line, detail->held_by, detail->held_by_count);
 }
 
-static bool waited_is_known(const struct record_detail *detail)
-{
-        return detail->fd_known || detail->what || detail->address || detail->device || detail->wchan ||
-               detail->timeout_ns || detail->left_ns || detail->waits_for_count || detail->held_by_count;
-}
-
+/* Without an object where there is nothing to be said. */
 static void write_detail(struct text *line, const struct record_detail *detail)
 {
-        if (!detail->call && !detail->reason && !detail->called && !detail->task && !detail->coroutine &&
-            !detail->cpu_known && !waited_is_known(detail))
-                return;
+        size_t before = line->length;
         write_name(line, "detail");
         open_with(line, '{');
+        size_t empty = line->length;
         add_string(line, "call", detail->call);
         add_string(line, "reason", detail->reason);
         add_string(line, "called", detail->called);
@@ -278,7 +296,32 @@ static void write_detail(struct text *line, const struct record_detail *detail)
         if (detail->cpu_known)
                 add_number(line, "cpu_percent", detail->cpu_percent);
         write_waited(line, detail);
-        text_char(line, '}');
+        add_string(line, "object", detail->object);
+        if (detail->owner)
+                add_signed(line, "owner", detail->owner);
+        add_if(line, "deadlock", detail->deadlock);
+        write_counts(line, detail);
+        if (line->length == empty && !line->cut)
+                line->length = before;
+        else
+                text_char(line, '}');
+}
+
+static void write_profile(struct text *line, const struct record_share *shares, size_t count)
+{
+        if (count == 0)
+                return;
+        write_name(line, "profile");
+        open_with(line, '[');
+        for (size_t i = 0; i < count; i++) {
+                open_with(line, '{');
+                add_number(line, "samples", shares[i].samples);
+                add_number(line, "percent", shares[i].percent);
+                write_name(line, "frame");
+                write_frame(line, &shares[i].frame);
+                text_char(line, '}');
+        }
+        text_char(line, ']');
 }
 
 /* Before the stacks, of which as many are written as fit. */
@@ -293,6 +336,12 @@ static void write_others(struct text *line, const struct record_other *others, s
                 add_string(line, "role", others[i].role);
                 add_signed(line, "tid", others[i].tid);
                 add_string(line, "thread", others[i].thread);
+                if (others[i].state)
+                        add_string(line, "state", (char[]){ others[i].state, '\0' });
+                add_string(line, "call", others[i].call);
+                add_string(line, "object", others[i].object);
+                if (others[i].owner)
+                        add_signed(line, "owner", others[i].owner);
                 write_name(line, "frames");
                 open_with(line, '[');
                 for (size_t j = 0; j < others[i].frames_count; j++)
@@ -418,6 +467,7 @@ static void write_stall(struct text *line, const struct record_stall *stall)
         add_number(line, "duration_ns", stall->duration_ns);
         if (stall->cpu_ns || stall->detail.cpu_known)
                 add_number(line, "cpu_ns", stall->cpu_ns);
+        add_some(line, "suspended_ns", stall->suspended_ns);
         add_number(line, "late_ns", stall->late_ns);
         add_number(line, "yields", stall->yields);
         add_string(line, "phase", stall->phase);
@@ -446,6 +496,8 @@ static void write_stall(struct text *line, const struct record_stall *stall)
                 add_number(line, "script_losses", stall->script_losses);
                 add_string(line, "script_loss", stall->script_loss);
         }
+        add_some(line, "callbacks_seen", stall->callbacks_seen);
+        write_profile(line, stall->profile, stall->profile_count);
         add_if(line, "stacks_omitted", stall->stacks_omitted);
         write_others(line, stall->others, stall->others_count);
         write_stacks(line, stall);
@@ -505,6 +557,7 @@ static void write_exit(struct text *line, const struct record_exit *exit)
         add_number(line, "loops", exit->loops);
         add_number(line, "stalls", exit->stalls);
         add_number(line, "stalls_startup", exit->stalls_startup);
+        add_number(line, "stalls_suspended", exit->stalls_suspended);
         add_number(line, "stalls_crowded", exit->stalls_crowded);
         add_number(line, "captures", exit->captures);
         add_number(line, "captures_signal", exit->captures_signal);
@@ -517,6 +570,11 @@ static void write_exit(struct text *line, const struct record_exit *exit)
         add_number(line, "watchdog_cpu_ns", exit->watchdog_cpu_ns);
         add_number(line, "wakeups", exit->wakeups);
         add_number(line, "latest_ns", exit->latest_ns);
+        add_number(line, "starved_ns", exit->starved_ns);
+        add_number(line, "stopped_ns", exit->stopped_ns);
+        add_number(line, "captures_ns", exit->captures_ns);
+        add_number(line, "calls_mended", exit->calls_mended);
+        add_number(line, "calls_unmended", exit->calls_unmended);
         write_lost(line, sum_of(exit->losses, exit->losses_count), exit->losses, exit->losses_count);
 }
 

@@ -79,3 +79,9 @@ bool record_was_no_stall(const struct record_stall *stall)
 {
         return stall->end && strcmp(stall->end, "left") == 0;
 }
+
+uint64_t record_stalled_ns(const struct record_stall *stall)
+{
+        bool partly = stall->cause != RECORD_SUSPENDED && stall->suspended_ns < stall->duration_ns;
+        return partly ? stall->duration_ns - stall->suspended_ns : stall->duration_ns;
+}

@@ -90,9 +90,13 @@ struct record_stack {
 
 /* Another thread that had to do with a stall. */
 struct record_other {
-        const char *role; /* "gil-holder" */
+        const char *role; /* "lock-owner", "gil-holder", "joined": what it has that the one before it waits for */
         int32_t tid;
-        const char *thread;                /* its name */
+        const char *thread; /* its name */
+        char state;         /* as in struct record_stack */
+        const char *call;   /* the system call that it slept in itself */
+        const char *object; /* what it waited for in that: "mutex"; and who had it, 0: not known */
+        int32_t owner;
         const struct record_frame *frames; /* innermost first */
         size_t frames_count;
 };
@@ -101,6 +105,13 @@ struct record_other {
 struct record_loss {
         const char *reason;
         uint32_t count;
+};
+
+/* A part of a stall, told by the function that its samples have in common. */
+struct record_share {
+        uint32_t samples;
+        uint32_t percent; /* of the samples with frames */
+        struct record_frame frame;
 };
 
 /* A descriptor that something is or was waited for on. */
@@ -119,7 +130,7 @@ struct record_holder {
 };
 
 struct record_detail {
-        const char *call;   /* blocked: name of the system call */
+        const char *call;   /* blocked, lock: name of the system call */
         const char *reason; /* unknown: why */
         const char *called; /* what the culprit's line has called: "time.sleep", "requests.api.get" */
         const char *task;   /* asyncio: name of the task that was running, and its coroutine */
@@ -140,6 +151,22 @@ struct record_detail {
         uint32_t waits_for_more;
         const struct record_holder *held_by;
         size_t held_by_count;
+        const char *object; /* what it waited for: "mutex", "condition variable" */
+        int32_t owner;      /* the thread that had it, 0: not known */
+        bool deadlock;      /* that thread waits for the stalled one, or is part of another cycle */
+        /* What the kernel counted; valid with `usage_known`. */
+        bool usage_known;
+        uint64_t user_ns; /* parts of cpu_ns */
+        uint64_t system_ns;
+        uint64_t voluntary, involuntary; /* switches to another thread */
+        uint64_t major_faults;
+        /* Why it had no CPU. Each 0 where it is not known, or there was none. */
+        uint64_t delay_ns;     /* ready to run */
+        uint64_t throttled_ns; /* of the duration: its cgroup's quota was used up */
+        uint64_t steal_ns;     /* taken by the hypervisor from all CPUs together */
+        uint64_t pressure_ns;  /* somebody on this machine waited for a CPU */
+        uint32_t runnable, cpus;
+        uint64_t watchdog_delay_ns; /* the watchdog had no CPU either */
 };
 
 /* The callback that took most of a stall, as the program has told it. */
@@ -165,6 +192,7 @@ struct record_stall {      /* types stall-begin and stall */
         uint64_t threshold_ns;
         uint64_t duration_ns; /* stall-begin: so far */
         uint64_t cpu_ns;
+        uint64_t suspended_ns; /* of the duration it was stopped */
         uint64_t late_ns; /* how much later than at the threshold the watchdog came */
         uint32_t yields;
         const char *phase;  /* "startup" or NULL */
@@ -185,6 +213,9 @@ struct record_stall {      /* types stall-begin and stall */
         uint32_t ready_more;    /* events beyond these */
         uint32_t ready_before;  /* iterations before this one in which they came */
         const char *ready_loss; /* why some of them are not known, in words */
+        uint32_t callbacks_seen; /* by the samples: so many at least were run one after the other; 0: not known */
+        const struct record_share *profile; /* its parts, the largest first */
+        size_t profile_count;
         const struct record_stack *stacks;
         size_t stacks_count;
         uint32_t stacks_dropped; /* distinct stacks that did not fit */
@@ -238,6 +269,7 @@ struct record_exit {
         uint64_t loops;
         uint64_t stalls;
         uint64_t stalls_startup;
+        uint64_t stalls_suspended; /* not among them: the program was stopped */
         uint64_t stalls_crowded;  /* beyond LIMIT_STALLS at a time: their samples were not kept */
         uint64_t captures;
         uint64_t captures_signal; /* of them, by signal */
@@ -252,6 +284,11 @@ struct record_exit {
         uint64_t watchdog_cpu_ns;
         uint64_t wakeups;
         uint64_t latest_ns; /* the watchdog's worst lateness */
+        uint64_t starved_ns; /* it came too late for want of a CPU, all together */
+        uint64_t stopped_ns; /* it was stopped */
+        uint64_t captures_ns; /* its time for samples, of other threads too */
+        uint64_t calls_mended; /* of the program's that our signal interrupted and that went on; and not */
+        uint64_t calls_unmended;
 };
 
 struct record {
@@ -272,6 +309,9 @@ struct record {
 
 /* Was this begun stall taken back? The thread had left its loop; only the `stall-begin` had to be told to be over. */
 bool record_was_no_stall(const struct record_stall *stall);
+
+/* How long it stalled: without the time that it was stopped. */
+uint64_t record_stalled_ns(const struct record_stall *stall);
 
 /* Whose code this is, by module, file and function: a table of system libraries, runtimes and loop libraries
  * (record/owner.c). `own_prefixes` is LOOPDOG_OWN: path prefixes separated by ':' that are the user's own; may be

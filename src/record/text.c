@@ -14,6 +14,7 @@
 
 #include "record/frame.h"
 #include "record/parts.h"
+#include "record/reasons.h"
 #include "record/record.h"
 #include "record/text_evidence.h"
 
@@ -256,46 +257,22 @@ static void write_others(struct text *text, const struct record_stall *stall, co
 {
         for (size_t i = 0; i < stall->others_count; i++) {
                 const struct record_other *other = &stall->others[i];
-                bool gil = other->role && strcmp(other->role, "gil-holder") == 0;
                 struct record_stack stack = { .complete = true,
                                               .frames = other->frames,
                                               .frames_count = other->frames_count };
                 int culprit = record_find_culprit(other->frames, other->frames_count, style->own_prefixes);
                 struct view view = { &stack, style, count_frames(&stack, style->all_frames), culprit,
                                      is_foreign(&stack, style->own_prefixes) };
-                text_string(text, gil ? INDENT "the GIL was held by thread " : INDENT "other thread ");
-                text_signed(text, other->tid);
-                text_string(text, other->thread && *other->thread ? ", " : "");
-                text_printable(text, other->thread);
-                text_string(text, ":\n");
+                text_string(text, INDENT);
+                reason_put_other(text, stall, i);
+                text_string(text, other->frames_count ? ":\n" : "\n");
+                if (other->frames_count == 0)
+                        continue;
                 write_stack(text, stall, &view);
         }
 }
 
 /* ---- the head line ---- */
-
-static const char *cause_words(enum record_cause cause)
-{
-        switch (cause) {
-        case RECORD_CPU:
-                return "busy on the CPU";
-        case RECORD_BLOCKED:
-                return "blocked";
-        case RECORD_LOCK:
-                return "waiting for a lock";
-        case RECORD_GIL:
-                return "waiting for the GIL";
-        case RECORD_PAGE_FAULT:
-                return "waiting for memory (page faults)";
-        case RECORD_STARVED:
-                return "ready to run but without a CPU";
-        case RECORD_SUSPENDED:
-                return "suspended";
-        case RECORD_UNKNOWN:
-                break;
-        }
-        return "cause unknown";
-}
 
 static void put_culprit(struct text *text, const struct record_frame *frame)
 {
@@ -381,8 +358,10 @@ static void write_head(struct text *text, const struct record *record, const str
         if (record->type == RECORD_STALL_BEGIN)
                 text_string(&start, "still stalled after ");
         else
-                text_string(&start, record_was_no_stall(stall) ? "no stall after all: " : "stall ");
-        text_duration(&start, stall->duration_ns);
+                text_string(&start, stall->cause == RECORD_SUSPENDED ? "suspended "
+                                    : record_was_no_stall(stall)     ? "no stall after all: "
+                                                                     : "stall ");
+        text_duration(&start, record_stalled_ns(stall));
         text_string(text, "loopdog: ");
         part_coloured(text, style, RED, start.bytes, start.length);
         if (blames_callback(stall) && names_other(stall)) {
@@ -395,12 +374,10 @@ static void write_head(struct text *text, const struct record *record, const str
                 text_string(text, " calling ");
                 text_printable(text, stall->detail.called);
         }
-        text_format(text, ", %s", cause_words(stall->cause));
-        if (stall->cause == RECORD_BLOCKED && stall->detail.call) {
-                text_string(text, " in ");
-                text_printable(text, stall->detail.call);
+        text_string(text, ", ");
+        reason_put_cause(text, stall);
+        if (stall->cause == RECORD_BLOCKED && stall->detail.call)
                 text_put_waited(text, record);
-        }
         text_string(text, stall->phase && strcmp(stall->phase, "startup") == 0 ? ", during start-up" : "");
         put_labels(text, stall);
         put_where(text, record);
@@ -596,6 +573,16 @@ static void write_remarks(struct text *text, const struct record_stall *stall)
                 text_format(text, "%s\n", line.bytes);
 }
 
+static void write_reason(struct text *text, const struct record_stall *stall,
+                         void (*put)(struct text *line, const struct record_stall *stall))
+{
+        char bytes[LINE_BYTES];
+        struct text line = TEXT_IN(bytes);
+        put(&line, stall);
+        if (line.length != 0)
+                text_format(text, INDENT "%s\n", bytes);
+}
+
 static void write_advice(struct text *text, const struct record_style *style, const char *head, const char *advice)
 {
         if (!advice)
@@ -629,6 +616,8 @@ void record_write_text(struct text *text, const struct record *record, const str
         write_evidence(text, record, stack);
         text_write_waited(text, stall);
         text_write_served(text, stall);
+        write_reason(text, stall, reason_put_shares);
+        write_reason(text, stall, reason_put_evidence);
         write_remarks(text, stall);
         write_advice(text, style, "hint:", record_hint(stall));
         if (!stack && !stall->stacks_omitted)

@@ -30,7 +30,8 @@ SECTIONS = {
     '': '## In every record', 'process': '## `process`', 'stall': '## `stall` and', 'detail': '| field of `detail`',
     'fd': '### A descriptor', 'holder': '### A holder',
     'callback': '| field of `callback`', 'label': '| field of a label',
-    'stack': '### A stack', 'other': '### Another thread', 'frame': '### A frame', 'lost': '### `lost`',
+    'stack': '### A stack', 'share': '### A share', 'other': '### Another thread', 'frame': '### A frame',
+    'lost': '### `lost`',
     'loop': '## `loop`', 'bucket': '| field of a bucket', 'exit': '## `exit`'}
 UNITS = {'_ns': 'nanoseconds', 'bytes_': 'bytes', '_percent': 'percent'}
 
@@ -183,8 +184,8 @@ def self_test():
     exit_file, stall_file = f'{GOLDEN}/exit.jsonl', f'{GOLDEN}/stall.jsonl'
     for name, old, new, *words in [
             (exit_file, '"wakeups"', '"wake_ups"', "'wakeups' is a required", 'Unevaluated properties',
-             'no line has the field wakeups'),
-            (exit_file, '}\n', '}\n{\n', 'exit.jsonl:2'),
+             "'wakeups' is a required", 'Unevaluated properties', 'no line has the field wakeups'),
+            (exit_file, '}\n', '}\n{\n', 'exit.jsonl:2', 'exit.jsonl:4'),
             (stall_file, '"inlined":true', '"line":1', 'no line has the field inlined'),
             (SCHEMA, 'CPU time of the watchdog in nanoseconds', 'CPU time', 'watchdog_cpu_ns does not say nanoseconds'),
             (SCHEMA, 'count of wake-ups of the watchdog', 'wake-ups', 'wakeups does not say what it counts'),

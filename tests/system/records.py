@@ -233,7 +233,8 @@ class Book:
             complain(f"exit on line {ends[0] + 1} of {len(lines)}")
         begun = {line["id"] for line in lines if line["type"] == "stall-begin"}
         ended = {line["id"] for line in lines if line["type"] == "stall"}
-        none = {line["id"] for line in lines if line["type"] == "stall" and line.get("end") == "left"}
+        none = {line["id"] for line in lines
+                if line["type"] == "stall" and (line.get("end") == "left" or line["cause"] == "suspended")}
         if ends and begun - ended:
             complain(f"stalls without an end though the process ended cleanly: {sorted(begun - ended)}")
         if ends and lines[-1]["stalls"] != len(ended - none):

@@ -284,7 +284,88 @@ static const struct record exit_record = {
         .exit = {
                 .reason = "exit", .loops = 1, .stalls = 19, .stalls_startup = 1, .captures = 790, .captures_signal = 5,
                 .losses = redis_losses, .losses_count = COUNT(redis_losses), .candidates_dropped = 2, .reopened = 2,
-                .watchdog_cpu_ns = 41000000, .wakeups = 1200, .latest_ns = 35000000,
+                .watchdog_cpu_ns = 41000000, .wakeups = 1200, .latest_ns = 35000000, .stalls_suspended = 1,
+                .starved_ns = 90000000, .stopped_ns = 2000000000, .captures_ns = 12000000, .calls_mended = 3,
+        },
+};
+
+/* Two threads that wait for each other, and a mutex without a stack. */
+static const struct record_frame deadlock_frames[] = {
+        CALLER("pthread_mutex_lock", LIBC, LIBC_ID, 0x8c4b2),
+        CALLER("take_account", "/srv/bank", NULL, 0x1200),
+        CALLER("on_transfer", "/srv/bank", NULL, 0x1400),
+        CALLER("main", "/srv/bank", NULL, 0x1100),
+};
+
+static const struct record_frame deadlock_other_frames[] = {
+        CALLER("pthread_mutex_lock", LIBC, LIBC_ID, 0x8c4b2),
+        CALLER("write_journal", "/srv/bank", NULL, 0x1600),
+        CALLER("start_thread", LIBC, LIBC_ID, 0x89134),
+};
+
+static const struct record_stack deadlock_stacks[] = {
+        { .count = 2, .first_ns = 50000000, .last_ns = 100000000, .state = 'S', .complete = true,
+          .frames = deadlock_frames, .frames_count = COUNT(deadlock_frames) },
+};
+
+static const struct record_share deadlock_shares[] = {
+        { .samples = 2, .percent = 100, .frame = CALLER("take_account", "/srv/bank", NULL, 0x1200) },
+};
+
+static const struct record_other deadlock_others[] = {
+        { .role = "lock-owner", .tid = 5002, .thread = "journal", .state = 'S', .call = "futex", .object = "mutex",
+          .owner = 5001, .frames = deadlock_other_frames, .frames_count = COUNT(deadlock_other_frames) },
+};
+
+static const struct record deadlock_begin = {
+        .version = RECORD_VERSION, .type = RECORD_STALL_BEGIN, .time_ns = UINT64_C(1795378503620700000), .host = "web1",
+        .pid = 5001, .run = "00000000000000bb", .program = "bank",
+        .stall = {
+                .id = 4, .begin_ns = UINT64_C(1795378503520000000), .tid = 5001, .thread = "bank", .loop = "epoll:5",
+                .threshold_ns = 100000000, .duration_ns = 100200000, .cpu_ns = 41000, .cause = RECORD_LOCK,
+                .detail = { .call = "futex", .cpu_known = true, .object = "mutex", .owner = 5002, .deadlock = true,
+                            .usage_known = true, .user_ns = 41000, .voluntary = 1 },
+                .signature = 4, .culprit = &deadlock_frames[1], .callbacks_seen = 1, .profile = deadlock_shares,
+                .profile_count = COUNT(deadlock_shares), .stacks = deadlock_stacks,
+                .stacks_count = COUNT(deadlock_stacks), .others = deadlock_others,
+                .others_count = COUNT(deadlock_others), .samples = 2,
+        },
+};
+
+/* Short of CPU, stopped for a part of the time, and made of two callbacks. */
+static const struct record_frame starved_frames[] = {
+        CALLER("handle_a", "/srv/bank", NULL, 0x2000),
+        CALLER("main", "/srv/bank", NULL, 0x1100),
+        CALLER("handle_b", "/srv/bank", NULL, 0x2200),
+        CALLER("main", "/srv/bank", NULL, 0x1100),
+};
+
+static const struct record_stack starved_stacks[] = {
+        { .count = 6, .first_ns = 50000000, .last_ns = 180000000, .state = 'R', .complete = true,
+          .frames = starved_frames, .frames_count = 2 },
+        { .count = 4, .first_ns = 60000000, .last_ns = 190000000, .state = 'R', .complete = true,
+          .frames = starved_frames + 2, .frames_count = 2 },
+};
+
+static const struct record_share starved_shares[] = {
+        { .samples = 6, .percent = 60, .frame = CALLER("handle_a", "/srv/bank", NULL, 0x2000) },
+        { .samples = 4, .percent = 40, .frame = CALLER("handle_b", "/srv/bank", NULL, 0x2200) },
+};
+
+static const struct record starved_stall = {
+        .version = RECORD_VERSION, .type = RECORD_STALL, .time_ns = UINT64_C(1795378503820700000), .host = "web1",
+        .pid = 5001, .run = "00000000000000bb", .program = "bank",
+        .stall = {
+                .id = 5, .begin_ns = UINT64_C(1795378503520000000), .tid = 5001, .thread = "bank", .loop = "epoll:5",
+                .threshold_ns = 100000000, .duration_ns = 300000000, .cpu_ns = 20000000, .suspended_ns = 100000000,
+                .cause = RECORD_STARVED,
+                .detail = { .cpu_percent = 10, .cpu_known = true, .usage_known = true, .user_ns = 10000000,
+                            .system_ns = 10000000, .voluntary = 2, .involuntary = 30, .major_faults = 3,
+                            .delay_ns = 20000000, .throttled_ns = 180000000, .steal_ns = 10000000,
+                            .pressure_ns = 190000000, .runnable = 9, .cpus = 2, .watchdog_delay_ns = 160000000 },
+                .signature = 5, .culprit = &starved_frames[0], .callbacks_seen = 7, .profile = starved_shares,
+                .profile_count = COUNT(starved_shares), .stacks = starved_stacks,
+                .stacks_count = COUNT(starved_stacks), .samples = 10,
         },
 };
 

@@ -115,6 +115,26 @@ Test(analysis, does_not_count_what_was_no_stall_after_all)
         groups_free(&groups);
 }
 
+/* Stopped by a debugger: recorded, but none. */
+Test(analysis, does_not_count_what_was_suspended)
+{
+        add("stall-begin", "a", STALL ",\"cause\":\"suspended\"", 1, 100 * MS);
+        add("stall", "a", STALL ",\"cause\":\"suspended\",\"suspended_ns\":390000000", 1, 400 * MS);
+        analysis_finish(&analysis);
+        cr_expect_eq(analysis.stalls.count, 0);
+        cr_expect_eq(analysis.suspended.count, 1);
+        cr_expect_eq(analysis.never_ended, 0);
+}
+
+/* Stopped for a part of the time: the rest counts. */
+Test(analysis, counts_a_stall_without_the_time_that_it_was_stopped)
+{
+        add("stall", "a", STALL ",\"suspended_ns\":300000000," BLOCKED, 1, 500 * MS);
+        analysis_finish(&analysis);
+        cr_expect_eq(analysis.stalls.total_ns, 200 * MS);
+        cr_expect_eq(analysis.stalls.longest_ns, 200 * MS);
+}
+
 Test(analysis, counts_a_stall_once_if_its_file_is_read_twice)
 {
         for (int i = 0; i < 2; i++) {

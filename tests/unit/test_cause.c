@@ -47,6 +47,13 @@ static void expect_blocked(struct cause_evidence evidence, int call)
         cr_expect(zero(ptr, (void *)verdict.reason), "a cause that is known needs no reason");
 }
 
+static void expect_cause(struct cause_evidence evidence, enum cause cause)
+{
+        struct cause_verdict verdict = cause_decide(&evidence);
+        cr_expect(eq(int, verdict.cause, cause));
+        cr_expect(zero(ptr, (void *)verdict.reason), "a cause that is known needs no reason");
+}
+
 static void expect_unknown(struct cause_evidence evidence, const char *words)
 {
         struct cause_verdict verdict = cause_decide(&evidence);
@@ -87,6 +94,8 @@ Test(cause, is_cpu_from_60_percent_on)
         struct cause_evidence evidence = known(60);
         evidence.cpu_ns -= DURATION_NS / 100; /* 59 % */
         evidence.running = 100;
+        expect_cause(evidence, CAUSE_STARVED);
+        evidence.delay_known = true; /* and it had no reason to wait for one */
         expect_unknown(evidence, "got little of the CPU");
 }
 
@@ -100,7 +109,9 @@ Test(cause, is_cpu_where_computing_alone_would_have_made_a_stall_and_it_never_sl
         expect_unknown(evidence, "a part of it");
         evidence.running = 60;
         evidence.threshold_ns++;
-        expect_unknown(evidence, "got little of the CPU");
+        expect_unknown(evidence, "got little of the CPU"); /* it may have slept in the rest of the samples */
+        evidence.running = 100;
+        expect_cause(evidence, CAUSE_STARVED);
 }
 
 Test(cause, is_cpu_where_most_samples_slept_but_the_cpu_was_used)
@@ -149,24 +160,143 @@ Test(cause, is_blocked_in_a_call_without_a_number_where_it_could_not_be_read)
         expect_blocked(evidence, -1);
 }
 
-Test(cause, names_a_stopped_thread)
+/* ---- stopped ---- */
+
+Test(cause, is_suspended_where_without_that_time_it_was_no_stall)
 {
         struct cause_evidence evidence = known(0);
-        evidence.stopped = 60;
-        evidence.running = 40;
-        expect_unknown(evidence, "stopped");
-        evidence.stopped = 59;
-        evidence.running = 41;
-        expect_unknown(evidence, "a part of it");
+        evidence.stopped_ns = DURATION_NS / 100 * 95;
+        evidence.suspended = true;
+        expect_cause(evidence, CAUSE_SUSPENDED);
+        evidence.samples = 0;
+        expect_cause(evidence, CAUSE_SUSPENDED);
 }
 
-Test(cause, names_sleep_outside_of_system_calls)
+Test(cause, is_what_the_rest_shows_where_only_a_part_was_stopped)
+{
+        struct cause_evidence evidence = known(30);
+        evidence.threshold_ns = DURATION_NS / 10;
+        evidence.stopped_ns = DURATION_NS / 100 * 60;
+        evidence.stopped = 60;
+        evidence.running = 40;
+        expect_cause(evidence, CAUSE_CPU);
+        cr_expect(eq(uint, cause_decide(&evidence).cpu_percent, 75), "of the time in which it could run");
+        evidence.cpu_ns = 0;
+        evidence.running = 0;
+        evidence.blocked = 40;
+        evidence.call = SYS_read;
+        expect_blocked(evidence, SYS_read);
+}
+
+Test(cause, is_unknown_where_it_was_stopped_in_every_sample_but_not_for_certain_all_the_time)
+{
+        struct cause_evidence evidence = known(0);
+        evidence.stopped = 100;
+        expect_unknown(evidence, "stopped");
+}
+
+/* ---- locks ---- */
+
+Test(cause, is_a_lock_where_half_of_the_blocked_samples_waited_for_one)
+{
+        struct cause_evidence evidence = known(0);
+        evidence.call = SYS_futex;
+        evidence.blocked = 60;
+        evidence.locked = 30;
+        expect_cause(evidence, CAUSE_LOCK);
+        cr_expect(eq(int, cause_decide(&evidence).call, SYS_futex));
+        evidence.locked = 29;
+        expect_blocked(evidence, SYS_futex);
+}
+
+Test(cause, is_a_lock_in_a_deadlock_whatever_else_was_seen)
+{
+        struct cause_evidence evidence = known(0);
+        evidence.deadlock = true;
+        evidence.blocked = evidence.locked = 2;
+        evidence.samples = 3;
+        expect_cause(evidence, CAUSE_LOCK);
+}
+
+Test(cause, is_the_gil_before_a_lock)
+{
+        struct cause_evidence evidence = known(0);
+        evidence.blocked = 100;
+        evidence.locked_out = 60;
+        evidence.locked = 40;
+        expect_cause(evidence, CAUSE_GIL);
+}
+
+/* ---- memory ---- */
+
+Test(cause, is_a_page_fault_where_it_slept_outside_of_system_calls)
 {
         struct cause_evidence evidence = known(0);
         evidence.faulting = 60;
-        expect_unknown(evidence, "page fault");
+        expect_cause(evidence, CAUSE_PAGE_FAULT);
         evidence.faulting = 59;
         expect_unknown(evidence, "a part of it");
+}
+
+/* ---- without a CPU ---- */
+
+/* A threshold of a tenth, `cpu` and `delay` percent, seen running in all samples. */
+static struct cause_evidence short_of_cpu(uint32_t cpu, uint32_t delay)
+{
+        struct cause_evidence evidence = known(cpu);
+        evidence.threshold_ns = DURATION_NS / 10;
+        evidence.running = 100;
+        evidence.delay_known = true;
+        evidence.delay_ns = DURATION_NS / 100 * delay;
+        return evidence;
+}
+
+Test(cause, is_starved_where_it_waited_for_a_cpu)
+{
+        expect_cause(short_of_cpu(9, 91), CAUSE_STARVED);
+        expect_cause(short_of_cpu(9, 25), CAUSE_STARVED); /* the last wait is not counted yet */
+        expect_unknown(short_of_cpu(9, 24), "nobody is known");
+        expect_cause(short_of_cpu(10, 90), CAUSE_CPU); /* that alone would have made a stall */
+}
+
+Test(cause, is_starved_by_a_quota_or_a_hypervisor_that_the_kernel_does_not_count_as_waiting)
+{
+        struct cause_evidence evidence = short_of_cpu(5, 0);
+        evidence.throttled_ns = DURATION_NS / 2;
+        expect_cause(evidence, CAUSE_STARVED);
+        evidence.throttled_ns = 0;
+        evidence.steal_ns = DURATION_NS / 2;
+        expect_cause(evidence, CAUSE_STARVED);
+        evidence.running = 0;
+        evidence.blocked = 100; /* others were throttled, this one slept */
+        evidence.call = SYS_read;
+        expect_blocked(evidence, SYS_read);
+}
+
+Test(cause, is_not_starved_where_it_would_have_been_a_stall_with_a_cpu_too)
+{
+        struct cause_evidence evidence = short_of_cpu(0, 45);
+        evidence.running = 50;
+        evidence.blocked = 50;
+        expect_unknown(evidence, "a part of it");
+}
+
+Test(cause, is_starved_by_the_kernels_count_though_few_samples_could_be_taken)
+{
+        struct cause_evidence evidence = short_of_cpu(3, 95);
+        evidence.samples = 2;
+        evidence.running = 1;
+        evidence.blocked = 1;
+        expect_cause(evidence, CAUSE_STARVED);
+}
+
+Test(cause, says_that_the_watchdog_had_no_cpu_where_it_saw_nothing)
+{
+        struct cause_evidence evidence = { .duration_ns = DURATION_NS, .starved_ns = DURATION_NS / 100 * 60,
+                                           .call = -1 };
+        expect_unknown(evidence, "had no CPU itself");
+        evidence.starved_ns--;
+        cr_expect(zero(ptr, strstr(cause_decide(&evidence).reason, "had no CPU")));
 }
 
 Test(cause, names_a_thread_that_could_run_but_did_not)

@@ -642,5 +642,7 @@ Test(json, writes_what_it_always_wrote)
         expect_golden("stall", &blocked_stall, 7);
         expect_golden("stall", &nested_stall, 8);
         expect_golden("loop", &loop_record, 1);
-        expect_golden("exit", &exit_record, 1);
+        expect_golden("exit", &exit_record, 2);
+        expect_golden("whom", &deadlock_begin, 1);
+        expect_golden("whom", &starved_stall, 2);
 }

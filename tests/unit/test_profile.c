@@ -40,7 +40,7 @@ static struct stack stack_of(unsigned count, const uint64_t *functions)
 
 static void add(struct sample sample, const struct stack *stack)
 {
-        profile_add(&profile, &sample, stack, NULL);
+        profile_add(&profile, &sample, stack, PROFILE_NO_CALLBACK, NULL);
 }
 
 /* ---- equal stacks ---- */
@@ -162,9 +162,91 @@ Test(profile, counts_no_state_for_a_thread_that_is_neither)
 {
         add(sample_at(1, 'Z', -1), NULL);
         add(sample_at(2, 0, -1), NULL);
-        add(sample_at(3, 'S', -1), NULL); /* asleep, but in no call: on its way out of one */
-        cr_expect(eq(uint, profile.samples, 3));
+        cr_expect(eq(uint, profile.samples, 2));
         cr_expect(eq(uint, profile.running + profile.blocked + profile.faulting + profile.stopped, 0));
+}
+
+Test(profile, takes_sleep_in_no_call_for_a_page_fault)
+{
+        add(sample_at(1, 'S', -1), NULL); /* FUSE and NFS wait so */
+        add(sample_at(2, 'D', -1), NULL);
+        cr_expect(eq(uint, profile.faulting, 2));
+}
+
+Test(profile, counts_time_as_stopped_between_two_samples_that_agree)
+{
+        add(sample_at(100, 'T', -1), NULL);
+        add(sample_at(150, 't', -1), NULL);
+        add(sample_at(170, 'R', -1), NULL);
+        add(sample_at(180, 'T', -1), NULL);
+        cr_expect(eq(u64, profile.stopped_ns, 50));
+        cr_expect(eq(u64, profile.doubtful_ns, 30));
+        cr_expect(eq(int, profile.first_stopped, true));
+}
+
+/* ---- callbacks ---- */
+
+static void add_called(uint64_t callback)
+{
+        uint64_t functions[] = { 0x10, callback, 0x30 };
+        struct stack stack = stack_of(3, functions);
+        struct sample sample = sample_at(1, 'R', -1);
+        profile_add(&profile, &sample, &stack, 1, NULL);
+}
+
+Test(profile, counts_how_often_another_callback_was_run)
+{
+        static const uint64_t callbacks[] = { 0x1000, 0x1000, 0x2000, 0x1000, 0x1000, 0x3000 };
+        for (size_t i = 0; i < sizeof callbacks / sizeof *callbacks; i++)
+                add_called(callbacks[i]);
+        cr_expect(eq(uint, profile.callbacks, 4));
+        cr_expect(eq(uint, profile.stacks_count, 3));
+        cr_expect(eq(uint, profile.stacks[0].callback, 1));
+}
+
+/* ---- whom it waited for ---- */
+
+/* The stalled thread waits for 7, and 7 for `last`: 8, or the stalled thread (1) itself. */
+static struct whom_chain chain_to(int32_t last)
+{
+        struct whom_chain chain = { .first = { .kind = WHOM_LOCK, .object = "mutex", .tid = 7 }, .count = 1 };
+        chain.links[0] = (struct whom_link){ .holds = WHOM_LOCK, .tid = 7, .waits_for = last };
+        chain.cycle = last == 1;
+        return chain;
+}
+
+Test(profile, keeps_the_chain_that_was_seen_most)
+{
+        struct whom_chain a = chain_to(8), b = chain_to(8), nobody = { .first = { .kind = WHOM_GIL, .object = "GIL" } };
+        b.first = (struct whom){ .kind = WHOM_GIL, .object = "GIL", .tid = 9 };
+        a.links[0].frames_count = b.links[0].frames_count = 1;
+        for (int i = 0; i < 9; i++)
+                profile_add_wait(&profile, &nobody, 5); /* whoever has it is not known each time */
+        cr_expect(zero(uint, profile.chain.count));
+        profile_add_wait(&profile, &a, 5);
+        cr_expect(eq(int, profile.chain.first.tid, 7));
+        profile_add_wait(&profile, &b, 5);
+        profile_add_wait(&profile, &b, 5);
+        profile_add_wait(&profile, &nobody, 5);
+        cr_expect(eq(int, profile.chain.first.tid, 9));
+        cr_expect(eq(uint, profile.locked, 1));
+        cr_expect(eq(uint, profile.locked_out, 12));
+        cr_expect(eq(uint, profile.waits, 13));
+        cr_expect_str_eq(profile.object.text, "GIL");
+}
+
+Test(profile, calls_a_cycle_a_deadlock_when_it_was_seen_twice_and_nothing_has_moved)
+{
+        struct whom_chain cycle = chain_to(1);
+        profile_add_wait(&profile, &cycle, 5);
+        cr_expect(not(profile.deadlock), "its threads were looked at one after the other");
+        profile_add_wait(&profile, &cycle, 6);
+        cr_expect(not(profile.deadlock), "the stalled thread has run in between");
+        profile_add_wait(&profile, &cycle, 6);
+        cr_expect(profile.deadlock);
+        struct whom_chain open = chain_to(8);
+        profile_add_wait(&profile, &open, 6);
+        cr_expect(not(profile.deadlock), "somebody has given up");
 }
 
 Test(profile, remembers_the_first_and_the_last_sample)

@@ -231,6 +231,26 @@ Test(render, obeys_the_users_prefixes)
         cr_expect_null(strstr(text, "of starlette, uvicorn"), "%s", text);
 }
 
+Test(render, names_the_threads_of_a_deadlock)
+{
+        expect_golden("deadlock", &deadlock_begin, &plain);
+}
+
+Test(render, says_who_took_the_cpu_and_what_the_parts_were)
+{
+        expect_golden("starved", &starved_stall, &plain);
+}
+
+Test(render, does_not_call_it_a_stall_when_the_program_was_stopped)
+{
+        struct record record = starved_stall;
+        record.stall.cause = RECORD_SUSPENDED;
+        const char *text = render(&record, &plain);
+        cr_expect_not_null(strstr(text, "suspended 300 ms in handle_a() at bank+0x2000, stopped by a signal"), "%s",
+                           text);
+        cr_expect_not_null(strstr(text, "stopped for 100 ms of 300 ms: not counted as a stall"), "%s", text);
+}
+
 /* ---- words ---- */
 
 static void expect_head(const struct record *record, const char *wanted)
@@ -252,7 +272,6 @@ Test(render, says_the_cause_in_words)
                 { RECORD_GIL, "waiting for the GIL" },
                 { RECORD_PAGE_FAULT, "waiting for memory (page faults)" },
                 { RECORD_STARVED, "ready to run but without a CPU" },
-                { RECORD_SUSPENDED, "suspended" },
                 { RECORD_UNKNOWN, "cause unknown" },
                 { (enum record_cause)77, "cause unknown" },
         };

@@ -24,8 +24,13 @@ Test(usage, reads_faults_and_cpu_time)
 
 Test(usage, refuses_what_is_no_stat)
 {
-        static const char *const texts[] = { "", "4242 (a)", "4242 (a) ", "4242 (a) S", "4242 (a) S 1 2 3",
-                                             "4242 (a) S 1 4242 4242 0 -1 x 900 0 17 0 120 30", "no parenthesis" };
+        static const char *const texts[] = { "",
+                                             "4242 (a)",
+                                             "4242 (a) ",
+                                             "4242 (a) S",
+                                             "4242 (a) S 1 2 3",
+                                             "4242 (a) S 1 4242 4242 0 -1 x 900 0 17 0 120 30",
+                                             "no parenthesis" };
         struct sample_usage usage;
         for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
                 cr_expect(not(zero(int, usage_parse_stat(texts[i], &usage))), "%s", texts[i]);

@@ -186,6 +186,14 @@ static struct whereabouts_loop an_executor(void)
         return executor;
 }
 
+Test(whereabouts, of_an_executors_thread_are_no_rest_where_the_owner_of_a_lock_is_known)
+{
+        struct whereabouts_loop executor = an_executor();
+        struct stack within = STACK(SLEEP, CALLBACK, RUN, MAIN);
+        executor.waits_for_owner = true; /* an rwlock, say, which by its word looks like any other futex */
+        cr_expect(eq(int, find(&executor, futex(FUTEX_WAIT_BITSET_PRIVATE, 3, 0), within), WHERE_CALLBACK));
+}
+
 Test(whereabouts, of_an_executors_thread_are_rest_in_any_futex_wait_without_an_owner)
 {
         struct whereabouts_loop executor = an_executor();

@@ -217,7 +217,9 @@ static struct analysed_stack *find_stack(struct analysis *analysis, const struct
 
 static const char *call_of(const struct record_stall *stall)
 {
-        return stall->cause == RECORD_UNKNOWN ? stall->detail.reason : stall->detail.call;
+        if (stall->cause == RECORD_UNKNOWN)
+                return stall->detail.reason;
+        return stall->cause == RECORD_LOCK ? stall->detail.object : stall->detail.call;
 }
 
 static enum analysed_kind kind_of(const struct record_stall *stall)
@@ -291,14 +293,15 @@ static void count_stall(struct analysis *analysis, struct analysed_process *proc
         struct analysed_loop *loop = find_loop(analysis, process, stall->tid, stall->loop, stall->thread);
         struct analysed_stack *stack = find_stack(analysis, process, stall, line, length);
         struct analysed_unit *unit = find_unit(analysis, stack, loop, stall);
-        if (stall->duration_ns > unit->stalls.longest_ns || unit->stalls.count == 0)
+        uint64_t stalled_ns = record_stalled_ns(stall);
+        if (stalled_ns > unit->stalls.longest_ns || unit->stalls.count == 0)
                 unit->longest_id = stall->id;
-        spread_add(&unit->stalls, stall->duration_ns);
+        spread_add(&unit->stalls, stalled_ns);
         unit->never_ended += !ended;
         analysis->never_ended += !ended;
-        spread_add(spread_of(analysis, unit->kind), stall->duration_ns);
+        spread_add(spread_of(analysis, unit->kind), stalled_ns);
         if (unit->kind == KIND_STALL)
-                spread_add(&loop->stalls, stall->duration_ns);
+                spread_add(&loop->stalls, stalled_ns);
         const struct counted counted = { unit->kind, ended, process, loop, stack };
         if (analysis->on_stall)
                 analysis->on_stall(analysis->context, record, &counted);

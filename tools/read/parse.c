@@ -62,6 +62,7 @@ static const struct field stall_fields[] = {
         { "threshold_ns", FIELD_U64, STALL(threshold_ns) },
         { "duration_ns", FIELD_U64, STALL(duration_ns) },
         { "cpu_ns", FIELD_U64, STALL(cpu_ns) },
+        { "suspended_ns", FIELD_U64, STALL(suspended_ns) },
         { "late_ns", FIELD_U64, STALL(late_ns) },
         { "yields", FIELD_U32, STALL(yields) },
         { "phase", FIELD_STRING, STALL(phase) },
@@ -71,6 +72,7 @@ static const struct field stall_fields[] = {
         { "signature", FIELD_HEX, STALL(signature) },
         { "repeats", FIELD_U64, STALL(repeats) },
         { "samples", FIELD_U32, STALL(samples) },
+        { "callbacks_seen", FIELD_U32, STALL(callbacks_seen) },
         { "stacks_omitted", FIELD_BOOL, STALL(stacks_omitted) },
         { "stacks_dropped", FIELD_U32, STALL(stacks_dropped) },
         { "ready_more", FIELD_U32, STALL(ready_more) },
@@ -98,6 +100,21 @@ static const struct field detail_fields[] = {
         { "timeout_ns", FIELD_U64, DETAIL(timeout_ns) },
         { "left_ns", FIELD_U64, DETAIL(left_ns) },
         { "waits_for_more", FIELD_U32, DETAIL(waits_for_more) },
+        { "object", FIELD_STRING, DETAIL(object) },
+        { "owner", FIELD_I32, DETAIL(owner) },
+        { "deadlock", FIELD_BOOL, DETAIL(deadlock) },
+        { "user_ns", FIELD_U64, DETAIL(user_ns) },
+        { "system_ns", FIELD_U64, DETAIL(system_ns) },
+        { "switches_voluntary", FIELD_U64, DETAIL(voluntary) },
+        { "switches_involuntary", FIELD_U64, DETAIL(involuntary) },
+        { "major_faults", FIELD_U64, DETAIL(major_faults) },
+        { "run_delay_ns", FIELD_U64, DETAIL(delay_ns) },
+        { "throttled_ns", FIELD_U64, DETAIL(throttled_ns) },
+        { "steal_ns", FIELD_U64, DETAIL(steal_ns) },
+        { "pressure_ns", FIELD_U64, DETAIL(pressure_ns) },
+        { "runnable", FIELD_U32, DETAIL(runnable) },
+        { "cpus", FIELD_U32, DETAIL(cpus) },
+        { "watchdog_delay_ns", FIELD_U64, DETAIL(watchdog_delay_ns) },
         { 0 },
 };
 
@@ -154,6 +171,10 @@ static const struct field other_fields[] = {
         { "role", FIELD_STRING, OTHER(role) },
         { "tid", FIELD_I32, OTHER(tid) },
         { "thread", FIELD_STRING, OTHER(thread) },
+        { "state", FIELD_STATE, OTHER(state) },
+        { "call", FIELD_STRING, OTHER(call) },
+        { "object", FIELD_STRING, OTHER(object) },
+        { "owner", FIELD_I32, OTHER(owner) },
         { 0 },
 };
 
@@ -198,6 +219,7 @@ static const struct field exit_fields[] = {
         { "loops", FIELD_U64, EXIT(loops) },
         { "stalls", FIELD_U64, EXIT(stalls) },
         { "stalls_startup", FIELD_U64, EXIT(stalls_startup) },
+        { "stalls_suspended", FIELD_U64, EXIT(stalls_suspended) },
         { "stalls_crowded", FIELD_U64, EXIT(stalls_crowded) },
         { "captures", FIELD_U64, EXIT(captures) },
         { "captures_signal", FIELD_U64, EXIT(captures_signal) },
@@ -210,6 +232,11 @@ static const struct field exit_fields[] = {
         { "watchdog_cpu_ns", FIELD_U64, EXIT(watchdog_cpu_ns) },
         { "wakeups", FIELD_U64, EXIT(wakeups) },
         { "latest_ns", FIELD_U64, EXIT(latest_ns) },
+        { "starved_ns", FIELD_U64, EXIT(starved_ns) },
+        { "stopped_ns", FIELD_U64, EXIT(stopped_ns) },
+        { "captures_ns", FIELD_U64, EXIT(captures_ns) },
+        { "calls_mended", FIELD_U64, EXIT(calls_mended) },
+        { "calls_unmended", FIELD_U64, EXIT(calls_unmended) },
         { 0 },
 };
 
@@ -318,6 +345,44 @@ static int read_other(struct parser *parser, json_t *object, const char *where, 
         return error;
 }
 
+static int read_share(struct parser *parser, json_t *object, const char *where, struct record_share *share)
+{
+        static const struct field share_fields[] = {
+                { "samples", FIELD_U32, offsetof(struct record_share, samples) },
+                { "percent", FIELD_U32, offsetof(struct record_share, percent) },
+                { 0 },
+        };
+        char deeper[2 * WHERE_BYTES];
+        json_t *frame = NULL;
+        snprintf(deeper, sizeof(deeper), "%sframe.", where);
+        int error = read_element(parser, object, share_fields, share, where);
+        if (error == 0)
+                error = find(parser, object, "frame", JSON_OBJECT, where, &frame);
+        if (error < 0 || !frame)
+                return error;
+        return fields_read(frame, frame_fields, &share->frame, deeper, &parser->complaint);
+}
+
+static int read_profile(struct parser *parser, json_t *root, struct record_stall *stall)
+{
+        json_t *list = NULL;
+        int error = find(parser, root, "profile", JSON_ARRAY, "", &list);
+        if (error < 0 || !list)
+                return error;
+        size_t count = json_array_size(list);
+        struct record_share *shares = array(parser, count, sizeof(*shares));
+        for (size_t i = 0; i < count; i++) {
+                char where[WHERE_BYTES];
+                snprintf(where, sizeof(where), "profile[%zu].", i);
+                error = read_share(parser, json_array_get(list, i), where, &shares[i]);
+                if (error < 0)
+                        return error;
+        }
+        stall->profile = shares;
+        stall->profile_count = count;
+        return 0;
+}
+
 static int read_others(struct parser *parser, json_t *root, struct record_stall *stall)
 {
         json_t *list = NULL;
@@ -420,6 +485,7 @@ static int read_detail(struct parser *parser, json_t *root, struct record_detail
                 return error;
         const void *holders = NULL;
         detail->cpu_known = json_object_get(object, "cpu_percent");
+        detail->usage_known = json_object_get(object, "user_ns");
         detail->fd_known = json_object_get(object, "fd");
         error = fields_read(object, detail_fields, detail, "detail.", &parser->complaint);
         if (error == 0)
@@ -481,6 +547,8 @@ static int read_stall(struct parser *parser, json_t *root, struct record_stall *
                 error = read_losses(parser, root, &stall->samples_lost, &losses, &stall->losses_count);
         if (error == 0)
                 error = read_fds(parser, root, "ready", "", &stall->ready, &stall->ready_count);
+        if (error == 0)
+                error = read_profile(parser, root, stall);
         if (error == 0)
                 error = read_others(parser, root, stall);
         if (error == 0)

@@ -91,6 +91,12 @@ static json_t *loop_json(const struct analysed_loop *loop)
         return object;
 }
 
+/* What `call` of a cause is. */
+static const char *name_of(enum record_cause cause)
+{
+        return cause == RECORD_UNKNOWN ? "reason" : cause == RECORD_LOCK ? "object" : "call";
+}
+
 static json_t *causes_json(const struct group *group)
 {
         json_t *list = json_array();
@@ -98,7 +104,7 @@ static json_t *causes_json(const struct group *group)
                 const struct group_cause *cause = &group->causes[i];
                 json_t *object = json_object();
                 json_set_string(object, "cause", record_cause_name(cause->cause));
-                json_set_string(object, cause->cause == RECORD_UNKNOWN ? "reason" : "call", cause->call);
+                json_set_string(object, name_of(cause->cause), cause->call);
                 json_set_number(object, "count", cause->count);
                 json_set_number(object, "total_ns", cause->total_ns);
                 json_array_append_new(list, object);

@@ -214,6 +214,7 @@ void symbolize(struct symbolizer *symbolizer, const struct record *record, struc
         struct record_stall *stall = &out->record.stall;
         out->stacks = alloc_zeroed(in->stacks_count, sizeof(*out->stacks));
         out->others = alloc_zeroed(in->others_count, sizeof(*out->others));
+        out->profile = alloc_zeroed(in->profile_count, sizeof(*out->profile));
         out->frames = alloc_zeroed(in->stacks_count + in->others_count, sizeof(*out->frames));
         for (size_t i = 0; i < in->stacks_count; i++) {
                 out->stacks[i] = in->stacks[i];
@@ -228,8 +229,13 @@ void symbolize(struct symbolizer *symbolizer, const struct record *record, struc
                 *frames = expand_stack(symbolizer, &stack, &out->others[i].frames_count);
                 out->others[i].frames = *frames;
         }
+        for (size_t i = 0; i < in->profile_count; i++) {
+                out->profile[i] = in->profile[i];
+                out->profile[i].frame = blame_inlined(symbolizer, &in->profile[i].frame);
+        }
         stall->stacks = out->stacks;
         stall->others = out->others;
+        stall->profile = out->profile;
         if (in->culprit) {
                 out->culprit = find_culprit(symbolizer, in);
                 stall->culprit = &out->culprit;
@@ -243,6 +249,7 @@ void symbolized_free(struct symbolized *symbolized)
                 free(symbolized->frames[i]);
         free(symbolized->frames);
         free(symbolized->others);
+        free(symbolized->profile);
         free(symbolized->stacks);
         *symbolized = (struct symbolized){ 0 };
 }

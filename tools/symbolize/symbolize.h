@@ -26,6 +26,7 @@ struct symbolized {
         struct record_frame culprit;
         struct record_stack *stacks;
         struct record_other *others;
+        struct record_share *profile;
         struct record_frame **frames; /* one array for each stack, then one for each other thread */
 };
 
