@@ -40,7 +40,7 @@ Test(epoll, events_are_found_by_their_data)
         served_look(&served, &wait);
         cr_assert_eq(served.count, 2);
         for (uint32_t i = 0; i < 2; i++) {
-                cr_expect_eq(&fds[served.events[i].fd - fds[0]], events[i].data.ptr);
+                cr_expect_eq(served.events[i].fd, *(int *)events[i].data.ptr);
                 cr_expect_eq(served.events[i].events, EPOLLIN);
                 cr_expect(i > 0 || strcmp(served.events[i].what, "eventfd, count 1") == 0, "the others as time allows");
         }
