@@ -18,6 +18,7 @@
 
 #include "account.h"
 #include "api/api.h"
+#include "asked.h"
 #include "base/calls.h"
 #include "base/clock.h"
 #include "base/config.h"
@@ -44,8 +45,6 @@
 #include "unwind/symbol.h"
 #include "unwind/unwind.h"
 #include "watch/watchdog.h"
-
-#define PATIENCE_NS 1000000000ull /* for the watchdog's end, at fork, exec and exit */
 
 static struct capture_task tasks[LIMIT_SLOTS];
 static struct profile profiles[LIMIT_STALLS];
@@ -462,7 +461,7 @@ static void fork_prepare(void)
                 return;
         loop_note_fork();
         watchdog_forbid();
-        watchdog_stop(false, PATIENCE_NS);
+        watchdog_stop(false, LIMIT_PATIENCE_NS);
 }
 
 static void fork_parent(void)
@@ -513,7 +512,7 @@ static void exec_begins(void)
 {
         capture_forbid_and_drain();
         account_end_reason("exec");
-        watchdog_stop(true, PATIENCE_NS);
+        watchdog_stop(true, LIMIT_PATIENCE_NS);
         journal_discard_unused();
 }
 
@@ -548,7 +547,7 @@ static void threads_end(void)
         if (config.threshold_ns != 0)
                 start(); /* it sleeps until there is a loop */
         /* haproxy's threads all come here at once: none may go on to forbid what another is just doing. */
-        watchdog_wait_for_change(PATIENCE_NS);
+        watchdog_wait_for_change(LIMIT_PATIENCE_NS);
         errno = saved_errno;
 }
 
@@ -562,7 +561,7 @@ static const struct hooks_calls hook_calls = {
 
 static const struct loop_calls loop_calls = { .start = start, .wake = watchdog_wake };
 
-/* ---- what the program asks through the API ---- */
+/* ---- load and unload ---- */
 
 static void use_settings(void)
 {
@@ -571,81 +570,6 @@ static void use_settings(void)
         if (config.loops == CONFIG_LOOPS_API)
                 loop_ignore_unnamed();
 }
-
-/* The environment's first, for the first of two equal names counts: who runs a program knows better than it. */
-static int load_settings(const char *const *settings, bool ignore_environment)
-{
-        const char *list[LIMIT_SETTINGS + 1] = { NULL };
-        size_t count = 0;
-        for (char *const *entry = environ; !ignore_environment && entry != NULL && *entry != NULL; entry++)
-                if (strncmp(*entry, "LOOPDOG_", 8) == 0 && count < LIMIT_SETTINGS / 2)
-                        list[count++] = *entry;
-        for (; *settings != NULL && count < LIMIT_SETTINGS; settings++) {
-                char name[64], complaint[LIMIT_NOTICE_BYTES];
-                const char *equals = strchr(*settings, '=');
-                struct text text = TEXT_IN(name);
-                text_bytes(&text, *settings, equals != NULL ? (size_t)(equals - *settings) : strlen(*settings));
-                if (config_check(name, equals != NULL ? equals + 1 : "", complaint, sizeof complaint) != 0) {
-                        notice("loopdog_start: %s", complaint);
-                        return -EINVAL;
-                }
-                list[count++] = *settings;
-        }
-        config_load(&config, (char *const *)list);
-        return 0;
-}
-
-/* What the loops did while nobody watched is not told. */
-static void forget_past(void)
-{
-        struct slot_ended ended;
-        uint32_t count = slots_used();
-        for (uint32_t i = 0; i < count; i++) {
-                loop_mark_left(slot_at(i), atomic_load(&slot_at(i)->mark));
-                while (loop_take_ended(slot_at(i), &ended))
-                        ;
-        }
-        if (count != 0)
-                atomic_store(&loop_attention, LOOP_STOPPED); /* the next own wait starts the watchdog */
-}
-
-static int api_start(const char *const *settings, bool ignore_environment)
-{
-        static const char *const none[] = { NULL };
-        if (watchdog_tid() != 0)
-                return settings == NULL ? 0 : -EALREADY;
-        int error = load_settings(settings != NULL ? settings : none, ignore_environment);
-        if (error != 0)
-                return error;
-        bool was_off = !loop_is_on();
-        use_settings();
-        account_end_reason("exit");
-        if (was_off)
-                forget_past();
-        return 0;
-}
-
-static int api_stop(void)
-{
-        loop_turn_off();
-        account_end_reason("stop");
-        int error = watchdog_stop(true, PATIENCE_NS);
-        return error == -ESRCH ? 0 : error;
-}
-
-static int api_flush(void)
-{
-        return watchdog_ask(PATIENCE_NS);
-}
-
-static const struct api_calls api_calls = {
-        .start = api_start,
-        .stop = api_stop,
-        .flush = api_flush,
-        .set_handler = told_set_handler,
-};
-
-/* ---- load and unload ---- */
 
 __attribute__((constructor)) static void agent_load(void)
 {
@@ -658,7 +582,7 @@ __attribute__((constructor)) static void agent_load(void)
                 config.threshold_ns = 0;
         hooks_setup(&hook_calls, config.follow);
         use_settings();
-        api_setup(&api_calls);
+        asked_setup(use_settings);
         errno = saved_errno;
 }
 
@@ -667,6 +591,6 @@ __attribute__((constructor)) static void agent_load(void)
 __attribute__((destructor)) static void agent_unload(void)
 {
         if (hooks_in_noted_process())
-                watchdog_stop(true, PATIENCE_NS);
+                watchdog_stop(true, LIMIT_PATIENCE_NS);
         journal_discard_unused(); /* where this very process has kept it */
 }

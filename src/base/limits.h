@@ -28,6 +28,7 @@
 #define LIMIT_SAID 4                /* long iterations whose callbacks and labels are kept for the watchdog, per loop */
 
 /* watch/ */
+#define LIMIT_PATIENCE_NS 1000000000ull /* for the watchdog's end or answer: at fork, exec, exit, when asked */
 #define LIMIT_STALLS 32 /* stalls with stacks at the same time; further ones are recorded without */
 
 /* capture/ */

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * asked.c - what a program asks of the agent as a whole: loopdog_start(), loopdog_stop(), loopdog_flush()
+ *
+ * Beside the stages as agent.c is, because it touches several. What concerns one loop goes the stages' way (api/).
+ *
+ * Context: app threads; asked_setup() in the constructor
+ */
+#include "asked.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "account.h"
+#include "api/api.h"
+#include "base/config.h"
+#include "base/limits.h"
+#include "base/notice.h"
+#include "base/text.h"
+#include "loop/loop.h"
+#include "told.h"
+#include "watch/watchdog.h"
+
+static void (*use)(void); /* the settings */
+
+/* The environment's first, for the first of two equal names counts: who runs a program knows better than it. */
+static int load_settings(const char *const *settings, bool ignore_environment)
+{
+        const char *list[LIMIT_SETTINGS + 1] = { NULL };
+        size_t count = 0;
+        for (char *const *entry = environ; !ignore_environment && entry != NULL && *entry != NULL; entry++)
+                if (strncmp(*entry, "LOOPDOG_", 8) == 0 && count < LIMIT_SETTINGS / 2)
+                        list[count++] = *entry;
+        for (; *settings != NULL && count < LIMIT_SETTINGS; settings++) {
+                char name[64], complaint[LIMIT_NOTICE_BYTES];
+                const char *equals = strchr(*settings, '=');
+                struct text text = TEXT_IN(name);
+                text_bytes(&text, *settings, equals != NULL ? (size_t)(equals - *settings) : strlen(*settings));
+                if (config_check(name, equals != NULL ? equals + 1 : "", complaint, sizeof complaint) != 0) {
+                        notice("loopdog_start: %s", complaint);
+                        return -EINVAL;
+                }
+                list[count++] = *settings;
+        }
+        config_load(&config, (char *const *)list);
+        return 0;
+}
+
+/* What the loops did while nobody watched is not told. */
+static void forget_past(void)
+{
+        struct slot_ended ended;
+        uint32_t count = slots_used();
+        for (uint32_t i = 0; i < count; i++) {
+                loop_mark_left(slot_at(i), atomic_load(&slot_at(i)->mark));
+                while (loop_take_ended(slot_at(i), &ended))
+                        ;
+        }
+        if (count != 0)
+                atomic_store(&loop_attention, LOOP_STOPPED); /* the next own wait starts the watchdog */
+}
+
+static int api_start(const char *const *settings, bool ignore_environment)
+{
+        static const char *const none[] = { NULL };
+        if (watchdog_tid() != 0)
+                return settings == NULL ? 0 : -EALREADY;
+        int error = load_settings(settings != NULL ? settings : none, ignore_environment);
+        if (error != 0)
+                return error;
+        bool was_off = !loop_is_on();
+        use();
+        account_end_reason("exit");
+        if (was_off)
+                forget_past();
+        return 0;
+}
+
+static int api_stop(void)
+{
+        loop_turn_off();
+        account_end_reason("stop");
+        int error = watchdog_stop(true, LIMIT_PATIENCE_NS);
+        return error == -ESRCH ? 0 : error;
+}
+
+static int api_flush(void)
+{
+        return watchdog_ask(LIMIT_PATIENCE_NS);
+}
+
+static const struct api_calls api_calls = {
+        .start = api_start,
+        .stop = api_stop,
+        .flush = api_flush,
+        .set_handler = told_set_handler,
+};
+
+void asked_setup(void (*use_settings)(void))
+{
+        use = use_settings;
+        api_setup(&api_calls);
+}
