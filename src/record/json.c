@@ -10,177 +10,49 @@
  * written.
  *
  * Context: watchdog, reader
- * Limits:  LIMIT_LINE_BYTES a line with its newline, LIMIT_STACKS stacks, LIMIT_STRING bytes a string
+ * Limits:  LIMIT_LINE_BYTES a line with its newline, LIMIT_STACKS stacks
  */
 #include <errno.h>
 #include <string.h>
 
 #include "base/limits.h"
 #include "record/frame.h"
+#include "record/json_parts.h"
 #include "record/record.h"
-
-/* ---- the parts of JSON ---- */
-
-/* A comma, unless the next value is the first of its object or array or follows its name. A string always ends in '"',
- * so the last byte can't be part of one. */
-static void separate(struct text *line)
-{
-        if (line->length > 0 && !line->cut && !strchr("{[:", line->bytes[line->length - 1]))
-                text_char(line, ',');
-}
-
-static void open_with(struct text *line, char bracket)
-{
-        separate(line);
-        text_char(line, bracket);
-}
-
-static bool is_plain(char c)
-{
-        return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
-}
-
-static void write_escape(struct text *line, unsigned char c)
-{
-        const char *letters = "\"\"\\\\\bb\ff\nn\rr\tt";
-        for (const char *pair = letters; *pair; pair += 2) {
-                if ((unsigned char)pair[0] == c) {
-                        text_char(line, '\\');
-                        text_char(line, pair[1]);
-                        return;
-                }
-        }
-        text_format(line, "\\u%04x", c);
-}
-
-/* One character that is not plain ASCII. Returns how many bytes of the string it took. C1 controls would be legal as
- * they are, but a terminal that shows the file would obey them. */
-static size_t write_special(struct text *line, const char *at, size_t available)
-{
-        size_t length = text_utf8_length(at, available);
-        const unsigned char *bytes = (const unsigned char *)at;
-        if (length == 0)
-                text_string(line, "\xef\xbf\xbd");
-        else if (length == 1)
-                write_escape(line, bytes[0]);
-        else if (bytes[0] == 0xc2 && bytes[1] < 0xa0)
-                write_escape(line, bytes[1]);
-        else
-                text_bytes(line, at, length);
-        return length ? length : 1;
-}
-
-static void write_string(struct text *line, const char *string)
-{
-        size_t available = strnlen(string, LIMIT_STRING + 1);
-        bool cut = available > LIMIT_STRING;
-        if (cut)
-                available = LIMIT_STRING;
-        for (int back = 0; cut && back < 3 && ((unsigned char)string[available] & 0xc0) == 0x80; back++)
-                available--; /* not within a character */
-        separate(line);
-        text_char(line, '"');
-        while (available > 0) {
-                size_t plain = 0;
-                while (plain < available && is_plain(string[plain]))
-                        plain++;
-                text_bytes(line, string, plain);
-                size_t taken =
-                        plain < available ? plain + write_special(line, string + plain, available - plain) : plain;
-                string += taken;
-                available -= taken;
-        }
-        text_string(line, cut ? "...\"" : "\"");
-}
-
-static void write_name(struct text *line, const char *name)
-{
-        separate(line);
-        text_format(line, "\"%s\":", name);
-}
-
-static void add_string(struct text *line, const char *name, const char *value)
-{
-        if (!value || !*value)
-                return;
-        write_name(line, name);
-        write_string(line, value);
-}
-
-static void add_number(struct text *line, const char *name, uint64_t value)
-{
-        write_name(line, name);
-        text_unsigned(line, value);
-}
-
-static void add_signed(struct text *line, const char *name, int64_t value)
-{
-        write_name(line, name);
-        text_signed(line, value);
-}
-
-static void add_if(struct text *line, const char *name, bool value)
-{
-        if (!value)
-                return;
-        write_name(line, name);
-        text_string(line, "true");
-}
-
-static void add_time(struct text *line, const char *name, uint64_t realtime_ns)
-{
-        if (!realtime_ns)
-                return;
-        write_name(line, name);
-        text_char(line, '"');
-        text_time(line, realtime_ns);
-        text_char(line, '"');
-}
-
-/* As a string: beyond 2^53 many readers of JSON round numbers. */
-static void add_hex(struct text *line, const char *name, const char *prefix, uint64_t value, int digits)
-{
-        if (!value)
-                return;
-        write_name(line, name);
-        text_format(line, "\"%s", prefix);
-        text_hex(line, value, digits);
-        text_char(line, '"');
-}
 
 /* ---- the parts ---- */
 
 static void write_frame(struct text *line, const struct record_frame *frame)
 {
-        open_with(line, '{');
-        add_string(line, "lang", record_lang_name(frame->lang));
-        add_string(line, "function", frame->function);
-        add_string(line, "file", frame->file);
+        json_open(line, '{');
+        json_add_string(line, "lang", record_lang_name(frame->lang));
+        json_add_string(line, "function", frame->function);
+        json_add_string(line, "file", frame->file);
         if (frame->line)
-                add_number(line, "line", frame->line);
-        add_string(line, "module", frame->module);
-        add_string(line, "build_id", frame->build_id);
-        add_hex(line, "offset", "0x", frame->offset, 1);
-        add_if(line, "caller", frame->caller);
-        add_if(line, "inlined", frame->inlined);
+                json_add_number(line, "line", frame->line);
+        json_add_string(line, "module", frame->module);
+        json_add_string(line, "build_id", frame->build_id);
+        json_add_hex(line, "offset", "0x", frame->offset, 1);
+        json_add_if(line, "caller", frame->caller);
+        json_add_if(line, "inlined", frame->inlined);
         text_char(line, '}');
 }
 
 static void write_stack(struct text *line, const struct record_stack *stack)
 {
-        open_with(line, '{');
-        add_number(line, "count", stack->count);
-        add_number(line, "first_ns", stack->first_ns);
-        add_number(line, "last_ns", stack->last_ns);
+        json_open(line, '{');
+        json_add_number(line, "count", stack->count);
+        json_add_number(line, "first_ns", stack->first_ns);
+        json_add_number(line, "last_ns", stack->last_ns);
         if (stack->state)
-                add_string(line, "state", (char[]){ stack->state, '\0' });
-        add_string(line, "missing", stack->missing);
+                json_add_string(line, "state", (char[]){ stack->state, '\0' });
+        json_add_string(line, "missing", stack->missing);
         if (stack->frames_count > 0) {
-                write_name(line, "complete");
+                json_write_name(line, "complete");
                 text_string(line, stack->complete ? "true" : "false");
-                add_if(line, "truncated", stack->truncated);
-                write_name(line, "frames");
-                open_with(line, '[');
+                json_add_if(line, "truncated", stack->truncated);
+                json_write_name(line, "frames");
+                json_open(line, '[');
                 for (size_t i = 0; i < stack->frames_count; i++)
                         write_frame(line, &stack->frames[i]);
                 text_char(line, ']');
@@ -190,14 +62,14 @@ static void write_stack(struct text *line, const struct record_stack *stack)
 
 static void write_lost(struct text *line, uint64_t samples, const struct record_loss *losses, size_t count)
 {
-        write_name(line, "lost");
-        open_with(line, '{');
-        add_number(line, "samples", samples);
+        json_write_name(line, "lost");
+        json_open(line, '{');
+        json_add_number(line, "samples", samples);
         if (count > 0) {
-                write_name(line, "reasons");
-                open_with(line, '{');
+                json_write_name(line, "reasons");
+                json_open(line, '{');
                 for (size_t i = 0; i < count; i++) {
-                        write_string(line, losses[i].reason ? losses[i].reason : "unknown");
+                        json_write_string(line, losses[i].reason ? losses[i].reason : "unknown");
                         text_char(line, ':');
                         text_unsigned(line, losses[i].count);
                 }
@@ -206,41 +78,35 @@ static void write_lost(struct text *line, uint64_t samples, const struct record_
         text_char(line, '}');
 }
 
-static void add_some(struct text *line, const char *name, uint64_t value)
-{
-        if (value)
-                add_number(line, name, value);
-}
-
 static void write_counts(struct text *line, const struct record_detail *detail)
 {
         if (detail->usage_known) {
-                add_number(line, "user_ns", detail->user_ns);
-                add_number(line, "system_ns", detail->system_ns);
-                add_number(line, "switches_voluntary", detail->voluntary);
-                add_number(line, "switches_involuntary", detail->involuntary);
-                add_number(line, "major_faults", detail->major_faults);
+                json_add_number(line, "user_ns", detail->user_ns);
+                json_add_number(line, "system_ns", detail->system_ns);
+                json_add_number(line, "switches_voluntary", detail->voluntary);
+                json_add_number(line, "switches_involuntary", detail->involuntary);
+                json_add_number(line, "major_faults", detail->major_faults);
         }
-        add_some(line, "run_delay_ns", detail->delay_ns);
-        add_some(line, "throttled_ns", detail->throttled_ns);
-        add_some(line, "steal_ns", detail->steal_ns);
-        add_some(line, "pressure_ns", detail->pressure_ns);
-        add_some(line, "runnable", detail->runnable);
-        add_some(line, "cpus", detail->cpus);
-        add_some(line, "watchdog_delay_ns", detail->watchdog_delay_ns);
+        json_add_some(line, "run_delay_ns", detail->delay_ns);
+        json_add_some(line, "throttled_ns", detail->throttled_ns);
+        json_add_some(line, "steal_ns", detail->steal_ns);
+        json_add_some(line, "pressure_ns", detail->pressure_ns);
+        json_add_some(line, "runnable", detail->runnable);
+        json_add_some(line, "cpus", detail->cpus);
+        json_add_some(line, "watchdog_delay_ns", detail->watchdog_delay_ns);
 }
 
 static void write_fds(struct text *line, const char *name, const struct record_fd *fds, size_t count)
 {
         if (count == 0)
                 return;
-        write_name(line, name);
-        open_with(line, '[');
+        json_write_name(line, name);
+        json_open(line, '[');
         for (size_t i = 0; i < count; i++) {
-                open_with(line, '{');
-                add_signed(line, "fd", fds[i].fd);
-                add_string(line, "what", fds[i].what);
-                add_string(line, "events", fds[i].events);
+                json_open(line, '{');
+                json_add_signed(line, "fd", fds[i].fd);
+                json_add_string(line, "what", fds[i].what);
+                json_add_string(line, "events", fds[i].events);
                 text_char(line, '}');
         }
         text_char(line, ']');
@@ -250,14 +116,14 @@ static void write_holders(struct text *line, const struct record_holder *holders
 {
         if (count == 0)
                 return;
-        write_name(line, "held_by");
-        open_with(line, '[');
+        json_write_name(line, "held_by");
+        json_open(line, '[');
         for (size_t i = 0; i < count; i++) {
-                open_with(line, '{');
-                add_string(line, "role", holders[i].role ? holders[i].role : "unknown");
-                add_signed(line, "pid", holders[i].pid);
-                add_string(line, "name", holders[i].name);
-                add_string(line, "command", holders[i].command);
+                json_open(line, '{');
+                json_add_string(line, "role", holders[i].role ? holders[i].role : "unknown");
+                json_add_signed(line, "pid", holders[i].pid);
+                json_add_string(line, "name", holders[i].name);
+                json_add_string(line, "command", holders[i].command);
                 text_char(line, '}');
         }
         text_char(line, ']');
@@ -266,18 +132,18 @@ static void write_holders(struct text *line, const struct record_holder *holders
 static void write_waited(struct text *line, const struct record_detail *detail)
 {
         if (detail->fd_known)
-                add_signed(line, "fd", detail->fd);
-        add_string(line, "what", detail->what);
-        add_string(line, "address", detail->address);
-        add_string(line, "device", detail->device);
-        add_string(line, "wchan", detail->wchan);
+                json_add_signed(line, "fd", detail->fd);
+        json_add_string(line, "what", detail->what);
+        json_add_string(line, "address", detail->address);
+        json_add_string(line, "device", detail->device);
+        json_add_string(line, "wchan", detail->wchan);
         if (detail->timeout_ns)
-                add_number(line, "timeout_ns", detail->timeout_ns);
+                json_add_number(line, "timeout_ns", detail->timeout_ns);
         if (detail->left_ns)
-                add_number(line, "left_ns", detail->left_ns);
+                json_add_number(line, "left_ns", detail->left_ns);
         write_fds(line, "waits_for", detail->waits_for, detail->waits_for_count);
         if (detail->waits_for_more)
-                add_number(line, "waits_for_more", detail->waits_for_more);
+                json_add_number(line, "waits_for_more", detail->waits_for_more);
         write_holders(line, detail->held_by, detail->held_by_count);
 }
 
@@ -285,21 +151,21 @@ static void write_waited(struct text *line, const struct record_detail *detail)
 static void write_detail(struct text *line, const struct record_detail *detail)
 {
         size_t before = line->length;
-        write_name(line, "detail");
-        open_with(line, '{');
+        json_write_name(line, "detail");
+        json_open(line, '{');
         size_t empty = line->length;
-        add_string(line, "call", detail->call);
-        add_string(line, "reason", detail->reason);
-        add_string(line, "called", detail->called);
-        add_string(line, "task", detail->task);
-        add_string(line, "coroutine", detail->coroutine);
+        json_add_string(line, "call", detail->call);
+        json_add_string(line, "reason", detail->reason);
+        json_add_string(line, "called", detail->called);
+        json_add_string(line, "task", detail->task);
+        json_add_string(line, "coroutine", detail->coroutine);
         if (detail->cpu_known)
-                add_number(line, "cpu_percent", detail->cpu_percent);
+                json_add_number(line, "cpu_percent", detail->cpu_percent);
         write_waited(line, detail);
-        add_string(line, "object", detail->object);
+        json_add_string(line, "object", detail->object);
         if (detail->owner)
-                add_signed(line, "owner", detail->owner);
-        add_if(line, "deadlock", detail->deadlock);
+                json_add_signed(line, "owner", detail->owner);
+        json_add_if(line, "deadlock", detail->deadlock);
         write_counts(line, detail);
         if (line->length == empty && !line->cut)
                 line->length = before;
@@ -311,13 +177,13 @@ static void write_profile(struct text *line, const struct record_share *shares, 
 {
         if (count == 0)
                 return;
-        write_name(line, "profile");
-        open_with(line, '[');
+        json_write_name(line, "profile");
+        json_open(line, '[');
         for (size_t i = 0; i < count; i++) {
-                open_with(line, '{');
-                add_number(line, "samples", shares[i].samples);
-                add_number(line, "percent", shares[i].percent);
-                write_name(line, "frame");
+                json_open(line, '{');
+                json_add_number(line, "samples", shares[i].samples);
+                json_add_number(line, "percent", shares[i].percent);
+                json_write_name(line, "frame");
                 write_frame(line, &shares[i].frame);
                 text_char(line, '}');
         }
@@ -329,21 +195,21 @@ static void write_others(struct text *line, const struct record_other *others, s
 {
         if (count == 0)
                 return;
-        write_name(line, "others");
-        open_with(line, '[');
+        json_write_name(line, "others");
+        json_open(line, '[');
         for (size_t i = 0; i < count; i++) {
-                open_with(line, '{');
-                add_string(line, "role", others[i].role);
-                add_signed(line, "tid", others[i].tid);
-                add_string(line, "thread", others[i].thread);
+                json_open(line, '{');
+                json_add_string(line, "role", others[i].role);
+                json_add_signed(line, "tid", others[i].tid);
+                json_add_string(line, "thread", others[i].thread);
                 if (others[i].state)
-                        add_string(line, "state", (char[]){ others[i].state, '\0' });
-                add_string(line, "call", others[i].call);
-                add_string(line, "object", others[i].object);
+                        json_add_string(line, "state", (char[]){ others[i].state, '\0' });
+                json_add_string(line, "call", others[i].call);
+                json_add_string(line, "object", others[i].object);
                 if (others[i].owner)
-                        add_signed(line, "owner", others[i].owner);
-                write_name(line, "frames");
-                open_with(line, '[');
+                        json_add_signed(line, "owner", others[i].owner);
+                json_write_name(line, "frames");
+                json_open(line, '[');
                 for (size_t j = 0; j < others[i].frames_count; j++)
                         write_frame(line, &others[i].frames[j]);
                 text_string(line, "]}");
@@ -355,13 +221,13 @@ static void write_callback(struct text *line, const struct record_callback *call
 {
         if (!callback)
                 return;
-        write_name(line, "callback");
-        open_with(line, '{');
-        add_string(line, "name", callback->name);
-        add_string(line, "function", callback->function);
-        add_string(line, "object", callback->object);
-        add_number(line, "begin_ns", callback->begin_ns);
-        add_number(line, "duration_ns", callback->duration_ns);
+        json_write_name(line, "callback");
+        json_open(line, '{');
+        json_add_string(line, "name", callback->name);
+        json_add_string(line, "function", callback->function);
+        json_add_string(line, "object", callback->object);
+        json_add_number(line, "begin_ns", callback->begin_ns);
+        json_add_number(line, "duration_ns", callback->duration_ns);
         text_char(line, '}');
 }
 
@@ -369,12 +235,12 @@ static void write_labels(struct text *line, const struct record_label *labels, s
 {
         if (count == 0)
                 return;
-        write_name(line, "labels");
-        open_with(line, '[');
+        json_write_name(line, "labels");
+        json_open(line, '[');
         for (size_t i = 0; i < count; i++) {
-                open_with(line, '{');
-                add_string(line, "key", labels[i].key);
-                add_string(line, "value", labels[i].value);
+                json_open(line, '{');
+                json_add_string(line, "key", labels[i].key);
+                json_add_string(line, "value", labels[i].value);
                 text_char(line, '}');
         }
         text_char(line, ']');
@@ -443,11 +309,11 @@ static void write_stacks(struct text *line, const struct record_stall *stall)
 {
         struct choice choice;
         choose_stacks(line, stall, &choice);
-        add_number(line, "stacks_dropped", choice.dropped);
+        json_add_number(line, "stacks_dropped", choice.dropped);
         if (choice.total == 0)
                 return;
-        write_name(line, "stacks");
-        open_with(line, '[');
+        json_write_name(line, "stacks");
+        json_open(line, '[');
         for (size_t i = 0; i < stall->stacks_count && i < LIMIT_STACKS; i++)
                 if (choice.kept[i])
                         write_stack(line, &stall->stacks[i]);
@@ -458,86 +324,86 @@ static void write_stacks(struct text *line, const struct record_stall *stall)
 
 static void write_stall(struct text *line, const struct record_stall *stall)
 {
-        add_number(line, "id", stall->id);
-        add_time(line, "begin", stall->begin_ns);
-        add_signed(line, "tid", stall->tid);
-        add_string(line, "thread", stall->thread);
-        add_string(line, "loop", stall->loop);
-        add_number(line, "threshold_ns", stall->threshold_ns);
-        add_number(line, "duration_ns", stall->duration_ns);
+        json_add_number(line, "id", stall->id);
+        json_add_time(line, "begin", stall->begin_ns);
+        json_add_signed(line, "tid", stall->tid);
+        json_add_string(line, "thread", stall->thread);
+        json_add_string(line, "loop", stall->loop);
+        json_add_number(line, "threshold_ns", stall->threshold_ns);
+        json_add_number(line, "duration_ns", stall->duration_ns);
         if (stall->cpu_ns || stall->detail.cpu_known)
-                add_number(line, "cpu_ns", stall->cpu_ns);
-        add_some(line, "suspended_ns", stall->suspended_ns);
-        add_number(line, "late_ns", stall->late_ns);
-        add_number(line, "yields", stall->yields);
-        add_string(line, "phase", stall->phase);
-        add_string(line, "end", stall->end);
-        add_string(line, "cause", record_cause_name(stall->cause));
+                json_add_number(line, "cpu_ns", stall->cpu_ns);
+        json_add_some(line, "suspended_ns", stall->suspended_ns);
+        json_add_number(line, "late_ns", stall->late_ns);
+        json_add_number(line, "yields", stall->yields);
+        json_add_string(line, "phase", stall->phase);
+        json_add_string(line, "end", stall->end);
+        json_add_string(line, "cause", record_cause_name(stall->cause));
         write_detail(line, &stall->detail);
         write_callback(line, stall->callback);
         if (stall->callbacks)
-                add_number(line, "callbacks", stall->callbacks);
+                json_add_number(line, "callbacks", stall->callbacks);
         write_labels(line, stall->labels, stall->labels_count);
-        add_hex(line, "signature", "", stall->signature, 16);
-        add_number(line, "repeats", stall->repeats);
+        json_add_hex(line, "signature", "", stall->signature, 16);
+        json_add_number(line, "repeats", stall->repeats);
         if (stall->culprit) {
-                write_name(line, "culprit");
+                json_write_name(line, "culprit");
                 write_frame(line, stall->culprit);
         }
         write_fds(line, "ready", stall->ready, stall->ready_count);
         if (stall->ready_more)
-                add_number(line, "ready_more", stall->ready_more);
+                json_add_number(line, "ready_more", stall->ready_more);
         if (stall->ready_before)
-                add_number(line, "ready_before", stall->ready_before);
-        add_string(line, "ready_loss", stall->ready_loss);
-        add_number(line, "samples", stall->samples);
+                json_add_number(line, "ready_before", stall->ready_before);
+        json_add_string(line, "ready_loss", stall->ready_loss);
+        json_add_number(line, "samples", stall->samples);
         write_lost(line, stall->samples_lost, stall->losses, stall->losses_count);
         if (stall->script_losses) {
-                add_number(line, "script_losses", stall->script_losses);
-                add_string(line, "script_loss", stall->script_loss);
+                json_add_number(line, "script_losses", stall->script_losses);
+                json_add_string(line, "script_loss", stall->script_loss);
         }
-        add_some(line, "callbacks_seen", stall->callbacks_seen);
+        json_add_some(line, "callbacks_seen", stall->callbacks_seen);
         write_profile(line, stall->profile, stall->profile_count);
-        add_if(line, "stacks_omitted", stall->stacks_omitted);
+        json_add_if(line, "stacks_omitted", stall->stacks_omitted);
         write_others(line, stall->others, stall->others_count);
         write_stacks(line, stall);
 }
 
 static void write_process(struct text *line, const struct record_process *process)
 {
-        add_string(line, "command", process->command);
-        add_string(line, "executable", process->executable);
-        add_string(line, "agent_version", process->agent_version);
-        add_signed(line, "ppid", process->ppid);
-        add_number(line, "threshold_ns", process->threshold_ns);
-        add_number(line, "interval_ns", process->interval_ns);
-        add_string(line, "clock", process->clock);
-        add_time(line, "begin", process->begin_ns);
-        write_name(line, "notices");
-        open_with(line, '[');
+        json_add_string(line, "command", process->command);
+        json_add_string(line, "executable", process->executable);
+        json_add_string(line, "agent_version", process->agent_version);
+        json_add_signed(line, "ppid", process->ppid);
+        json_add_number(line, "threshold_ns", process->threshold_ns);
+        json_add_number(line, "interval_ns", process->interval_ns);
+        json_add_string(line, "clock", process->clock);
+        json_add_time(line, "begin", process->begin_ns);
+        json_write_name(line, "notices");
+        json_open(line, '[');
         for (size_t i = 0; i < process->notices_count; i++)
-                write_string(line, process->notices[i]);
+                json_write_string(line, process->notices[i]);
         text_char(line, ']');
 }
 
 static void write_loop(struct text *line, const struct record_loop *loop)
 {
-        add_signed(line, "tid", loop->tid);
-        add_string(line, "thread", loop->thread);
-        add_string(line, "loop", loop->loop);
-        add_number(line, "iterations", loop->iterations);
-        add_number(line, "busy_ns", loop->busy_ns);
-        add_number(line, "idle_ns", loop->idle_ns);
-        add_number(line, "outside_ns", loop->outside_ns);
-        add_number(line, "stalls", loop->stalls);
-        add_number(line, "stall_ns", loop->stall_ns);
-        add_number(line, "longest_ns", loop->longest_ns);
-        write_name(line, "buckets");
-        open_with(line, '[');
+        json_add_signed(line, "tid", loop->tid);
+        json_add_string(line, "thread", loop->thread);
+        json_add_string(line, "loop", loop->loop);
+        json_add_number(line, "iterations", loop->iterations);
+        json_add_number(line, "busy_ns", loop->busy_ns);
+        json_add_number(line, "idle_ns", loop->idle_ns);
+        json_add_number(line, "outside_ns", loop->outside_ns);
+        json_add_number(line, "stalls", loop->stalls);
+        json_add_number(line, "stall_ns", loop->stall_ns);
+        json_add_number(line, "longest_ns", loop->longest_ns);
+        json_write_name(line, "buckets");
+        json_open(line, '[');
         for (size_t i = 0; i < loop->buckets_count; i++) {
-                open_with(line, '{');
-                add_number(line, "from_ns", loop->buckets[i].from_ns);
-                add_number(line, "count", loop->buckets[i].count);
+                json_open(line, '{');
+                json_add_number(line, "from_ns", loop->buckets[i].from_ns);
+                json_add_number(line, "count", loop->buckets[i].count);
                 text_char(line, '}');
         }
         text_char(line, ']');
@@ -553,40 +419,40 @@ static uint64_t sum_of(const struct record_loss *losses, size_t count)
 
 static void write_exit(struct text *line, const struct record_exit *exit)
 {
-        add_string(line, "reason", exit->reason);
-        add_number(line, "loops", exit->loops);
-        add_number(line, "stalls", exit->stalls);
-        add_number(line, "stalls_startup", exit->stalls_startup);
-        add_number(line, "stalls_suspended", exit->stalls_suspended);
-        add_number(line, "stalls_crowded", exit->stalls_crowded);
-        add_number(line, "captures", exit->captures);
-        add_number(line, "captures_signal", exit->captures_signal);
-        add_number(line, "candidates_dropped", exit->candidates_dropped);
-        add_number(line, "iterations_lost", exit->iterations_lost);
-        add_number(line, "loops_unwatched", exit->loops_unwatched);
-        add_number(line, "records_dropped", exit->records_dropped);
-        add_number(line, "bytes_dropped", exit->bytes_dropped);
-        add_number(line, "reopened", exit->reopened);
-        add_number(line, "watchdog_cpu_ns", exit->watchdog_cpu_ns);
-        add_number(line, "wakeups", exit->wakeups);
-        add_number(line, "latest_ns", exit->latest_ns);
-        add_number(line, "starved_ns", exit->starved_ns);
-        add_number(line, "stopped_ns", exit->stopped_ns);
-        add_number(line, "captures_ns", exit->captures_ns);
-        add_number(line, "calls_mended", exit->calls_mended);
-        add_number(line, "calls_unmended", exit->calls_unmended);
+        json_add_string(line, "reason", exit->reason);
+        json_add_number(line, "loops", exit->loops);
+        json_add_number(line, "stalls", exit->stalls);
+        json_add_number(line, "stalls_startup", exit->stalls_startup);
+        json_add_number(line, "stalls_suspended", exit->stalls_suspended);
+        json_add_number(line, "stalls_crowded", exit->stalls_crowded);
+        json_add_number(line, "captures", exit->captures);
+        json_add_number(line, "captures_signal", exit->captures_signal);
+        json_add_number(line, "candidates_dropped", exit->candidates_dropped);
+        json_add_number(line, "iterations_lost", exit->iterations_lost);
+        json_add_number(line, "loops_unwatched", exit->loops_unwatched);
+        json_add_number(line, "records_dropped", exit->records_dropped);
+        json_add_number(line, "bytes_dropped", exit->bytes_dropped);
+        json_add_number(line, "reopened", exit->reopened);
+        json_add_number(line, "watchdog_cpu_ns", exit->watchdog_cpu_ns);
+        json_add_number(line, "wakeups", exit->wakeups);
+        json_add_number(line, "latest_ns", exit->latest_ns);
+        json_add_number(line, "starved_ns", exit->starved_ns);
+        json_add_number(line, "stopped_ns", exit->stopped_ns);
+        json_add_number(line, "captures_ns", exit->captures_ns);
+        json_add_number(line, "calls_mended", exit->calls_mended);
+        json_add_number(line, "calls_unmended", exit->calls_unmended);
         write_lost(line, sum_of(exit->losses, exit->losses_count), exit->losses, exit->losses_count);
 }
 
 static void write_common(struct text *line, const struct record *record)
 {
-        add_number(line, "v", RECORD_VERSION);
-        add_string(line, "type", record_type_name(record->type));
-        add_time(line, "time", record->time_ns);
-        add_string(line, "host", record->host);
-        add_signed(line, "pid", record->pid);
-        add_string(line, "run", record->run);
-        add_string(line, "program", record->program);
+        json_add_number(line, "v", RECORD_VERSION);
+        json_add_string(line, "type", record_type_name(record->type));
+        json_add_time(line, "time", record->time_ns);
+        json_add_string(line, "host", record->host);
+        json_add_signed(line, "pid", record->pid);
+        json_add_string(line, "run", record->run);
+        json_add_string(line, "program", record->program);
 }
 
 static void write_body(struct text *line, const struct record *record)
