@@ -195,9 +195,9 @@ static void look_at_call(const struct stall *stall)
 /* What the own wait returned, as its hook has kept it. It belongs to the iteration while the mark is the same. */
 static void look_at_events(const struct stall *stall)
 {
-        static const enum served_by kinds[] = { [WAIT_EPOLL] = SERVED_EPOLL,
-                                                [WAIT_POLL] = SERVED_POLL,
-                                                [WAIT_SELECT] = SERVED_SELECT };
+        static const enum served_by kinds[] = {
+                [WAIT_EPOLL] = SERVED_EPOLL, [WAIT_POLL] = SERVED_POLL, [WAIT_SELECT] = SERVED_SELECT
+        };
         const struct slot *slot = stall->slot;
         struct served *into = &served[stall->place];
         uint64_t key = atomic_load(&slot->key) != 0 ? atomic_load(&slot->key) : atomic_load(&slot->candidate_key);

@@ -24,7 +24,7 @@ struct command {
         const char *name;
         /* argv[0] is "loopdog NAME". Returns the exit code. */
         int (*run)(int argc, char **argv);
-        const char *help; /* one line */
+        const char *help;                   /* one line */
         const struct argp *(*parser)(void); /* its options; NULL: it has none. Until the end of the process */
 };
 

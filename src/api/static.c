@@ -37,25 +37,25 @@ OWN(read_histogram);
 OWN(version);
 
 /* A row each: the member, its own function, and the name by which it is looked for. */
-#define ROWS(ROW) \
-        ROW(start) \
-        ROW(stop) \
-        ROW(flush) \
-        ROW(set_handler) \
-        ROW(loop_open) \
-        ROW(loop_close) \
-        ROW(wait_begin) \
-        ROW(wait_end) \
-        ROW(pause) \
-        ROW(resume) \
-        ROW(set_threshold) \
-        ROW(callback_begin) \
-        ROW(callback_end) \
-        ROW(label) \
-        ROW(section_begin) \
-        ROW(section_end) \
-        ROW(read_statistics) \
-        ROW(read_histogram) \
+#define ROWS(ROW)                                                                                                      \
+        ROW(start)                                                                                                     \
+        ROW(stop)                                                                                                      \
+        ROW(flush)                                                                                                     \
+        ROW(set_handler)                                                                                               \
+        ROW(loop_open)                                                                                                 \
+        ROW(loop_close)                                                                                                \
+        ROW(wait_begin)                                                                                                \
+        ROW(wait_end)                                                                                                  \
+        ROW(pause)                                                                                                     \
+        ROW(resume)                                                                                                    \
+        ROW(set_threshold)                                                                                             \
+        ROW(callback_begin)                                                                                            \
+        ROW(callback_end)                                                                                              \
+        ROW(label)                                                                                                     \
+        ROW(section_begin)                                                                                             \
+        ROW(section_end)                                                                                               \
+        ROW(read_statistics)                                                                                           \
+        ROW(read_histogram)                                                                                            \
         ROW(version)
 
 static struct {

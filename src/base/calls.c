@@ -25,10 +25,10 @@
 #include <linux/sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -81,7 +81,7 @@ static const struct call {
         { SYS_sched_getaffinity, { 0 } },
         { SYS_sched_setaffinity, { 0 } },
         { SYS_clock_gettime, { CLOCK_THREAD_CPUTIME_ID, 0 } },
-        { SYS_process_vm_readv, { ALL } }, /* without it nothing is captured */
+        { SYS_process_vm_readv, { ALL } },             /* without it nothing is captured */
         { SYS_rt_tgsigqueueinfo, { ALL, ALL, 0, 0 } }, /* without one of these no signal is sent */
         { SYS_rt_sigaction, { 0 } },
         { SYS_rt_sigprocmask, { 0 } },

@@ -11,25 +11,25 @@
 #define LOOPDOG_BASE_LIMITS_H
 
 /* loop/ */
-#define LIMIT_SLOTS 4096            /* threads that are loops at the same time; later ones are counted, not watched */
-#define LIMIT_REFUSED_WAITS 4096    /* a thread that got no slot asks again after so many waits */
-#define LIMIT_RING 16               /* long iterations that ended before the watchdog came by, per loop; power of two */
-#define LIMIT_OWN_SET 8             /* descriptors remembered of a poll or select loop's last own set */
-#define LIMIT_OWN_SCAN 64           /* descriptors of the present set compared with them */
-#define LIMIT_SUSPECTS 4            /* call sites of poll and select remembered of a thread that is no loop yet */
-#define LIMIT_NAMED 1024            /* loops open through the API */
-#define LIMIT_LOOP_NAME 48          /* bytes of a loop's name, with its NUL */
-#define LIMIT_CALLBACKS 16          /* callbacks within each other */
-#define LIMIT_SAID_NAME 64          /* bytes kept of a callback's and an object's name, with the NUL */
-#define LIMIT_LABELS 4              /* labels of the current work */
-#define LIMIT_LABEL_KEY 16          /* bytes, with the NUL */
+#define LIMIT_SLOTS 4096         /* threads that are loops at the same time; later ones are counted, not watched */
+#define LIMIT_REFUSED_WAITS 4096 /* a thread that got no slot asks again after so many waits */
+#define LIMIT_RING 16            /* long iterations that ended before the watchdog came by, per loop; power of two */
+#define LIMIT_OWN_SET 8          /* descriptors remembered of a poll or select loop's last own set */
+#define LIMIT_OWN_SCAN 64        /* descriptors of the present set compared with them */
+#define LIMIT_SUSPECTS 4         /* call sites of poll and select remembered of a thread that is no loop yet */
+#define LIMIT_NAMED 1024         /* loops open through the API */
+#define LIMIT_LOOP_NAME 48       /* bytes of a loop's name, with its NUL */
+#define LIMIT_CALLBACKS 16       /* callbacks within each other */
+#define LIMIT_SAID_NAME 64       /* bytes kept of a callback's and an object's name, with the NUL */
+#define LIMIT_LABELS 4           /* labels of the current work */
+#define LIMIT_LABEL_KEY 16       /* bytes, with the NUL */
 #define LIMIT_LABEL_VALUE 128
-#define LIMIT_SECTIONS 8            /* sections within each other */
-#define LIMIT_SAID 4                /* long iterations whose callbacks and labels are kept for the watchdog, per loop */
+#define LIMIT_SECTIONS 8 /* sections within each other */
+#define LIMIT_SAID 4     /* long iterations whose callbacks and labels are kept for the watchdog, per loop */
 
 /* watch/ */
 #define LIMIT_PATIENCE_NS 1000000000ull /* for the watchdog's end or answer: at fork, exec, exit, when asked */
-#define LIMIT_STALLS 32 /* stalls with stacks at the same time; further ones are recorded without */
+#define LIMIT_STALLS 32                 /* stalls with stacks at the same time; further ones are recorded without */
 
 /* capture/ */
 #define LIMIT_STACK_BYTES (256 * 1024)       /* of one thread's stack copied into a sample */
@@ -51,7 +51,7 @@
 #define LIMIT_CHAIN 4           /* threads that wait for each other, without the stalled one */
 #define LIMIT_STALL_FRAMES 2048 /* frames of all distinct stacks of one stall */
 
-#define LIMIT_EVIDENCES 3       /* system calls of one stall whose arguments are kept */
+#define LIMIT_EVIDENCES 3          /* system calls of one stall whose arguments are kept */
 #define LIMIT_EVIDENCE_NS 90000ull /* looking at arguments and descriptors, a sample; */
 #define LIMIT_SERVED_NS 80000ull   /* at the events that the iteration got, once a stall; */
 #define LIMIT_SEARCH_NS 60000ull   /* for the other end of a pipe, a sample, */
@@ -76,10 +76,10 @@
 #define LIMIT_SIGNATURES 512          /* signatures whose repeats are counted */
 
 /* base/ */
-#define LIMIT_DESCRIPTOR 2048       /* numbers of ours in the host's table, from 900 upwards as a rule */
+#define LIMIT_DESCRIPTOR 2048         /* numbers of ours in the host's table, from 900 upwards as a rule */
 #define LIMIT_DESCRIPTORS_UNKNOWN 256 /* taken for RLIMIT_NOFILE where that can't be asked for */
-#define LIMIT_SETTINGS 64          /* settings that a program hands over, and of its environment half as many */
-#define LIMIT_NOTICES 24            /* things said once at the first own wait */
+#define LIMIT_SETTINGS 64             /* settings that a program hands over, and of its environment half as many */
+#define LIMIT_NOTICES 24              /* things said once at the first own wait */
 #define LIMIT_NOTICE_BYTES 256
 
 #endif

@@ -304,9 +304,8 @@ static const char *const texts[CAPTURE_LOSSES] = {
         [CAPTURE_FORBIDDEN] = "the process was about to become another program",
         [CAPTURE_NO_FILES] = "no descriptor is left to open its files in /proc (RLIMIT_NOFILE)",
         [CAPTURE_FILTERED] = "a seccomp filter forbids the system calls that a stack needs",
-        [CAPTURE_FILTERED_THREAD] =
-                "the thread runs and has a seccomp filter of its own: loopdog sends it no signal,"
-                " whose handler it might not survive",
+        [CAPTURE_FILTERED_THREAD] = "the thread runs and has a seccomp filter of its own: loopdog sends it no signal,"
+                                    " whose handler it might not survive",
         [CAPTURE_RUNNING] = "the thread ran, and no signal is sent before the threshold",
 };
 

@@ -22,9 +22,9 @@ struct capture_task {
         int syscall_fd;
         int status_fd;
         int stat_fd;
-        bool on_demand;       /* there are so many loops that its files are opened for each sample only */
-        int open_error;       /* why syscall_fd could not be opened: -EACCES is CAPTURE_NOT_DUMPABLE */
-        uint64_t stack_low;   /* the mapping that holds its stack, from maps; 0: not known yet */
+        bool on_demand;     /* there are so many loops that its files are opened for each sample only */
+        int open_error;     /* why syscall_fd could not be opened: -EACCES is CAPTURE_NOT_DUMPABLE */
+        uint64_t stack_low; /* the mapping that holds its stack, from maps; 0: not known yet */
         uint64_t stack_high;
         const _Atomic uint64_t *mark; /* of its loop; read together with the stack. NULL: none */
         uint64_t stack_hint;          /* an address on its stack, given by the loop stage */

@@ -42,14 +42,14 @@ struct mend_frame {
         uint64_t stack_pointer;   /* of the program, at its call */
         uint64_t program_counter; /* the instruction after its `syscall` */
         uint64_t flags;
-        uint64_t arguments[6];    /* of its call */
+        uint64_t arguments[6]; /* of its call */
         int64_t number;
-        int64_t result;           /* -EINTR, or how much was done of what was asked for */
-        uint64_t mask;            /* the program's signal mask; until we set it again, HANDLER_MASK is in force */
-        uint64_t running_ns;      /* the call was entered after this moment; 0: not known */
-        uint64_t sent_ns;         /* the call was entered before this moment; 0: not known */
-        uint64_t handler_ns;      /* the call was interrupted shortly before this moment */
-        uint64_t interrupted;     /* set by our handler while mend_call_sigsafe() is at work */
+        int64_t result;       /* -EINTR, or how much was done of what was asked for */
+        uint64_t mask;        /* the program's signal mask; until we set it again, HANDLER_MASK is in force */
+        uint64_t running_ns;  /* the call was entered after this moment; 0: not known */
+        uint64_t sent_ns;     /* the call was entered before this moment; 0: not known */
+        uint64_t handler_ns;  /* the call was interrupted shortly before this moment */
+        uint64_t interrupted; /* set by our handler while mend_call_sigsafe() is at work */
 };
 
 /* One system call to be made. */

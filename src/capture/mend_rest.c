@@ -38,7 +38,7 @@
 #include "base/memory.h"
 #include "base/raw.h"
 
-#define LIMIT_PARTS 1024 /* UIO_MAXIOV */
+#define LIMIT_PARTS 1024     /* UIO_MAXIOV */
 #define SLICE_NS 20000000ull /* doubled after each try in vain */
 #define LONGEST_SLICE_NS 1000000000ull
 

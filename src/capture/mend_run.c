@@ -53,8 +53,8 @@ enum time {
         TIME_VAL_LEFT,  /* struct timeval *, the same */
         TIME_SLEEP,     /* const struct timespec *req, struct timespec *rem: what is left is in `rem` */
         TIME_SLEEP_UNTIL, /* clockid_t, int flags, req, rem */
-        TIME_FUTEX,      /* relative or absolute: depends on the operation */
-        TIME_RING,       /* inside of io_uring_enter's argument */
+        TIME_FUTEX,       /* relative or absolute: depends on the operation */
+        TIME_RING,        /* inside of io_uring_enter's argument */
 };
 
 enum mask {

@@ -118,7 +118,7 @@ extern const char mend_called[] __attribute__((visibility("hidden")));
 
 static const uint8_t greg_of[SAMPLE_REGISTERS] = {
         REG_RAX, REG_RDX, REG_RCX, REG_RBX, REG_RSI, REG_RDI, REG_RBP, REG_RSP, REG_R8,
-        REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15, REG_RIP,
+        REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15, REG_RIP,
 };
 
 void mend_registers_sigsafe(const ucontext_t *context, uint64_t registers[SAMPLE_REGISTERS])

@@ -42,8 +42,8 @@ struct cause_evidence {
         bool deadlock;       /* it waits for threads that wait for each other, perhaps for itself */
         uint32_t faulting;
         uint32_t stopped;
-        bool crowded;      /* it was looked at, but too many others stalled for its samples to be kept */
-        int call;          /* the system call of most blocked samples, -1 */
+        bool crowded; /* it was looked at, but too many others stalled for its samples to be kept */
+        int call;     /* the system call of most blocked samples, -1 */
 };
 
 struct cause_verdict {

@@ -14,12 +14,12 @@
 #include "explain/served.h"
 
 struct explained {
-        bool ended;          /* false: a stall-begin */
+        bool ended; /* false: a stall-begin */
         uint64_t id;
-        uint64_t begin_ns;   /* clock_now_ns() */
+        uint64_t begin_ns; /* clock_now_ns() */
         uint64_t duration_ns;
         int32_t tid;
-        const char *loop;    /* its label */
+        const char *loop; /* its label */
         uint64_t threshold_ns;
         uint64_t late_ns;
         uint32_t yields;
@@ -32,8 +32,8 @@ struct explained {
         struct sample_usage usage; /* `delay_ns` over the stall, the rest between its first and last sample */
         struct machine_change machine;
         const struct profile *profile; /* NULL: there is none */
-        uint32_t crowded;    /* samples that were taken but not kept: LIMIT_STALLS stalls were open */
-        const struct work *work; /* what the program said of it; NULL: nothing */
+        uint32_t crowded;              /* samples that were taken but not kept: LIMIT_STALLS stalls were open */
+        const struct work *work;       /* what the program said of it; NULL: nothing */
         struct cause_verdict verdict;
         const struct evidence *evidence; /* of the verdict's system call; NULL: nothing is known */
         const struct served *served;     /* NULL: there is none */

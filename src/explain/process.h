@@ -32,10 +32,10 @@ struct process_search {
         bool wants_writer; /* else a reader */
         int32_t tid;       /* whose descriptor it is about */
         int32_t fd;
-        uint32_t steps;  /* taken so far */
+        uint32_t steps;    /* taken so far */
         unsigned children; /* of the thread, looked at so far */
-        int part;        /* children, processes after us, before us, ourselves */
-        bool in_process; /* stopped within the descriptors of: */
+        int part;          /* children, processes after us, before us, ourselves */
+        bool in_process;   /* stopped within the descriptors of: */
         int32_t pid;
         off_t at; /* there: where in the folder to go on */
         char link[64];

@@ -32,20 +32,20 @@ struct profile_word {
 };
 
 struct profile {
-        uint32_t samples;    /* all, with and without a stack */
-        uint32_t running;    /* state R, not in a system call */
-        uint32_t blocked;    /* asleep in a system call */
-        uint32_t faulting;   /* state D outside of a system call */
-        uint32_t stopped;    /* state T or t */
-        uint32_t locked;     /* of `blocked`: waited for a lock, or for whoever holds one */
-        uint32_t locked_out; /* of `blocked`: waited for the lock of an interpreter */
-        uint32_t waits;      /* of `blocked`: waited for a thread that is known, or might be */
-        bool deadlock;       /* a cycle was seen twice, and the thread had not run in between */
+        uint32_t samples;        /* all, with and without a stack */
+        uint32_t running;        /* state R, not in a system call */
+        uint32_t blocked;        /* asleep in a system call */
+        uint32_t faulting;       /* state D outside of a system call */
+        uint32_t stopped;        /* state T or t */
+        uint32_t locked;         /* of `blocked`: waited for a lock, or for whoever holds one */
+        uint32_t locked_out;     /* of `blocked`: waited for the lock of an interpreter */
+        uint32_t waits;          /* of `blocked`: waited for a thread that is known, or might be */
+        bool deadlock;           /* a cycle was seen twice, and the thread had not run in between */
         uint64_t cycle_switches; /* its switches when a cycle was last seen; 0: not in the last sample */
-        uint64_t stopped_ns; /* between samples that both found it stopped, */
-        uint64_t doubtful_ns; /* and between those that did not agree */
+        uint64_t stopped_ns;     /* between samples that both found it stopped, */
+        uint64_t doubtful_ns;    /* and between those that did not agree */
         bool first_stopped, last_stopped;
-        uint32_t callbacks;  /* so many at least were run one after the other: the samples' callbacks changed */
+        uint32_t callbacks; /* so many at least were run one after the other: the samples' callbacks changed */
         uint64_t last_callback;
         uint32_t losses[CAPTURE_LOSSES];
         uint32_t stacks_dropped;

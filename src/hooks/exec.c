@@ -274,7 +274,6 @@ static char *const *copy_without(const struct environment *environment, void *me
 
 /* ---- the hooks ---- */
 
-
 static void exec_begins(void)
 {
         if (hooks_in_noted_process())
@@ -366,8 +365,8 @@ EXPORTED int execle(const char *path, const char *argument, ...)
 
 EXPORTED int fexecve(int fd, char *const argv[], char *const envp[])
 {
-        char *const *next = NEXT_ENVIRONMENT(envp, (int)raw_syscall_sigsafe(SYS_fcntl, (uint64_t)fd, F_DUPFD_CLOEXEC, 0,
-                                                                            0, 0, 0));
+        char *const *next =
+                NEXT_ENVIRONMENT(envp, (int)raw_syscall_sigsafe(SYS_fcntl, (uint64_t)fd, F_DUPFD_CLOEXEC, 0, 0, 0, 0));
         exec_begins();
         return exec_failed(REAL(fexecve)(fd, argv, next));
 }

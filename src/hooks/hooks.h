@@ -37,9 +37,9 @@ void hooks_resolve(void);
 
 /* What the process hooks tell the rest of the agent, which alone knows its stages. All keep errno. */
 struct hooks_calls {
-        void (*rights_end)(void);      /* the root directory, the user or the right to open files is about to go */
-        void (*threads_end)(void);     /* no thread can be made afterwards */
-        void (*exec_begins)(void);     /* this process is about to become another program */
+        void (*rights_end)(void);  /* the root directory, the user or the right to open files is about to go */
+        void (*threads_end)(void); /* no thread can be made afterwards */
+        void (*exec_begins)(void); /* this process is about to become another program */
         void (*exec_failed)(void);
         void (*code_unloaded)(void);
 };

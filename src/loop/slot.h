@@ -64,7 +64,7 @@ enum slot_met {
 struct slot_ended {
         uint64_t begin_ns;
         uint64_t end_ns;
-        uint64_t yield_ns; /* the last wait within it that could not sleep; 0: none */
+        uint64_t yield_ns;     /* the last wait within it that could not sleep; 0: none */
         uint64_t threshold_ns; /* what it was measured by, with what its sections allowed */
         uint32_t yields;
         uint32_t said; /* number of what the program said of it (said.h); 0: nothing */
@@ -79,17 +79,17 @@ struct slot {
         _Atomic uint64_t key;     /* of the own wait; 0: a candidate, or none. The watchdog may set it (take-over) */
         _Atomic uint64_t own_cfa; /* stack pointer of the own wait's caller */
         _Atomic uint64_t busy_ns;
-        _Atomic uint32_t yields; /* re-entrant waits in this iteration */
-        int32_t last_result;     /* of the own wait */
-        _Atomic bool slept;      /* an own wait could sleep: start-up is over */
-        bool last_slept;         /* the last own wait could */
-        bool listed;             /* poll, select: in a known loop library, so never a serial server */
+        _Atomic uint32_t yields;       /* re-entrant waits in this iteration */
+        int32_t last_result;           /* of the own wait */
+        _Atomic bool slept;            /* an own wait could sleep: start-up is over */
+        bool last_slept;               /* the last own wait could */
+        bool listed;                   /* poll, select: in a known loop library, so never a serial server */
         _Atomic uint64_t threshold_ns; /* busy times from here on are reported; UINT64_MAX: none */
 
         /* A line of its own: what the own wait got, if anything. The arrays are the host's, and may be gone. */
         _Alignas(64) const void *returned; /* epoll: its events; poll: its set; select: what can be read, */
         struct epoll_event first_events[LIMIT_SERVED_KEPT]; /* epoll: copies of the first */
-        int32_t returned_result;  /* how many there were */
+        int32_t returned_result;                            /* how many there were */
         uint32_t returned_before; /* waits ago: later ones returned nothing and could not sleep */
 
         /* Second line: seldom written. */

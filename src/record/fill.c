@@ -33,7 +33,7 @@
 /* Frames from the culprit outwards that make the signature: enough to tell two callers of one helper apart, few enough
  * that a router's depth does not split one place into many. */
 #define SIGNATURE_FRAMES 6
-#define WORK_SHARE 10 /* labels are told that were set for a tenth of the stall */
+#define WORK_SHARE 10  /* labels are told that were set for a tenth of the stall */
 #define OTHERS_SHARE 5 /* another thread is named where it held the loop up in a fifth of the samples */
 
 static struct {
@@ -229,9 +229,8 @@ static void fill_stack(struct record_stack *filled, const struct explained *expl
                 .frames_count = count,
         };
         /* Those left out of the record stand within all others. */
-        made.callbacks[index] = from->callback != PROFILE_NO_CALLBACK
-                                        ? (int)from->callback - (int)(from->frames_count - count)
-                                        : -1;
+        made.callbacks[index] =
+                from->callback != PROFILE_NO_CALLBACK ? (int)from->callback - (int)(from->frames_count - count) : -1;
 }
 
 static void fill_losses(struct record_stall *stall, const struct profile *profile)
@@ -473,9 +472,9 @@ static void fill_work(struct record_stall *stall, const struct explained *explai
         if (work->labels_ns * WORK_SHARE < explained->duration_ns)
                 return;
         for (uint32_t i = 0; i < work->labels_count && i < LIMIT_LABELS; i++)
-                made.labels[i] = (struct record_label){ work->labels[i].key,
-                                                        config.redact & CONFIG_REDACT_LABELS ? "[redacted]"
-                                                                                            : work->labels[i].value };
+                made.labels[i] = (struct record_label){ work->labels[i].key, config.redact & CONFIG_REDACT_LABELS
+                                                                                     ? "[redacted]"
+                                                                                     : work->labels[i].value };
         stall->labels = made.labels;
         stall->labels_count = work->labels_count;
 }

@@ -18,10 +18,10 @@
 #include "record/sink.h"
 
 static struct {
-        bool announced;       /* the process record is due or written */
+        bool announced; /* the process record is due or written */
         size_t notices_said;
-        uint64_t begin_ns;    /* CLOCK_REALTIME */
-        uint64_t dropped;     /* records that are in no file */
+        uint64_t begin_ns; /* CLOCK_REALTIME */
+        uint64_t dropped;  /* records that are in no file */
         char line[LIMIT_LINE_BYTES];
 } journal;
 

@@ -36,7 +36,7 @@ void journal_keep(void);
 void journal_discard_unused(void);
 
 void journal_begin(void);
-int journal_descriptor_to_keep(void); /* see sink_descriptor_to_keep() */
+int journal_descriptor_to_keep(void);  /* see sink_descriptor_to_keep() */
 void journal_note_thread(int32_t tid); /* see sink_note_thread() */
 void journal_process(void);
 /* Returns what was written, valid until the next call; NULL: nothing is written of this. */

@@ -140,12 +140,12 @@ struct record_detail {
         /* blocked: what the call waits for, by its arguments. */
         bool fd_known;
         int32_t fd;
-        const char *what;    /* that descriptor, or the path in the argument */
-        const char *address; /* that it connects or sends to */
-        const char *device;  /* that the file lies on: "ext4 on /dev/sda1 (8:1)" */
-        const char *wchan;   /* the kernel's function in which the thread slept */
-        uint64_t timeout_ns; /* length of the sleep, or the call's time limit; 0: none */
-        uint64_t left_ns;    /* of a sleep until a point in time: what was left when it was first seen */
+        const char *what;                  /* that descriptor, or the path in the argument */
+        const char *address;               /* that it connects or sends to */
+        const char *device;                /* that the file lies on: "ext4 on /dev/sda1 (8:1)" */
+        const char *wchan;                 /* the kernel's function in which the thread slept */
+        uint64_t timeout_ns;               /* length of the sleep, or the call's time limit; 0: none */
+        uint64_t left_ns;                  /* of a sleep until a point in time: what was left when it was first seen */
         const struct record_fd *waits_for; /* of a nested wait */
         size_t waits_for_count;
         uint32_t waits_for_more;
@@ -171,7 +171,7 @@ struct record_detail {
 
 /* The callback that took most of a stall, as the program has told it. */
 struct record_callback {
-        const char *name; /* NULL: not told */
+        const char *name;     /* NULL: not told */
         const char *function; /* of its address; NULL where no symbol table has one */
         const char *object;   /* "fd 12" */
         uint64_t begin_ns;    /* from the stall's begin */
@@ -193,16 +193,16 @@ struct record_stall {      /* types stall-begin and stall */
         uint64_t duration_ns; /* stall-begin: so far */
         uint64_t cpu_ns;
         uint64_t suspended_ns; /* of the duration it was stopped */
-        uint64_t late_ns; /* how much later than at the threshold the watchdog came */
+        uint64_t late_ns;      /* how much later than at the threshold the watchdog came */
         uint32_t yields;
-        const char *phase;  /* "startup" or NULL */
-        const char *end;    /* how it ended: NULL by the next wait, "exit" with the process, "thread" with its thread,
-                             * "left": it was none, see record_was_no_stall() */
+        const char *phase; /* "startup" or NULL */
+        const char *end;   /* how it ended: NULL by the next wait, "exit" with the process, "thread" with its thread,
+                            * "left": it was none, see record_was_no_stall() */
         enum record_cause cause;
         struct record_detail detail;
         const struct record_callback *callback; /* NULL: none was told of, or none took 1 ms */
-        uint32_t callbacks;                 /* that the program told of in the iteration */
-        const struct record_label *labels;  /* of the work that was labelled longest */
+        uint32_t callbacks;                     /* that the program told of in the iteration */
+        const struct record_label *labels;      /* of the work that was labelled longest */
         size_t labels_count;
         uint64_t signature;                 /* 0: none; written as 16 hexadecimal digits */
         uint64_t repeats;                   /* how often this signature was seen before in this process */
@@ -210,9 +210,9 @@ struct record_stall {      /* types stall-begin and stall */
         const struct record_frame *culprit; /* NULL: none */
         const struct record_fd *ready;      /* the events that the iteration got */
         size_t ready_count;
-        uint32_t ready_more;    /* events beyond these */
-        uint32_t ready_before;  /* iterations before this one in which they came */
-        const char *ready_loss; /* why some of them are not known, in words */
+        uint32_t ready_more;     /* events beyond these */
+        uint32_t ready_before;   /* iterations before this one in which they came */
+        const char *ready_loss;  /* why some of them are not known, in words */
         uint32_t callbacks_seen; /* by the samples: so many at least were run one after the other; 0: not known */
         const struct record_share *profile; /* its parts, the largest first */
         size_t profile_count;
@@ -270,7 +270,7 @@ struct record_exit {
         uint64_t stalls;
         uint64_t stalls_startup;
         uint64_t stalls_suspended; /* not among them: the program was stopped */
-        uint64_t stalls_crowded;  /* beyond LIMIT_STALLS at a time: their samples were not kept */
+        uint64_t stalls_crowded;   /* beyond LIMIT_STALLS at a time: their samples were not kept */
         uint64_t captures;
         uint64_t captures_signal; /* of them, by signal */
         const struct record_loss *losses;
@@ -283,10 +283,10 @@ struct record_exit {
         uint64_t reopened;        /* the file was found removed, rotated or emptied, and was begun anew */
         uint64_t watchdog_cpu_ns;
         uint64_t wakeups;
-        uint64_t latest_ns; /* the watchdog's worst lateness */
-        uint64_t starved_ns; /* it came too late for want of a CPU, all together */
-        uint64_t stopped_ns; /* it was stopped */
-        uint64_t captures_ns; /* its time for samples, of other threads too */
+        uint64_t latest_ns;    /* the watchdog's worst lateness */
+        uint64_t starved_ns;   /* it came too late for want of a CPU, all together */
+        uint64_t stopped_ns;   /* it was stopped */
+        uint64_t captures_ns;  /* its time for samples, of other threads too */
         uint64_t calls_mended; /* of the program's that our signal interrupted and that went on; and not */
         uint64_t calls_unmended;
 };

@@ -44,17 +44,17 @@ static struct {
         const char *output;
         char folder[LIMIT_PATH]; /* where a relative path begins, ending in '/': servers change their folder */
         uint64_t limit_bytes;
-        struct file file;   /* the watchdog's */
-        struct file kept;   /* a thread of the host opened it before the rights went, in the host's table */
-        bool adopted;       /* `file` is what was kept */
+        struct file file; /* the watchdog's */
+        struct file kept; /* a thread of the host opened it before the rights went, in the host's table */
+        bool adopted;     /* `file` is what was kept */
         pid_t kept_by;
-        bool begun;         /* our process record stands in `file` */
+        bool begun; /* our process record stands in `file` */
         uint64_t dropped;
-        uint64_t reopened;  /* how often it was removed, rotated or emptied under us */
-        bool torn;          /* the last line was cut by a full disk: the next one begins on a line of its own */
-        bool journal;       /* stderr is systemd's journal */
-        int own_stderr;     /* our copy of it where it can't be borrowed; -1 */
-        int32_t host_tid;   /* a thread of the host; 0: none is known */
+        uint64_t reopened; /* how often it was removed, rotated or emptied under us */
+        bool torn;         /* the last line was cut by a full disk: the next one begins on a line of its own */
+        bool journal;      /* stderr is systemd's journal */
+        int own_stderr;    /* our copy of it where it can't be borrowed; -1 */
+        int32_t host_tid;  /* a thread of the host; 0: none is known */
         bool stderr_known;
         dev_t stderr_device;
         ino_t stderr_inode;

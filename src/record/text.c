@@ -20,8 +20,8 @@
 
 #define LINE_BYTES 1024
 #define INDENT "    "
-#define NAME_COLUMNS 100    /* of a function: the rest of a mangled name says nothing */
-#define LATE_NS 5000000 /* less is the usual precision of a timer */
+#define NAME_COLUMNS 100 /* of a function: the rest of a mangled name says nothing */
+#define LATE_NS 5000000  /* less is the usual precision of a timer */
 
 /* ---- the head line ---- */
 

@@ -13,11 +13,11 @@
 /* The four bytes at the start of .eh_frame_hdr: version, and how its pointer, its count and its table are encoded. */
 static const uint8_t known_header[4] = { 1, 0x1b, 0x03, 0x3b };
 
-#define TABLE 12             /* its offset in the header */
-#define ENTRY 8              /* two signed 32-bit offsets from the header: function, FDE */
+#define TABLE 12 /* its offset in the header */
+#define ENTRY 8  /* two signed 32-bit offsets from the header: function, FDE */
 #define COUNT_LIMIT (1u << 26)
-#define AUGMENTATION 8       /* letters of a CIE's augmentation string */
-#define LEB128_LIMIT 10      /* bytes of a number */
+#define AUGMENTATION 8  /* letters of a CIE's augmentation string */
+#define LEB128_LIMIT 10 /* bytes of a number */
 
 /* DW_EH_PE_*: how a pointer in an FDE is written. */
 #define ENCODING_SIZE 0x0f

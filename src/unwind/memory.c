@@ -18,9 +18,9 @@
 
 #define BLOCK 512ul
 #define BLOCKS 512u
-#define LIVE_READS 16384          /* system calls of one walk: some 10 ms; a walk of node with a cold cache needs 200 */
-#define READS 400000              /* all reads of one walk: a DWARF expression may jump backwards for ever */
-#define BEYOND_COPY (64ul << 20)  /* above the end of a truncated copy: still the same stack */
+#define LIVE_READS 16384         /* system calls of one walk: some 10 ms; a walk of node with a cold cache needs 200 */
+#define READS 400000             /* all reads of one walk: a DWARF expression may jump backwards for ever */
+#define BEYOND_COPY (64ul << 20) /* above the end of a truncated copy: still the same stack */
 
 struct block {
         uint64_t address; /* 0: empty */

@@ -145,15 +145,15 @@ static union {
         unw_accessors_t known;
         void *room[32];
 } accessors = { .known = {
-        .find_proc_info = find_proc_info,
-        .put_unwind_info = put_unwind_info,
-        .get_dyn_info_list_addr = get_dyn_info_list_addr,
-        .access_mem = access_mem,
-        .access_reg = access_reg,
-        .access_fpreg = access_fpreg,
-        .resume = resume,
-        .get_proc_name = get_proc_name,
-} };
+                        .find_proc_info = find_proc_info,
+                        .put_unwind_info = put_unwind_info,
+                        .get_dyn_info_list_addr = get_dyn_info_list_addr,
+                        .access_mem = access_mem,
+                        .access_reg = access_reg,
+                        .access_fpreg = access_fpreg,
+                        .resume = resume,
+                        .get_proc_name = get_proc_name,
+                } };
 
 /* --- loading --- */
 

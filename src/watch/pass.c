@@ -34,7 +34,7 @@ struct watched {
         uint64_t rest_ns;      /* last at this time, */
         bool rest_over;        /* and later in a handler: then it is the time when that was first seen */
         uint64_t visited_ns;
-        bool following;        /* `stall` is open */
+        bool following; /* `stall` is open */
         struct stall stall;
 };
 

@@ -31,7 +31,7 @@
 #include "watch/pass.h"
 
 #define STACK_BYTES (256 * 1024)
-#define IDLE_NS 1000000000ull     /* without an iteration, before the sleep without end */
+#define IDLE_NS 1000000000ull /* without an iteration, before the sleep without end */
 #define START_ATTEMPTS 3
 #define CHANGE_STEP_NS 1000000
 #define LATE_NS 5000000 /* a wake-up that comes so much later is worth a question */
@@ -40,16 +40,16 @@ enum thread_state {
         THREAD_NONE,
         THREAD_CHANGES, /* or being stopped */
         THREAD_RUNS,
-        THREAD_LATE,     /* was told to stop and did not in time: nobody waits for it any more */
+        THREAD_LATE, /* was told to stop and did not in time: nobody waits for it any more */
 };
 
 static struct {
         const struct watch_calls *calls;
         pthread_t thread;
         _Atomic int state;
-        _Atomic uint32_t wake; /* futex: changed to wake the thread */
-        _Atomic int stop;      /* 0 no, 1 for fork, 2 for good */
-        _Atomic uint32_t ended; /* futex */
+        _Atomic uint32_t wake;     /* futex: changed to wake the thread */
+        _Atomic int stop;          /* 0 no, 1 for fork, 2 for good */
+        _Atomic uint32_t ended;    /* futex */
         _Atomic uint32_t asked;    /* how often it was asked to look at once, */
         _Atomic uint32_t answered; /* and up to which of these it has; futex */
         _Atomic int tid;

@@ -26,10 +26,10 @@ enum watch_finding {
 };
 
 struct watch_calls {
-        void (*begin)(void);                      /* in the new thread, before anything else */
-        void (*loop_begins)(struct slot *slot);   /* a slot is seen for the first time (candidates too) */
+        void (*begin)(void);                    /* in the new thread, before anything else */
+        void (*loop_begins)(struct slot *slot); /* a slot is seen for the first time (candidates too) */
         void (*loop_confirmed)(struct slot *slot);
-        void (*loop_ends)(struct slot *slot);     /* its thread has ended: last call for it */
+        void (*loop_ends)(struct slot *slot); /* its thread has ended: last call for it */
         enum watch_finding (*sample)(struct stall *stall, bool may_signal);
         void (*stall_detected)(struct stall *stall);
         void (*stall_goes_on)(struct stall *stall);
@@ -46,10 +46,10 @@ struct watch_totals {
         uint64_t stalls_startup;
         uint64_t iterations_lost;
         uint64_t stalls_suspended; /* not among `stalls` */
-        uint64_t sampling_ns;    /* time spent in samples, with all that is made of them */
-        uint64_t stopped_ns;     /* the watchdog was stopped, by a signal or a debugger, */
-        uint64_t starved_ns;     /* or came too late because it had no CPU */
-        uint64_t stalls_crowded; /* their samples were not kept: LIMIT_STALLS were open */
+        uint64_t sampling_ns;      /* time spent in samples, with all that is made of them */
+        uint64_t stopped_ns;       /* the watchdog was stopped, by a signal or a debugger, */
+        uint64_t starved_ns;       /* or came too late because it had no CPU */
+        uint64_t stalls_crowded;   /* their samples were not kept: LIMIT_STALLS were open */
 };
 
 /* Constructor: the watchdog runs on the processors that the process was started on, wherever its loops are bound. */

@@ -304,8 +304,13 @@ static const struct record_frame deadlock_other_frames[] = {
 };
 
 static const struct record_stack deadlock_stacks[] = {
-        { .count = 2, .first_ns = 50000000, .last_ns = 100000000, .state = 'S', .complete = true,
-          .frames = deadlock_frames, .frames_count = COUNT(deadlock_frames) },
+        { .count = 2,
+          .first_ns = 50000000,
+          .last_ns = 100000000,
+          .state = 'S',
+          .complete = true,
+          .frames = deadlock_frames,
+          .frames_count = COUNT(deadlock_frames) },
 };
 
 static const struct record_share deadlock_shares[] = {
@@ -313,8 +318,15 @@ static const struct record_share deadlock_shares[] = {
 };
 
 static const struct record_other deadlock_others[] = {
-        { .role = "lock-owner", .tid = 5002, .thread = "journal", .state = 'S', .call = "futex", .object = "mutex",
-          .owner = 5001, .frames = deadlock_other_frames, .frames_count = COUNT(deadlock_other_frames) },
+        { .role = "lock-owner",
+          .tid = 5002,
+          .thread = "journal",
+          .state = 'S',
+          .call = "futex",
+          .object = "mutex",
+          .owner = 5001,
+          .frames = deadlock_other_frames,
+          .frames_count = COUNT(deadlock_other_frames) },
 };
 
 static const struct record deadlock_begin = {
@@ -341,10 +353,20 @@ static const struct record_frame starved_frames[] = {
 };
 
 static const struct record_stack starved_stacks[] = {
-        { .count = 6, .first_ns = 50000000, .last_ns = 180000000, .state = 'R', .complete = true,
-          .frames = starved_frames, .frames_count = 2 },
-        { .count = 4, .first_ns = 60000000, .last_ns = 190000000, .state = 'R', .complete = true,
-          .frames = starved_frames + 2, .frames_count = 2 },
+        { .count = 6,
+          .first_ns = 50000000,
+          .last_ns = 180000000,
+          .state = 'R',
+          .complete = true,
+          .frames = starved_frames,
+          .frames_count = 2 },
+        { .count = 4,
+          .first_ns = 60000000,
+          .last_ns = 190000000,
+          .state = 'R',
+          .complete = true,
+          .frames = starved_frames + 2,
+          .frames_count = 2 },
 };
 
 static const struct record_share starved_shares[] = {
@@ -375,8 +397,13 @@ static const struct record_frame blocked_frames[] = {
         CALLER("main", "/srv/server", NULL, 0x2415),
 };
 static const struct record_stack blocked_stacks[] = {
-        { .count = 14, .first_ns = 50001200, .last_ns = 245000000, .state = 'S', .complete = true,
-          .frames = blocked_frames, .frames_count = COUNT(blocked_frames) },
+        { .count = 14,
+          .first_ns = 50001200,
+          .last_ns = 245000000,
+          .state = 'S',
+          .complete = true,
+          .frames = blocked_frames,
+          .frames_count = COUNT(blocked_frames) },
 };
 static const struct record_holder blocked_holders[] = {
         { "other-end", 4711, "sh", "" },

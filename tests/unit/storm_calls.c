@@ -508,7 +508,7 @@ static long do_write(struct scene *scene)
 
 static long do_writev(struct scene *scene)
 {
-        struct iovec part = { (void *)(uintptr_t)"x", 1 };
+        struct iovec part = { (void *)(uintptr_t) "x", 1 };
         return writev(scene->fds[0], &part, 1);
 }
 
@@ -519,14 +519,14 @@ static long do_send(struct scene *scene)
 
 static long do_sendmsg(struct scene *scene)
 {
-        struct iovec part = { (void *)(uintptr_t)"x", 1 };
+        struct iovec part = { (void *)(uintptr_t) "x", 1 };
         struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
         return sendmsg(scene->fds[0], &message, 0);
 }
 
 static long do_sendmmsg(struct scene *scene)
 {
-        struct iovec part = { (void *)(uintptr_t)"x", 1 };
+        struct iovec part = { (void *)(uintptr_t) "x", 1 };
         struct mmsghdr message = { .msg_hdr = { .msg_iov = &part, .msg_iovlen = 1 } };
         return sendmmsg(scene->fds[0], &message, 1, 0);
 }
@@ -596,8 +596,8 @@ const struct row rows[] = {
         { "pselect", no_scene, do_pselect, NULL, 0, 0, SYS_pselect6, MENDED },
         { "pselect for a signal", use_usr2, do_pselect_for_a_signal, send_usr2, -1, EINTR, SYS_pselect6, MENDED },
         { "epoll_wait", make_epoll, do_epoll_wait, NULL, 0, 0, SYS_epoll_wait, MENDED },
-        { "epoll_wait without limit", make_epoll, do_epoll_wait_without_limit, send_byte, 1, 0,
-          SYS_epoll_wait, CHECKED },
+        { "epoll_wait without limit", make_epoll, do_epoll_wait_without_limit, send_byte, 1, 0, SYS_epoll_wait,
+          CHECKED },
         { "epoll_pwait", make_epoll, do_epoll_pwait, NULL, 0, 0, SYS_epoll_pwait, MENDED },
         { "epoll_pwait2", make_epoll, do_epoll_pwait2, NULL, 0, 0, SYS_epoll_pwait2, MENDED },
         { "futex", no_scene, do_futex, NULL, -1, ETIMEDOUT, SYS_futex, MENDED },
@@ -606,8 +606,8 @@ const struct row rows[] = {
         { "pause", use_usr2, do_pause, send_usr2, -1, EINTR, SYS_pause, MENDED },
         { "sigsuspend", use_usr2, do_sigsuspend, send_usr2, -1, EINTR, SYS_rt_sigsuspend, MENDED },
         { "sigtimedwait", no_scene, do_sigtimedwait, NULL, -1, EAGAIN, SYS_rt_sigtimedwait, MENDED },
-        { "sigtimedwait for its signal", no_scene, do_sigtimedwait_for_long, send_usr2, SIGUSR2, 0,
-          SYS_rt_sigtimedwait, MENDED },
+        { "sigtimedwait for its signal", no_scene, do_sigtimedwait_for_long, send_usr2, SIGUSR2, 0, SYS_rt_sigtimedwait,
+          MENDED },
         { "semop", make_semaphore, do_semop, give_semaphore, 0, 0, SYS_semtimedop, MENDED },
         { "semop, raw", make_semaphore, do_raw_semop, give_semaphore, 0, 0, SYS_semop, MENDED },
         { "semtimedop", make_semaphore, do_semtimedop, NULL, -1, EAGAIN, SYS_semtimedop, MENDED },

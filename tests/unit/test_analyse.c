@@ -357,11 +357,11 @@ Test(analysis, joins_repeats_without_stacks_by_their_signature)
 /* As a reader adds it that has not parsed the stacks: the line has them. */
 static void add_unread(int id, uint64_t duration_ns, const char *stacks)
 {
-        char *line = alloc_format("{\"v\":1,\"type\":\"stall\",\"time\":\"2026-11-22T20:15:04Z\",\"pid\":42,"
-                                  "\"run\":\"a\",\"id\":%d,\"tid\":1,\"loop\":\"epoll:5\",\"duration_ns\":%llu," BLOCKED
-                                  ",\"signature\":\"0000000000000005\",\"culprit\":" CULPRIT("block", 8)
-                                  ",\"stacks\":%s}",
-                                  id, (unsigned long long)duration_ns, stacks);
+        char *line =
+                alloc_format("{\"v\":1,\"type\":\"stall\",\"time\":\"2026-11-22T20:15:04Z\",\"pid\":42,"
+                             "\"run\":\"a\",\"id\":%d,\"tid\":1,\"loop\":\"epoll:5\",\"duration_ns\":%llu," BLOCKED
+                             ",\"signature\":\"0000000000000005\",\"culprit\":" CULPRIT("block", 8) ",\"stacks\":%s}",
+                             id, (unsigned long long)duration_ns, stacks);
         struct parsed parsed;
         char why[256];
         cr_assert_eq(parse_record(&parsed, line, strlen(line), why, sizeof(why)), 0, "%s", why);

@@ -40,8 +40,8 @@ static void take(struct victim *victim, bool may_signal, struct sample *sample)
 /* ---- a thread that sleeps ---- */
 
 struct blocked {
-        int number;        /* of the call it sleeps in */
-        long result;       /* what it returned at the end */
+        int number;  /* of the call it sleeps in */
+        long result; /* what it returned at the end */
         int error;
         int fds[2];
         _Atomic int word;

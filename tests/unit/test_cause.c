@@ -292,7 +292,8 @@ Test(cause, is_starved_by_the_kernels_count_though_few_samples_could_be_taken)
 
 Test(cause, says_that_the_watchdog_had_no_cpu_where_it_saw_nothing)
 {
-        struct cause_evidence evidence = { .duration_ns = DURATION_NS, .starved_ns = DURATION_NS / 100 * 60,
+        struct cause_evidence evidence = { .duration_ns = DURATION_NS,
+                                           .starved_ns = DURATION_NS / 100 * 60,
                                            .call = -1 };
         expect_unknown(evidence, "had no CPU itself");
         evidence.starved_ns--;

@@ -91,8 +91,8 @@ Test(clock, takes_the_tsc_where_processor_and_kernel_say_that_it_can_be_used)
 {
         bool invariant = file_says("/proc/cpuinfo", " constant_tsc") && file_says("/proc/cpuinfo", " nonstop_tsc");
         bool trusted = file_says("/sys/devices/system/clocksource/clocksource0/current_clocksource", "tsc\n");
-        cr_expect(eq(int, clock_tsc_usable(), invariant && trusted));
-        cr_expect(eq(int, clock_tsc_usable(), invariant && trusted), "the second time as the first");
+        cr_expect(eq(int, clock_tsc_usable(), invariant &&trusted));
+        cr_expect(eq(int, clock_tsc_usable(), invariant &&trusted), "the second time as the first");
 }
 
 Test(clock, leaves_a_tsc_alone_that_this_process_may_not_read)

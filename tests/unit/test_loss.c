@@ -130,8 +130,9 @@ Test(loss, a_stopped_thread_is_said_to_be_stopped, .init = begin)
 
 Test(loss, without_proc_it_is_said_so, .init = begin)
 {
-        struct capture_task task = { .tid = getpid(), .syscall_fd = -1, .status_fd = -1, .stat_fd = -1,
-                                     .open_error = -ENOENT };
+        struct capture_task task = {
+                .tid = getpid(), .syscall_fd = -1, .status_fd = -1, .stat_fd = -1, .open_error = -ENOENT
+        };
         struct sample sample;
         capture_take(&task, true, NULL, 0, &sample);
         cr_assert_eq(sample.loss, CAPTURE_NO_PROC);

@@ -38,11 +38,11 @@ static void begin(void)
 
 Test(mend, the_number_is_read_from_the_instruction_before)
 {
-        cr_assert_eq(decode(CODE(0x90, 0xb8, 0xe8, 0, 0, 0)), 232);                   /* mov $232, %eax */
+        cr_assert_eq(decode(CODE(0x90, 0xb8, 0xe8, 0, 0, 0)), 232); /* mov $232, %eax */
         cr_assert_eq(decode(CODE(0xb8, 0xe8, 0, 0, 0)), -1, "a prefix before it may not be known");
-        cr_assert_eq(decode(CODE(0x48, 0xc7, 0xc0, 0x23, 0, 0, 0)), 35);              /* mov $35, %rax */
-        cr_assert_eq(decode(CODE(0x90, 0x31, 0xc0)), 0);                              /* xor %eax, %eax */
-        cr_assert_eq(decode(CODE(0x48, 0x31, 0xc0)), 0);                              /* xor %rax, %rax */
+        cr_assert_eq(decode(CODE(0x48, 0xc7, 0xc0, 0x23, 0, 0, 0)), 35);               /* mov $35, %rax */
+        cr_assert_eq(decode(CODE(0x90, 0x31, 0xc0)), 0);                               /* xor %eax, %eax */
+        cr_assert_eq(decode(CODE(0x48, 0x31, 0xc0)), 0);                               /* xor %rax, %rax */
         cr_assert_eq(decode(CODE(0x48, 0x8b, 0x54, 0x24, 0x48, 0xb8, 7, 0, 0, 0)), 7); /* 0x48 ends a displacement */
 }
 
@@ -50,15 +50,17 @@ Test(mend, the_number_is_read_across_instructions_that_load_arguments)
 {
         /* epoll_pwait of glibc 2.36 in a program with threads */
         cr_assert_eq(decode(CODE(0x8b, 0x54, 0x24, 0x10, 0x48, 0x8b, 0x74, 0x24, 8, 0xb8, 0x19, 1, 0, 0, 0x8b, 0x7c,
-                                 0x24, 4)), 281);
+                                 0x24, 4)),
+                     281);
         /* recvfrom */
         cr_assert_eq(decode(CODE(0x8b, 0x3c, 0x24, 0xb8, 0x2d, 0, 0, 0, 0x48, 0x8b, 0x54, 0x24, 0x10, 0x48, 0x8b, 0x74,
-                                 0x24, 8)), 45);
+                                 0x24, 8)),
+                     45);
         /* a futex wait: xor $0x80, %sil */
         cr_assert_eq(decode(CODE(0x45, 0x31, 0xd2, 0xb8, 0xca, 0, 0, 0, 0x40, 0x80, 0xf6, 0x80)), 202);
         /* xor %r8d, %r8d and mov $-1, %r9d between */
-        cr_assert_eq(decode(CODE(0x90, 0xb8, 0xca, 0, 0, 0, 0x45, 0x31, 0xc0, 0x41, 0xb9, 0xff, 0xff, 0xff,
-                                 0xff)), 202);
+        cr_assert_eq(decode(CODE(0x90, 0xb8, 0xca, 0, 0, 0, 0x45, 0x31, 0xc0, 0x41, 0xb9, 0xff, 0xff, 0xff, 0xff)),
+                     202);
 }
 
 Test(mend, what_may_be_read_in_two_ways_is_not_believed)

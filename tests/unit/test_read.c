@@ -540,7 +540,7 @@ Test(scan, finds_where_the_stacks_begin)
                 { "{\"a\":{\"stacks\":[1]},\"stacks\":[{\"frames\":[{\"f\":\"]}\"}]}]}", 19 },
                 { "{\"a\":\"\\\",\\\"stacks\\\":[\",\"stacks\":[{}]}", 22 },
                 { "{\"a\":\"x\\\\\",\"stacks\":[\"\\\\\"]}", 10 },
-                { "{\"stacks\":[]}", 0 },                   /* nothing stands in front of them */
+                { "{\"stacks\":[]}", 0 },                 /* nothing stands in front of them */
                 { "{\"a\":1,\"stacks\":[],\"b\":2}", 0 }, /* something stands behind them */
                 { "{\"a\":1,\"stacks\":[]} ", 0 },
                 { "{\"a\":1,\"stacks\":[}", 0 },

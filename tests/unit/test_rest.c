@@ -268,9 +268,11 @@ static char bytes[1500];
  * the alarm kills the test then. */
 static long rest_of(int64_t number, int fd, uint64_t flags, uint64_t lasted_ns)
 {
-        struct mend_frame frame = { .number = number, .result = 100,
+        struct mend_frame frame = { .number = number,
+                                    .result = 100,
                                     .arguments = { (uint64_t)fd, (uintptr_t)bytes, sizeof(bytes), flags, 0, 0 },
-                                    .handler_ns = 10000000000ull, .running_ns = 10000000000ull - lasted_ns };
+                                    .handler_ns = 10000000000ull,
+                                    .running_ns = 10000000000ull - lasted_ns };
         cr_assert(mend_is_short_sigsafe(number, frame.arguments, 100));
         alarm(5);
         long result = mend_rest_sigsafe(&frame);
@@ -496,7 +498,9 @@ Test(rest, io_getevents_goes_on_waiting_for_the_others, .init = begin)
         aio_context_t context = 0;
         struct io_event events[2];
         cr_assert_eq(syscall(SYS_io_setup, 8, &context), 0);
-        struct mend_frame frame = { .number = SYS_io_getevents, .result = 1, .handler_ns = 10000000000ull,
+        struct mend_frame frame = { .number = SYS_io_getevents,
+                                    .result = 1,
+                                    .handler_ns = 10000000000ull,
                                     .running_ns = 10000000000ull - 1000,
                                     .arguments = { context, 2, 2, (uintptr_t)events, (uintptr_t)&limit, 0 } };
         uint64_t begin_ns = now_ns();
@@ -545,8 +549,9 @@ static void *submit_and_wait(struct victim *victim)
         struct ring *ring = &submission->ring;
         uint32_t at = *ring->tail & *ring->mask;
         char c;
-        ring->entries[at] = (struct io_uring_sqe){ .opcode = IORING_OP_READ, .fd = submission->fds[0],
-                                                   .addr = (uintptr_t)&c, .len = 1 };
+        ring->entries[at] = (struct io_uring_sqe){
+                .opcode = IORING_OP_READ, .fd = submission->fds[0], .addr = (uintptr_t)&c, .len = 1
+        };
         ring->array[at] = at;
         __atomic_store_n(ring->tail, *ring->tail + 1, __ATOMIC_RELEASE);
         uint64_t begin_ns = now_ns();
@@ -554,7 +559,8 @@ static void *submit_and_wait(struct victim *victim)
         register uint64_t r10 __asm__("r10") = IORING_ENTER_GETEVENTS;
         register uint64_t r8 __asm__("r8") = 0;
         register uint64_t r9 __asm__("r9") = 0;
-        __asm__ volatile("movl $426, %%eax\n\tsyscall" : "=&a"(result)
+        __asm__ volatile("movl $426, %%eax\n\tsyscall"
+                         : "=&a"(result)
                          : "D"((uint64_t)ring->fd), "S"(1ul), "d"(1ul), "r"(r10), "r"(r8), "r"(r9)
                          : "rcx", "r11", "memory");
         submission->result = result;

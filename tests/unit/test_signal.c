@@ -303,7 +303,7 @@ static void *exec_soon(struct victim *victim)
 {
         struct steps *steps = victim->argument;
         uint64_t end_ns = now_ns() + 2000000 + (uint64_t)(getpid() % 10) * 100000;
-        char *const argv[] = { (char *)(uintptr_t)"true", NULL };
+        char *const argv[] = { (char *)(uintptr_t) "true", NULL };
         atomic_store(&steps->step, 1);
         while (now_ns() < end_ns)
                 ;

@@ -31,9 +31,8 @@ static struct stack stack;
 static void add_frame(uint64_t pc, uint64_t function, bool caller)
 {
         cr_assert_lt(stack.count, LIMIT_FRAMES);
-        stack.frames[stack.count++] = (struct frame){
-                .pc = pc, .function = function, .module = module_find(pc - caller), .caller = caller
-        };
+        stack.frames[stack.count++] =
+                (struct frame){ .pc = pc, .function = function, .module = module_find(pc - caller), .caller = caller };
 }
 
 static const char *name_at(uint64_t pc)
@@ -321,10 +320,10 @@ static struct elf_symbols make_table(const Elf64_Sym *symbols, size_t count, con
         return (struct elf_symbols){ .symbols = 0, .count = count, .strings = 2048, .strings_length = length };
 }
 
-#define SYMBOL(name, type, binding, value, size)                                                                 \
-        {                                                                                                        \
-                .st_name = (name), .st_info = ELF64_ST_INFO(binding, type), .st_shndx = 1, .st_value = (value), \
-                .st_size = (size)                                                                                \
+#define SYMBOL(name, type, binding, value, size)                                                                       \
+        {                                                                                                              \
+                .st_name = (name), .st_info = ELF64_ST_INFO(binding, type), .st_shndx = 1, .st_value = (value),        \
+                .st_size = (size)                                                                                      \
         }
 
 static const char strings[] = "\0inner\0outer\0local\0__global\0nosize\0data\0";

@@ -23,7 +23,9 @@ Test(task, reads_a_call_with_its_arguments)
 {
         struct task_call call;
         cr_assert_eq(task_parse_call("230 0x1 0x0 0x7ffc34aec328 0xffffffffffffffff 0x5 0x6 0x7ffc34aec300 "
-                                     "0x7f0a5152a2ad\n", &call), 0);
+                                     "0x7f0a5152a2ad\n",
+                                     &call),
+                     0);
         cr_assert(call.asleep);
         cr_assert_eq(call.number, 230);
         cr_assert_eq(call.arguments[0], 1);
@@ -52,8 +54,16 @@ Test(task, reads_running)
 
 Test(task, refuses_what_is_no_call)
 {
-        static const char *const texts[] = { "", "\n", "x", "1", "1 0x1 0x2", "-2 0x1 0x2", "-1 0x1", "99999999999 0x1",
-                                             "1 0x1 0x2 0x3 0x4 0x5 0x6 0x7", "1 0x 0x2 0x3 0x4 0x5 0x6 0x7 0x8" };
+        static const char *const texts[] = { "",
+                                             "\n",
+                                             "x",
+                                             "1",
+                                             "1 0x1 0x2",
+                                             "-2 0x1 0x2",
+                                             "-1 0x1",
+                                             "99999999999 0x1",
+                                             "1 0x1 0x2 0x3 0x4 0x5 0x6 0x7",
+                                             "1 0x 0x2 0x3 0x4 0x5 0x6 0x7 0x8" };
         struct task_call call;
         for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
                 cr_assert_eq(task_parse_call(texts[i], &call), -EINVAL, "\"%s\"", texts[i]);

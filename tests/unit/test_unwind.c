@@ -488,8 +488,8 @@ Test(unwind, walks_through_a_signal_handler_on_an_alternate_stack)
 /* --- code without unwind information, as a JIT writes it --- */
 
 /* push %rbp; mov %rsp,%rbp; sub $32,%rsp; mov %rsi,%rax; call *%rax; leave; ret  (with victim in %rdi) */
-static const uint8_t framed_code[] = { 0x55, 0x48, 0x89, 0xe5, 0x48, 0x83, 0xec, 0x20, 0x48,
-                                       0x89, 0xf0, 0xff, 0xd0, 0xc9, 0xc3 };
+static const uint8_t framed_code[] = { 0x55, 0x48, 0x89, 0xe5, 0x48, 0x83, 0xec, 0x20,
+                                       0x48, 0x89, 0xf0, 0xff, 0xd0, 0xc9, 0xc3 };
 /* 1: mov %rdi,%rax (to be interrupted at any place); jmp 1b, entered by a call: nothing saved yet */
 static const uint8_t spinning_code[] = { 0x55, 0x48, 0x89, 0xe5, 0xf3, 0x90, 0x83, 0x3e, 0x00, 0x74, 0xf9, 0x5d, 0xc3 };
 
@@ -822,8 +822,8 @@ static uint64_t random_word(void)
 /* What stacks are made of: code and stack addresses, small numbers, rubbish. */
 static uint64_t likely_word(const struct sample *sample)
 {
-        static void *const functions[] = { (void *)plain_one, (void *)alloca_inner, (void *)qsort, (void *)read,
-                                           (void *)system,    (void *)pointer_inner };
+        static void *const functions[] = { (void *)plain_one, (void *)alloca_inner, (void *)qsort,
+                                           (void *)read,      (void *)system,       (void *)pointer_inner };
         switch (random_word() % 6) {
         case 0:
         case 1:

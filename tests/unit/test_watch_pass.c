@@ -524,8 +524,11 @@ static const struct stall *record_with_absence(uint64_t away_ns, uint64_t stoppe
         make_last(slot, 250 * MS);
         wait_on(5);
         uint64_t now_ns = clock_now_ns();
-        struct watch_absence absence = { .from_ns = now_ns - away_ns, .to_ns = now_ns, .stopped_ns = stopped_ns,
-                                         .doubtful_ns = doubtful_ns, .starved_ns = away_ns - stopped_ns };
+        struct watch_absence absence = { .from_ns = now_ns - away_ns,
+                                         .to_ns = now_ns,
+                                         .stopped_ns = stopped_ns,
+                                         .doubtful_ns = doubtful_ns,
+                                         .starved_ns = away_ns - stopped_ns };
         pass_note_absence(&absence);
         pass_over_all();
         cr_assert(eq(uint, count_of(ENDED), 1));
@@ -572,8 +575,8 @@ Test(pass, takes_only_the_part_of_an_absence_that_lies_in_the_stall)
         struct slot *slot = make_loop(5);
         pass_over_all();
         uint64_t now_ns = clock_now_ns();
-        pass_note_absence(&(struct watch_absence){ .from_ns = now_ns - 900 * MS, .to_ns = now_ns - 300 * MS,
-                                                   .stopped_ns = 600 * MS });
+        pass_note_absence(&(struct watch_absence){
+                .from_ns = now_ns - 900 * MS, .to_ns = now_ns - 300 * MS, .stopped_ns = 600 * MS });
         make_last(slot, 250 * MS);
         wait_on(5);
         pass_over_all();

@@ -21,9 +21,9 @@ struct victim {
         void (*body)(struct victim *victim);
         pthread_t thread;
         pid_t tid;
-        atomic_bool ready;     /* set by the body shortly before it blocks or spins */
-        atomic_bool stop;      /* a spinning body looks at it */
-        int pipe[2];           /* a blocked body reads from it; victim_stop() writes to it */
+        atomic_bool ready; /* set by the body shortly before it blocks or spins */
+        atomic_bool stop;  /* a spinning body looks at it */
+        int pipe[2];       /* a blocked body reads from it; victim_stop() writes to it */
         int argument;
 };
 

@@ -71,7 +71,10 @@ static PyMethodDef methods[] = {
 };
 
 static struct PyModuleDef definition = {
-        PyModuleDef_HEAD_INIT, .m_name = "blocking", .m_size = -1, .m_methods = methods,
+        PyModuleDef_HEAD_INIT,
+        .m_name = "blocking",
+        .m_size = -1,
+        .m_methods = methods,
 };
 
 PyMODINIT_FUNC PyInit_blocking(void)

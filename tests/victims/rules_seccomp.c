@@ -33,9 +33,12 @@ static const struct {
         const char *name;
         uint32_t number;
 } calls[] = {
-        { "process_vm_readv", SYS_process_vm_readv }, { "rt_tgsigqueueinfo", SYS_rt_tgsigqueueinfo },
-        { "pidfd_getfd", SYS_pidfd_getfd },           { "openat", SYS_openat },
-        { "membarrier", SYS_membarrier },             { "fork", SYS_clone },
+        { "process_vm_readv", SYS_process_vm_readv },
+        { "rt_tgsigqueueinfo", SYS_rt_tgsigqueueinfo },
+        { "pidfd_getfd", SYS_pidfd_getfd },
+        { "openat", SYS_openat },
+        { "membarrier", SYS_membarrier },
+        { "fork", SYS_clone },
 };
 
 static uint32_t number_of(const char *name)

@@ -38,11 +38,11 @@ struct group {
         struct spread stalls;
         uint64_t never_ended;
         const struct analysed_stack *example;
-        const struct analysed_loop *loop; /* of its longest stack */
+        const struct analysed_loop *loop;               /* of its longest stack */
         const struct analysed_process *example_process; /* one of its stalls, by process and */
         uint64_t example_id;                            /* id */
-        size_t stacks;                    /* distinct */
-        uint64_t example_total_ns;        /* while grouping: time of the stack that is the example so far */
+        size_t stacks;                                  /* distinct */
+        uint64_t example_total_ns; /* while grouping: time of the stack that is the example so far */
 };
 
 struct groups {

@@ -24,9 +24,9 @@ struct input {
         bool (*wants_stacks)(void *context, const struct record *record);
         void *context;
         uint64_t files;
-        uint64_t files_bad; /* could not be opened or read to the end */
+        uint64_t files_bad;   /* could not be opened or read to the end */
         uint64_t files_empty; /* of processes that ended before their first record */
-        uint64_t lines;     /* that are not blank */
+        uint64_t lines;       /* that are not blank */
         uint64_t records;
         uint64_t skipped; /* lines that are no record */
 };

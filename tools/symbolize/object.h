@@ -14,8 +14,8 @@
 /* Where programs and their debug files may lie. All zero: where they lay when they ran, and where the system keeps
  * them. */
 struct object_places {
-        const char *sysroot;       /* looked in first: a copy of the other machine's files; NULL: none */
-        const char *const *debug;  /* folders like /usr/lib/debug, looked in before it */
+        const char *sysroot;      /* looked in first: a copy of the other machine's files; NULL: none */
+        const char *const *debug; /* folders like /usr/lib/debug, looked in before it */
         size_t debug_count;
         bool network; /* ask the servers of DEBUGINFOD_URLS */
 };

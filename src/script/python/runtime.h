@@ -15,9 +15,9 @@ struct python_runtime {
         uint64_t code_type; /* addresses of types; 0: not exported */
         uint64_t function_type;
         uint64_t method_type;
-        uint64_t evaluation; /* the function that executes bytecode */
+        uint64_t evaluation;   /* the function that executes bytecode */
         uint64_t finalization; /* and the one that ends the interpreter */
-        uint16_t module;     /* where all that lies */
+        uint16_t module;       /* where all that lies */
 };
 
 /* The interpreter of this process, or NULL: there is none (yet), or one that can't be read, which is said once. Looked
