@@ -397,6 +397,14 @@ enum capture_loss signal_ask(struct capture_task *task, uint64_t running_ns, str
         return state_now() == REQUEST_DONE ? take_answer(task, sample) : CAPTURE_SIGNAL_LATE;
 }
 
+/* Did it lose its processor within the handler of the capture before, or on its way out of it? Only there a thread blocks
+ * all but just these signals. */
+static bool is_in_handler(const struct task_status *status)
+{
+        uint64_t never_blocked = bit_of(SIGKILL) | bit_of(SIGSTOP);
+        return (status->blocked | never_blocked) == HANDLER_MASK;
+}
+
 enum capture_loss signal_take(struct capture_task *task, struct sample *sample)
 {
         int number = atomic_load(&handler.number);
@@ -413,6 +421,8 @@ enum capture_loss signal_take(struct capture_task *task, struct sample *sample)
         if (status.filters != 0 && status.filters != calls_filters())
                 return CAPTURE_FILTERED_THREAD;
         if (status.pending & bit_of(number))
+                return CAPTURE_SIGNAL_LATE;
+        if (is_in_handler(&status))
                 return CAPTURE_SIGNAL_LATE;
         if (status.blocked & bit_of(number))
                 return CAPTURE_SIGNAL_BLOCKED;

@@ -37,6 +37,17 @@ static void take(struct victim *victim, bool may_signal, struct sample *sample)
         capture_take(&victim->task, may_signal, &mark, 7, sample);
 }
 
+/* Another program may have the processor of the thread while it runs its handler. */
+static void take_running(struct victim *victim, struct sample *sample)
+{
+        for (unsigned tries = 0; tries < 20; tries++) {
+                take(victim, true, sample);
+                if (sample->loss != CAPTURE_SIGNAL_LATE)
+                        return;
+                sleep_us(5000);
+        }
+}
+
 /* ---- a thread that sleeps ---- */
 
 struct blocked {
@@ -265,11 +276,11 @@ Test(capture, a_running_thread_is_captured_by_a_signal, .init = begin)
         victim_start(&victim, be_busy, &busy);
         wait_until_busy(&busy);
         for (int i = 0; i < 200; i++) {
-                take(&victim, true, &sample);
+                take_running(&victim, &sample);
                 check_busy(&victim, &sample);
         }
         uint64_t rounds = atomic_load(&busy.rounds);
-        cr_assert_eq(atomic_load(&handler.arrived), 200);
+        cr_assert_geq(atomic_load(&handler.arrived), 200);
         cr_assert_eq(capture_totals()->by_signal, 200);
         sleep_us(1000);
         cr_assert_gt(atomic_load(&busy.rounds), rounds, "it goes on");
@@ -370,7 +381,7 @@ Test(capture, a_thread_on_an_alternate_stack_is_captured, .init = begin)
         victim_start(&victim, be_busy_on_an_alternate_stack, &busy);
         wait_until_busy(&busy);
         for (int i = 0; i < 20; i++) {
-                take(&victim, true, &sample);
+                take_running(&victim, &sample);
                 check_busy(&victim, &sample);
                 cr_assert_leq(sample.stack_length, 65536);
         }
@@ -397,7 +408,7 @@ Test(capture, a_thread_with_an_alternate_stack_of_8_kb_is_captured, .init = begi
         victim_start(&victim, be_busy_with_an_alternate_stack, &busy);
         wait_until_busy(&busy);
         for (int i = 0; i < 20; i++) {
-                take(&victim, true, &sample);
+                take_running(&victim, &sample);
                 check_busy(&victim, &sample);
         }
         victim_join(&victim);
@@ -441,7 +452,7 @@ Test(capture, a_thread_with_a_tiny_stack_is_captured, .init = begin)
         victim_start_with(&victim, &attributes, be_busy, &busy);
         wait_until_busy(&busy);
         for (int i = 0; i < 20; i++) {
-                take(&victim, true, &sample);
+                take_running(&victim, &sample);
                 check_busy(&victim, &sample);
                 cr_assert_leq(sample.stack_length, 16384);
         }

@@ -65,6 +65,20 @@ Test(loss, a_thread_that_blocks_the_signal_is_said_so, .init = begin)
         cr_assert_eq(atomic_load(&handler.arrived), 0);
 }
 
+/* What the kernel blocks while our handler runs, SIGSEGV not: a thread that lost its processor there. */
+static void *be_busy_as_in_the_handler(struct victim *victim)
+{
+        uint64_t mask = HANDLER_MASK;
+        syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, sizeof mask);
+        return be_busy(victim);
+}
+
+Test(loss, a_thread_that_is_still_in_our_handler_does_not_block_the_signal, .init = begin)
+{
+        check_loss(be_busy_as_in_the_handler, CAPTURE_SIGNAL_LATE, 'R');
+        cr_assert_eq(atomic_load(&handler.arrived), 0);
+}
+
 Test(loss, an_action_that_the_program_resets_does_not_kill_it, .init = begin)
 {
         signal(atomic_load(&handler.number), SIG_DFL);
