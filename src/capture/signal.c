@@ -397,8 +397,8 @@ enum capture_loss signal_ask(struct capture_task *task, uint64_t running_ns, str
         return state_now() == REQUEST_DONE ? take_answer(task, sample) : CAPTURE_SIGNAL_LATE;
 }
 
-/* Did it lose its processor within the handler of the capture before, or on its way out of it? Only there a thread blocks
- * all but just these signals. */
+/* Did it lose its processor within the handler of the capture before, or on its way out of it? Only there a thread
+ * blocks all but just these signals. */
 static bool is_in_handler(const struct task_status *status)
 {
         uint64_t never_blocked = bit_of(SIGKILL) | bit_of(SIGSTOP);
