@@ -101,8 +101,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
                         argp_error(state, "--fail-on=%s: %s", argument, GATE_WORDS);
                 return 0;
         case KEY_COLOUR:
-                chosen->colour = (enum colour_choice)option_word(state, "color", argument, colour_from_name,
-                                                                 "auto, always or never");
+                chosen->colour = option_colour(state, argument);
                 return 0;
         case ARGP_KEY_ARGS:
                 chosen->paths = state->argv + state->next;

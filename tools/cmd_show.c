@@ -83,8 +83,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
                 chosen->fold = true;
                 return 0;
         case KEY_COLOUR:
-                chosen->colour = (enum colour_choice)option_word(state, "color", argument, colour_from_name,
-                                                                 "auto, always or never");
+                chosen->colour = option_colour(state, argument);
                 return 0;
         case ARGP_KEY_ARGS:
                 parse_name(state, chosen, state->argv[state->next]);

@@ -55,6 +55,11 @@ int option_word(const struct argp_state *state, const char *option, const char *
         return index;
 }
 
+enum colour_choice option_colour(const struct argp_state *state, const char *word)
+{
+        return (enum colour_choice)option_word(state, "color", word, colour_from_name, "auto, always or never");
+}
+
 /* "2026-11-22", "2026-11-22T20:15", "2026-11-22 20:15:03Z" in UTC. */
 static bool parse_moment(const char *text, uint64_t *moment_ns)
 {

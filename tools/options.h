@@ -29,5 +29,6 @@ struct symbol_options {
 uint64_t option_duration(const struct argp_state *state, const char *option, const char *text);
 int option_word(const struct argp_state *state, const char *option, const char *word, int (*from_name)(const char *),
                 const char *known);
+enum colour_choice option_colour(const struct argp_state *state, const char *word);
 
 #endif

@@ -127,6 +127,14 @@ ssize_t proc_read(const char *relative_path, char *buffer, size_t capacity)
         return n;
 }
 
+ssize_t proc_read_line(const char *relative_path, char *line, size_t capacity)
+{
+        ssize_t n = proc_read(relative_path, line, capacity);
+        if (n > 0 && line[n - 1] == '\n')
+                line[--n] = '\0';
+        return n;
+}
+
 ssize_t proc_readlink(const char *relative_path, char *buffer, size_t capacity)
 {
         if (!call_allowed_sigsafe(SYS_readlinkat))

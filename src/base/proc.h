@@ -39,6 +39,9 @@ int proc_open_maps(void);
 ssize_t proc_read_fd(int fd, char *buffer, size_t capacity);
 ssize_t proc_read(const char *relative_path, char *buffer, size_t capacity);
 
+/* The same for a file of one line, a `comm`: without its newline. */
+ssize_t proc_read_line(const char *relative_path, char *line, size_t capacity);
+
 /* Where a link of /proc leads, NUL-terminated and cut to fit. Bytes without the NUL, or -errno. It is not followed. */
 ssize_t proc_readlink(const char *relative_path, char *buffer, size_t capacity);
 

@@ -49,10 +49,7 @@ void process_name(int32_t pid, char name[PROCESS_NAME])
         char bytes[64];
         struct text path = TEXT_IN(bytes);
         text_format(&path, "%d/comm", (int)pid);
-        ssize_t n = proc_read(bytes, name, PROCESS_NAME);
-        if (n > 0 && name[n - 1] == '\n')
-                name[--n] = '\0';
-        if (n <= 0)
+        if (proc_read_line(bytes, name, PROCESS_NAME) <= 0)
                 memcpy(name, "?", 2);
 }
 

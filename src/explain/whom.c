@@ -46,10 +46,8 @@ static void read_name(struct whom_link *link)
         char bytes[48];
         struct text path = TEXT_IN(bytes);
         text_format(&path, "self/task/%d/comm", link->tid);
-        ssize_t n = proc_read(bytes, link->thread, sizeof link->thread);
-        if (n > 0 && link->thread[n - 1] == '\n')
-                n--;
-        link->thread[n > 0 ? n : 0] = '\0';
+        if (proc_read_line(bytes, link->thread, sizeof link->thread) < 0)
+                link->thread[0] = '\0';
 }
 
 static void fill_link(struct whom_link *link, const struct whom *held, const struct whom_look *seen)

@@ -98,11 +98,8 @@ static void read_executable(void)
 
 static void read_program(void)
 {
-        ssize_t n = proc_read("self/comm", process.program, sizeof process.program);
-        if (n > 0 && process.program[n - 1] == '\n')
-                process.program[n - 1] = '\0';
         /* After chroot without /proc: the last part of argv[0]. */
-        if (n <= 0) {
+        if (proc_read_line("self/comm", process.program, sizeof process.program) < 0) {
                 const char *slash = strrchr(process.command, '/');
                 struct text program = TEXT_IN(process.program);
                 text_string(&program, slash != NULL ? slash + 1 : process.command);
@@ -158,12 +155,7 @@ const char *fill_thread_name(int32_t tid)
         char path[64];
         struct text text = TEXT_IN(path);
         text_format(&text, "self/task/%d/comm", tid);
-        ssize_t n = proc_read(path, made.thread, sizeof made.thread);
-        if (n <= 0)
-                return NULL;
-        if (made.thread[n - 1] == '\n')
-                made.thread[n - 1] = '\0';
-        return made.thread;
+        return proc_read_line(path, made.thread, sizeof made.thread) >= 0 ? made.thread : NULL;
 }
 
 /* ---- stacks ---- */

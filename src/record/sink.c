@@ -122,7 +122,7 @@ int sink_descriptor(void)
 static void append_program(struct text *path)
 {
         char name[64] = "";
-        ssize_t n = proc_read("self/comm", name, sizeof name);
+        ssize_t n = proc_read_line("self/comm", name, sizeof name);
         for (ssize_t i = 0; i < n && name[i] != '\n'; i++) {
                 bool plain = (name[i] >= 'a' && name[i] <= 'z') || (name[i] >= 'A' && name[i] <= 'Z') ||
                              (name[i] >= '0' && name[i] <= '9') || strchr("-_.+", name[i]) != NULL;

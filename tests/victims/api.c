@@ -267,14 +267,20 @@ static void case_stop(void)
         planted_sleep_ms(200, "");
 }
 
-static const struct {
-        const char *name;
-        void (*run)(void);
-} cases[] = {
-        { "callbacks", case_callbacks }, { "labels", case_labels },       { "large_label", case_large_label },
-        { "section", case_section },     { "threshold", case_threshold }, { "pause", case_pause },
-        { "nested", case_nested },       { "handler", case_handler },     { "statistics", case_statistics },
-        { "misuse", case_misuse },       { "fork", case_fork },           { "stop", case_stop },
+static const struct victim_case cases[] = {
+        { "callbacks", case_callbacks },
+        { "labels", case_labels },
+        { "large_label", case_large_label },
+        { "section", case_section },
+        { "threshold", case_threshold },
+        { "pause", case_pause },
+        { "nested", case_nested },
+        { "handler", case_handler },
+        { "statistics", case_statistics },
+        { "misuse", case_misuse },
+        { "fork", case_fork },
+        { "stop", case_stop },
+        { NULL, NULL },
 };
 
 int main(int argc, char **argv)
@@ -282,9 +288,7 @@ int main(int argc, char **argv)
         VICTIM_CHECK(argc == 2);
         loop = loopdog_loop_open("main", NULL);
         turns(3);
-        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-                if (!strcmp(cases[i].name, argv[1]))
-                        cases[i].run();
+        victim_case_of(cases, argv[1])->run();
         turns(2);
         loopdog_loop_close(loop);
         return 0;

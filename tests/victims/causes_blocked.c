@@ -260,17 +260,17 @@ static void block_sendfile(void)
         close(fd);
 }
 
-static const struct {
-        const char *name;
-        void (*block)(void);
-} cases[] = {
-        { "nanosleep", block_nanosleep }, { "until", block_until },   { "fifo", block_fifo },
-        { "pipe", block_pipe },           { "write", block_write },   { "connect", block_connect },
-        { "recv", block_recv },           { "unix", block_unix },     { "accept", block_accept },
-        { "poll", block_poll },           { "select", block_select }, { "epoll", block_epoll },
-        { "flock", block_flock },         { "fcntl", block_fcntl },   { "wait", block_wait },
-        { "read", block_read },           { "fsync", block_fsync },   { "open", block_open },
-        { "sendfile", block_sendfile },
+static const struct victim_case cases[] = {
+        { "nanosleep", block_nanosleep }, { "until", block_until },
+        { "fifo", block_fifo },           { "pipe", block_pipe },
+        { "write", block_write },         { "connect", block_connect },
+        { "recv", block_recv },           { "unix", block_unix },
+        { "accept", block_accept },       { "poll", block_poll },
+        { "select", block_select },       { "epoll", block_epoll },
+        { "flock", block_flock },         { "fcntl", block_fcntl },
+        { "wait", block_wait },           { "read", block_read },
+        { "fsync", block_fsync },         { "open", block_open },
+        { "sendfile", block_sendfile },   { NULL, NULL },
 };
 static void (*block)(void);
 
@@ -321,10 +321,9 @@ static void follow_orders(void)
 int main(int argc, char **argv)
 {
         path = argc > 2 ? argv[2] : "";
-        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-                if (argc > 1 && strcmp(cases[i].name, argv[1]) == 0)
-                        block = cases[i].block;
-        VICTIM_CHECK(block && pipe2(silent, O_CLOEXEC) == 0);
+        VICTIM_CHECK(argc > 1);
+        block = victim_case_of(cases, argv[1])->run;
+        VICTIM_CHECK(pipe2(silent, O_CLOEXEC) == 0);
         VICTIM_CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, requests) == 0);
         own_epoll = epoll_create1(EPOLL_CLOEXEC);
         struct epoll_event event = { .events = EPOLLIN, .data.fd = requests[0] };

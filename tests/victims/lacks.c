@@ -262,27 +262,24 @@ static void do_fault(void)
 
 /* ---- which ---- */
 
-static const struct mode {
-        const char *name;
-        void (*stall)(void);
-} modes[] = {
+static const struct victim_case modes[] = {
         { "busy", do_busy },           { "ten_calls", do_ten_calls }, { "starved", do_starved },
         { "throttled", do_throttled }, { "stopped", do_stopped },     { "stopped_work", do_stopped_work },
-        { "traced", do_traced },       { "fault", do_fault },
+        { "traced", do_traced },       { "fault", do_fault },         { NULL, NULL },
 };
 
-static const struct mode *chosen;
+static const struct victim_case *chosen;
 
 static VICTIM_FRAME void callback(struct turn *loop)
 {
         (void)loop;
-        chosen->stall();
+        chosen->run();
 }
 
 static void run_loop(unsigned runs)
 {
         struct turn loop;
-        bool starved = chosen->stall == do_starved;
+        bool starved = chosen->run == do_starved;
         turn_open(&loop);
         turn_run(&loop, 5, NULL);
         if (starved) {
@@ -307,10 +304,7 @@ int main(int argc, char **argv)
                 many_callbacks(runs);
                 return 0;
         }
-        for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
-                if (strcmp(argv[2], modes[i].name) == 0)
-                        chosen = &modes[i];
-        VICTIM_CHECK(chosen);
+        chosen = victim_case_of(modes, argv[2]);
         run_loop(runs);
         return 0;
 }

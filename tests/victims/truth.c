@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -106,4 +107,12 @@ void victim_fail(const char *file, int line, const char *what)
 {
         fprintf(stderr, "victim: %s:%d: %s\n", file, line, what);
         _exit(99);
+}
+
+const struct victim_case *victim_case_of(const struct victim_case *cases, const char *name)
+{
+        while (cases->name != NULL && strcmp(cases->name, name) != 0)
+                cases++;
+        VICTIM_CHECK(cases->name != NULL);
+        return cases;
 }

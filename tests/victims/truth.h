@@ -51,6 +51,14 @@ void planted_busy_ms(unsigned duration_ms, const char *where);
 void quiet_sleep_ms(unsigned duration_ms);
 void quiet_busy_ms(unsigned duration_ms);
 
+/* A victim that stalls in the way that its command line names. The table ends with a row without a name; an unknown
+ * name ends the victim. */
+struct victim_case {
+        const char *name;
+        void (*run)(void);
+};
+const struct victim_case *victim_case_of(const struct victim_case *cases, const char *name);
+
 /* End the victim with a complaint: its own check has failed. */
 void victim_fail(const char *file, int line, const char *what) __attribute__((noreturn));
 #define VICTIM_CHECK(condition) ((condition) ? (void)0 : victim_fail(__FILE__, __LINE__, #condition))

@@ -344,10 +344,7 @@ static void do_own_lock(void)
 
 /* ---- which ---- */
 
-static const struct mode {
-        const char *name;
-        void (*stall)(void);
-} modes[] = {
+static const struct victim_case modes[] = {
         { "mutex_sleep", do_mutex_sleep },
         { "mutex_busy", do_mutex_busy },
         { "mutex_chain", do_mutex_chain },
@@ -366,14 +363,15 @@ static const struct mode {
         { "semaphore", do_semaphore },
         { "join", do_join },
         { "own_lock", do_own_lock },
+        { NULL, NULL },
 };
 
-static const struct mode *chosen;
+static const struct victim_case *chosen;
 
 static VICTIM_FRAME void callback(struct turn *loop)
 {
         (void)loop;
-        chosen->stall();
+        chosen->run();
 }
 
 static void run_loop(unsigned runs)
@@ -392,10 +390,7 @@ int main(int argc, char **argv)
 {
         VICTIM_CHECK(argc >= 3 && sem_init(&taken, 0, 0) == 0 && sem_init(&semaphore, 0, 0) == 0);
         unsigned runs = (unsigned)atoi(argv[1]);
-        for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
-                if (strcmp(argv[2], modes[i].name) == 0)
-                        chosen = &modes[i];
-        VICTIM_CHECK(chosen);
+        chosen = victim_case_of(modes, argv[2]);
         run_loop(runs);
         return 0;
 }
