@@ -8,6 +8,10 @@ the last line on stdout is the count alone. A program counts once, and each case
 A log that is missing or empty counts as one failure, and so does a test that was skipped without a word: silence must
 never look like success.
 
+A virtual machine whose host takes the CPU away for a second shakes tests of time. So ./dev runs the few that failed once
+more, alone, into a log of that name with `.again` behind it: who passes there counts as passed, and is shown as FLAKY with all
+that its failure said. `--failed PATH` prints the names to repeat; nothing where more failed than noise could explain.
+
 Context: run by ./dev; exit 0 only if something ran and nothing failed
 """
 
@@ -21,17 +25,34 @@ SKIPPED_CASE = re.compile(r'^ok \d+ (?:- )?(.*?)\s*# SKIP\s*(.*)$', re.MULTILINE
 PASSED = {'OK', 'EXPECTEDFAIL'}
 LINES_SHOWN = 2000 if os.environ.get('CI', 'false') != 'false' else 40
 
-Outcome = collections.namedtuple('Outcome', 'name verdict reason output')  # verdict: passed, failed, skipped
+NOISE_MOST = 3  # as many failures of one log may be the machine's
+
+Outcome = collections.namedtuple('Outcome', 'name verdict reason output')  # verdict: passed, flaky, failed, skipped
 
 
-def read_outcomes(argument):
-    label, _, path = argument.rpartition('=')
+def read_log(label, path):
     try:
         with open(path, encoding='utf-8', errors='replace') as log:
             outcomes = [outcome for line in log if line.strip() for outcome in read_test(label, json.loads(line))]
     except (OSError, ValueError) as error:
         return [Outcome(path, 'failed', f'no results: {error}', '')]
     return outcomes or [Outcome(path, 'failed', 'no results: nothing ran', '')]
+
+
+def read_outcomes(argument):
+    label, _, path = argument.rpartition('=')
+    outcomes = read_log(label, path)
+    again = f'{path}.again'
+    if not os.path.exists(again):
+        return outcomes
+    mended = {outcome.name for outcome in read_log(label, again) if outcome.verdict == 'passed'}
+    return [outcome._replace(verdict='flaky') if outcome.verdict == 'failed' and outcome.name in mended else outcome
+            for outcome in outcomes]
+
+
+def names_to_repeat(path):
+    failed = [outcome.name for outcome in read_log('', path) if outcome.verdict == 'failed']
+    return [name.rpartition(' / ')[2] for name in failed] if len(failed) <= NOISE_MOST else []
 
 
 def read_test(label, test):
@@ -58,7 +79,8 @@ def show(outcome):
     if outcome.verdict == 'skipped':
         print(f'skipped: {outcome.name}: {outcome.reason}', file=sys.stderr)
         return
-    print(f'FAILED: {outcome.name} ({outcome.reason})', file=sys.stderr)
+    word = 'FLAKY, passed when run again alone' if outcome.verdict == 'flaky' else 'FAILED'
+    print(f'{word}: {outcome.name} ({outcome.reason})', file=sys.stderr)
     lines = outcome.output.splitlines()
     if len(lines) > LINES_SHOWN:
         print(f'    ... {len(lines) - LINES_SHOWN} earlier lines', file=sys.stderr)
@@ -67,6 +89,9 @@ def show(outcome):
 
 
 def main(arguments):
+    if arguments[:1] == ['--failed']:
+        print(*names_to_repeat(arguments[1]), sep='\n')
+        return 0
     outcomes = [outcome for argument in arguments for outcome in read_outcomes(argument)]
     for outcome in sorted(outcomes, key=lambda outcome: outcome.verdict == 'failed'):  # failures stand last
         if outcome.verdict != 'passed':
@@ -74,8 +99,9 @@ def main(arguments):
     count = collections.Counter(outcome.verdict for outcome in outcomes)
     sys.stderr.flush()
     skipped = f", {count['skipped']} skipped" if count['skipped'] else ''
-    print(f"{count['passed']} passed, {count['failed']} failed{skipped}")
-    return 0 if count['passed'] and not count['failed'] else 1
+    passed = count['passed'] + count['flaky']
+    print(f"{passed} passed, {count['failed']} failed{skipped}")
+    return 0 if passed and not count['failed'] else 1
 
 
 if __name__ == '__main__':

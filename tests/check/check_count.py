@@ -23,6 +23,8 @@ SILENT = {'name': 'loopdog:system / silent', 'result': 'SKIP', 'stdout': ' \n'}
 TAP = {'name': 'loopdog:system / tap', 'result': 'OK',
        'stdout': '1..3\nok 1 - a\nok 2 - b # SKIP no haproxy\nok 3 c # skip not root\n'}
 
+AGAIN = BAD | {'result': 'OK'}
+
 # (the tests of each log, or None for a log that does not exist), status, last line, words on stderr
 CASES = [
     ([[GOOD]], 0, '1 passed, 0 failed', []),
@@ -39,13 +41,40 @@ CASES = [
     ([], 1, '0 passed, 0 failed', [])]
 
 
+# (the tests of the log, and those that were run again), status, last line, words on stderr, names to repeat
+REPEATED = [
+    ([GOOD, BAD], [AGAIN], 0, '2 passed, 0 failed', ['FLAKY', 'unit / bad', 'it broke here'], ['bad']),
+    ([GOOD, BAD], [BAD], 1, '1 passed, 1 failed', ['FAILED: unit / bad'], ['bad']),
+    ([GOOD, BAD], [], 1, '1 passed, 1 failed', ['FAILED: unit / bad'], ['bad']),
+    ([GOOD, BAD], [GOOD], 1, '1 passed, 1 failed', ['FAILED: unit / bad'], ['bad']),
+    ([BAD, LATE, SILENT, BAD], [AGAIN], 1, '2 passed, 2 failed', ['FLAKY', 'TIMEOUT'], [])]
+
+
+def lines(tests):
+    return ''.join((test if isinstance(test, str) else json.dumps(test)) + '\n' for test in tests)
+
+
+def run_count(*arguments):
+    return subprocess.run([sys.executable, str(COUNT), *arguments], capture_output=True, text=True, check=False)
+
+
+def check_repeated():
+    for tests, again, status, last_line, words, names in REPEATED:
+        with tree.plant({'log': lines(tests), 'log.again': lines(again)}) as folder:
+            path = str(pathlib.Path(folder) / 'log')
+            done, repeat = run_count(path), run_count('--failed', path)
+        unmet = [word for word in words if word not in done.stderr]
+        if done.returncode != status or done.stdout != last_line + '\n' or unmet or repeat.stdout.split() != names:
+            sys.exit(f'{tests}, again {again}: expected {status}, {last_line!r}, {words}, {names}, got {done}, {repeat}')
+
+
 def main():
+    check_repeated()
     for logs, status, last_line, words in CASES:
-        contents = {f'log{index}': ''.join((test if isinstance(test, str) else json.dumps(test)) + '\n' for test in log)
-                    for index, log in enumerate(logs) if log is not None}
+        contents = {f'log{index}': lines(log) for index, log in enumerate(logs) if log is not None}
         with tree.plant(contents) as folder:
             arguments = [f'log{index}={pathlib.Path(folder) / f"log{index}"}' for index in range(len(logs))]
-            done = subprocess.run([sys.executable, str(COUNT), *arguments], capture_output=True, text=True, check=False)
+            done = run_count(*arguments)
         unmet = [word for word in words if word not in done.stderr]
         if done.returncode != status or done.stdout != last_line + '\n' or unmet:
             sys.exit(f'{logs}: expected {status}, {last_line!r}, {words}, got {done}')
