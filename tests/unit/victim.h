@@ -115,12 +115,13 @@ static inline void wait_until_busy(struct busy *busy)
                 sched_yield();
 }
 
-/* Where `pattern` lies in the copy, as the address in the thread; 0: nowhere. */
+/* Where `pattern` lies in the copy, as the address in the thread; 0: nowhere. From the outermost frame inwards, because
+ * an earlier call may have left a copy of it in the red zone below the stack pointer. */
 static inline uint64_t find_pattern(const struct sample *sample, uint64_t pattern)
 {
-        for (size_t at = 0; at + 8 <= sample->stack_length; at += 8)
-                if (memcmp(sample->stack + at, &pattern, 8) == 0)
-                        return sample->stack_address + at;
+        for (size_t at = sample->stack_length & ~7ul; at >= 8; at -= 8)
+                if (memcmp(sample->stack + at - 8, &pattern, 8) == 0)
+                        return sample->stack_address + at - 8;
         return 0;
 }
 
