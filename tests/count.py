@@ -8,9 +8,10 @@ the last line on stdout is the count alone. A program counts once, and each case
 A log that is missing or empty counts as one failure, and so does a test that was skipped without a word: silence must
 never look like success.
 
-A virtual machine whose host takes the CPU away for a second shakes tests of time. So ./dev runs the few that failed once
-more, alone, into a log of that name with `.again` behind it: who passes there counts as passed, and is shown as FLAKY with all
-that its failure said. `--failed PATH` prints the names to repeat; nothing where more failed than noise could explain.
+A virtual machine whose host takes the CPU away for a second shakes tests of time. So ./dev runs the few that failed
+once more, alone, into a log of that name with `.again` behind it: who passes there counts as passed, and is shown as
+FLAKY with all that its failure said. `--failed PATH` prints the names to repeat; nothing where more failed than noise
+could explain.
 
 Context: run by ./dev; exit 0 only if something ran and nothing failed
 """

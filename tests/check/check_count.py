@@ -65,7 +65,8 @@ def check_repeated():
             done, repeat = run_count(path), run_count('--failed', path)
         unmet = [word for word in words if word not in done.stderr]
         if done.returncode != status or done.stdout != last_line + '\n' or unmet or repeat.stdout.split() != names:
-            sys.exit(f'{tests}, again {again}: expected {status}, {last_line!r}, {words}, {names}, got {done}, {repeat}')
+            expected = f'{status}, {last_line!r}, {words}, {names}'
+            sys.exit(f'{tests}, again {again}: expected {expected}, got {done}, {repeat}')
 
 
 def main():
