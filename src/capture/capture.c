@@ -306,6 +306,7 @@ static const char *const texts[CAPTURE_LOSSES] = {
         [CAPTURE_FILTERED] = "a seccomp filter forbids the system calls that a stack needs",
         [CAPTURE_FILTERED_THREAD] = "the thread runs and has a seccomp filter of its own: loopdog sends it no signal,"
                                     " whose handler it might not survive",
+        [CAPTURE_TRACED] = "the thread runs under a debugger or tracer, which a signal of loopdog's would stop",
         [CAPTURE_RUNNING] = "the thread ran, and no signal is sent before the threshold",
 };
 

@@ -43,6 +43,7 @@ enum capture_loss {
         CAPTURE_NO_FILES,        /* no descriptor is left */
         CAPTURE_FILTERED,        /* a seccomp filter forbids a system call that is needed */
         CAPTURE_FILTERED_THREAD, /* the thread runs, and has a seccomp filter that was never tried */
+        CAPTURE_TRACED,          /* the thread runs under a debugger, which every signal would stop */
         CAPTURE_RUNNING,         /* the thread ran, and a signal was not allowed yet */
         CAPTURE_LOSSES,
 };

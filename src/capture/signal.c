@@ -420,6 +420,9 @@ enum capture_loss signal_take(struct capture_task *task, struct sample *sample)
         sample->switches = status.switches;
         if (status.filters != 0 && status.filters != calls_filters())
                 return CAPTURE_FILTERED_THREAD;
+        /* gdb stops its program at a signal that it does not know and waits for somebody to type "continue". */
+        if (status.tracer != 0)
+                return CAPTURE_TRACED;
         if (status.pending & bit_of(number))
                 return CAPTURE_SIGNAL_LATE;
         if (is_in_handler(&status))

@@ -284,6 +284,8 @@ static int read_status(int fd, struct task_status *status)
         while (!complete && (line = next_line(&lines)) != NULL) {
                 if ((value = value_of(line, "State:\t")) != NULL)
                         status->state = *value;
+                else if ((value = value_of(line, "TracerPid:")) != NULL)
+                        take_number(&value, 10, &status->tracer);
                 else if ((value = value_of(line, "SigPnd:")) != NULL)
                         take_number(&value, 16, &status->pending);
                 else if ((value = value_of(line, "SigBlk:")) != NULL)

@@ -24,6 +24,7 @@ struct task_call {
 /* The lines of /proc/self/task/TID/status that matter here. */
 struct task_status {
         char state;
+        uint64_t tracer;   /* TracerPid: a debugger, strace ...; 0: none, or in another pid namespace */
         uint64_t pending;  /* SigPnd: sent to this thread, not to the process */
         uint64_t blocked;  /* SigBlk */
         uint64_t filters;  /* seccomp filters that it is under */

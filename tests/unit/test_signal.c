@@ -7,6 +7,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <signal.h>
+#include <sys/ptrace.h>
 #include <sys/wait.h>
 
 #include "base/calls.h"
@@ -218,6 +219,42 @@ Test(signal, a_refused_system_call_is_not_made, .init = begin)
         call_refuse(SYS_rt_tgsigqueueinfo);
         take(&victim, &sample);
         cr_assert_eq(sample.loss, CAPTURE_FILTERED);
+        victim_join(&victim);
+}
+
+/* As gdb and strace do: attached, and the thread goes on. A byte on `told` says so; the end of `until` lets it go. */
+static pid_t start_tracer(pid_t tid, const int told[2], const int until[2])
+{
+        pid_t child = fork();
+        if (child != 0)
+                return child;
+        char word = ptrace(PTRACE_SEIZE, tid, NULL, NULL) == 0 ? 'y' : 'n';
+        close(until[1]);
+        _exit(write(told[1], &word, 1) != 1 || read(until[0], &word, 1) != 0);
+}
+
+Test(signal, a_thread_under_a_debugger_is_sent_none)
+{
+        int told[2], until[2], status;
+        char word = 'n';
+        const char *why = NULL;
+        struct steps steps = { .step = 0 };
+        struct victim victim;
+        struct sample sample;
+        cr_assert_eq(pipe(told) | pipe(until), 0);
+        victim_start(&victim, run_on, &steps);
+        wait_for_step(&steps, 1);
+        pid_t tracer = start_tracer(atomic_load(&victim.tid), told, until);
+        cr_assert_eq(capture_start(0, &why), 0, "%s", why);
+        cr_assert(read(told[0], &word, 1) == 1);
+        if (word == 'y') { /* else a container forbids it */
+                take(&victim, &sample);
+                cr_expect_eq(sample.loss, CAPTURE_TRACED);
+        }
+        close(until[1]);
+        cr_assert(waitpid(tracer, &status, 0) == tracer && status == 0);
+        take(&victim, &sample);
+        cr_expect_eq(sample.loss, CAPTURE_OK);
         victim_join(&victim);
 }
 
