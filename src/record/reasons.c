@@ -63,7 +63,7 @@ static const char *words_of(enum record_cause cause)
         case RECORD_STARVED:
                 return "ready to run but without a CPU";
         case RECORD_SUSPENDED:
-                return "stopped by a signal or a debugger";
+                return "stopped by a signal, a debugger or a pause of the machine";
         case RECORD_UNKNOWN:
                 break;
         }

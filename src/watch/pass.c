@@ -536,9 +536,20 @@ void pass_begin(void)
                         pass.calls->loop_begins(slot_at(i));
 }
 
-void pass_note_absence(const struct watch_absence *absence)
+static void remember_absence(const struct watch_absence *absence)
 {
         absences.last[absences.next++ % ABSENCES] = *absence;
+}
+
+/* Not a part of the totals: for how long is not known. */
+void pass_note_stop(uint64_t from_ns, uint64_t to_ns)
+{
+        remember_absence(&(struct watch_absence){ .from_ns = from_ns, .to_ns = to_ns, .stopped_ns = to_ns - from_ns });
+}
+
+void pass_note_absence(const struct watch_absence *absence)
+{
+        remember_absence(absence);
         pass.totals.stopped_ns += absence->stopped_ns;
         pass.totals.starved_ns += absence->starved_ns;
         if (absence->to_ns - absence->from_ns > pass.totals.latest_ns && absence->stopped_ns == 0)

@@ -41,6 +41,9 @@ struct watch_absence {
 };
 void pass_note_absence(const struct watch_absence *absence);
 
+/* It was stopped some time between these two, and had nothing to do before that. */
+void pass_note_stop(uint64_t from_ns, uint64_t to_ns);
+
 /* When a loop last iterated. */
 uint64_t pass_active_ns(void);
 

@@ -28,13 +28,13 @@
 #include "base/notice.h"
 #include "base/proc.h"
 #include "base/raw.h"
+#include "watch/absence.h"
 #include "watch/pass.h"
 
 #define STACK_BYTES (256 * 1024)
 #define IDLE_NS 1000000000ull /* without an iteration, before the sleep without end */
 #define START_ATTEMPTS 3
 #define CHANGE_STEP_NS 1000000
-#define LATE_NS 5000000 /* a wake-up that comes so much later is worth a question */
 
 enum thread_state {
         THREAD_NONE,
@@ -72,24 +72,9 @@ static long futex(_Atomic uint32_t *word, int operation, uint32_t value, const s
 
 /* ---- sleeping ---- */
 
-static void sleep_forever(uint32_t wake)
+static struct absence_counts count_own(void)
 {
-        atomic_store(&loop_attention, LOOP_ASLEEP);
-        raw_syscall_sigsafe(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0, 0, 0, 0);
-        if (!pass_is_due() && !atomic_load(&dog.stop))
-                futex(&dog.wake, FUTEX_WAIT_PRIVATE, wake, NULL);
-        atomic_store(&loop_attention, LOOP_WATCHED);
-}
-
-/* What the kernel has counted of this thread. */
-struct own_counts {
-        long switches;     /* voluntary; -1: not known */
-        uint64_t delay_ns; /* ready to run, but without a CPU; 0: not known */
-};
-
-static struct own_counts count_own(void)
-{
-        struct own_counts counts = { .switches = -1 };
+        struct absence_counts counts = { .switches = -1 };
         struct rusage usage;
         char text[96], *end;
         if (!call_allowed_sigsafe(SYS_getrusage) ||
@@ -97,40 +82,49 @@ static struct own_counts count_own(void)
                 return counts;
         counts.switches = usage.ru_nvcsw;
         if (descriptor_is_ours(dog.delay_fd) && proc_read_fd(dog.delay_fd, text, sizeof text) > 0 &&
-            (end = strchr(text, ' ')) != NULL)
+            (end = strchr(text, ' ')) != NULL) {
+                counts.delay_known = true;
                 for (end++; *end >= '0' && *end <= '9'; end++)
                         counts.delay_ns = counts.delay_ns * 10 + (uint64_t)(*end - '0');
+        }
         return counts;
 }
 
-/* A sleep that ended late. One that took more than one switch was interrupted, though all signals are blocked: the
- * process was stopped, by a signal, a debugger or a freezer. One that took one only was ready in time and got no CPU.
- */
-static void note_absence(const struct own_counts *before, uint64_t asleep_ns, uint64_t wanted_ns, uint64_t now_ns)
+/* A loop that wakes us may be stopped with us before we run: its iteration is old then, but nobody was at work. */
+static void wait_for_wake(uint32_t wake)
 {
-        struct own_counts after = count_own();
-        uint64_t late_ns = now_ns - wanted_ns, delay_ns = after.delay_ns - before->delay_ns;
-        struct watch_absence absence = { .from_ns = wanted_ns, .to_ns = now_ns };
-        absence.starved_ns = delay_ns < late_ns ? delay_ns : late_ns;
-        if (before->switches >= 0 && after.switches - before->switches > 1 && late_ns - absence.starved_ns >= LATE_NS) {
-                absence.stopped_ns = late_ns - absence.starved_ns;
-                absence.doubtful_ns = wanted_ns - asleep_ns;
-        }
-        pass_note_absence(&absence);
+        struct absence_counts before = count_own();
+        uint64_t asleep_ns = clock_now_ns();
+        futex(&dog.wake, FUTEX_WAIT_PRIVATE, wake, NULL);
+        struct absence_counts after = count_own();
+        if (absence_is_interrupted(&before, &after))
+                pass_note_stop(asleep_ns, clock_now_ns());
+}
+
+static void sleep_forever(uint32_t wake)
+{
+        atomic_store(&loop_attention, LOOP_ASLEEP);
+        raw_syscall_sigsafe(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0, 0, 0, 0);
+        if (!pass_is_due() && !atomic_load(&dog.stop))
+                wait_for_wake(wake);
+        atomic_store(&loop_attention, LOOP_WATCHED);
 }
 
 static void sleep_until(uint64_t next_ns, uint32_t wake)
 {
-        struct own_counts before = count_own();
-        uint64_t now_ns = clock_now_ns();
-        if (next_ns <= now_ns)
+        struct absence_sleep sleep = { .wanted_ns = next_ns, .before = count_own() };
+        sleep.asleep_ns = clock_now_ns();
+        if (next_ns <= sleep.asleep_ns)
                 return;
-        uint64_t asleep_ns = now_ns, left_ns = next_ns - now_ns;
+        uint64_t left_ns = next_ns - sleep.asleep_ns;
         struct timespec timeout = { .tv_sec = (time_t)(left_ns / 1000000000), .tv_nsec = (long)(left_ns % 1000000000) };
         futex(&dog.wake, FUTEX_WAIT_PRIVATE, wake, &timeout);
-        now_ns = clock_now_ns();
-        if (now_ns > next_ns && now_ns - next_ns >= LATE_NS)
-                note_absence(&before, asleep_ns, next_ns, now_ns);
+        sleep.now_ns = clock_now_ns();
+        if (sleep.now_ns < next_ns || sleep.now_ns - next_ns < ABSENCE_LATE_NS)
+                return;
+        sleep.after = count_own();
+        struct watch_absence absence = absence_judge(&sleep);
+        pass_note_absence(&absence);
 }
 
 /* All that had happened when it was asked has been looked at. */

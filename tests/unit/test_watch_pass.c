@@ -583,3 +583,18 @@ Test(pass, takes_only_the_part_of_an_absence_that_lies_in_the_stall)
         cr_expect(zero(u64, latest(ENDED)->stall.stopped_ns));
         cr_expect(eq(u64, watch_totals()->stalls, 1));
 }
+
+/* The loop woke the watchdog, and both were stopped before the watchdog ran. */
+Test(pass, counts_no_stall_whose_beginning_nobody_could_watch)
+{
+        struct slot *slot = make_loop(5);
+        pass_over_all();
+        make_last(slot, 10250 * MS);
+        uint64_t now_ns = clock_now_ns();
+        pass_note_stop(now_ns - 60000 * MS, now_ns - 20 * MS);
+        wait_on(5);
+        pass_over_all();
+        cr_expect(latest(ENDED)->stall.suspended);
+        cr_expect(zero(u64, watch_totals()->stalls));
+        cr_expect(zero(u64, watch_totals()->stopped_ns), "for how long it was stopped is not known");
+}
