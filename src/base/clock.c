@@ -156,7 +156,8 @@ bool clock_tend(void)
         switch (calibration.state) {
         case CLOCK_NEW:
                 calibration.state = clock_tsc_usable() ? CLOCK_MEASURING : CLOCK_PLAIN;
-                read_both(&calibration.first_ticks, &calibration.first_ns);
+                if (calibration.state == CLOCK_MEASURING) /* a process that may not read the TSC would die of it */
+                        read_both(&calibration.first_ticks, &calibration.first_ns);
                 return false;
         case CLOCK_MEASURING:
                 publish_tsc();

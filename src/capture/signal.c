@@ -175,7 +175,7 @@ static void introduce(void)
         int32_t pid = (int32_t)raw_syscall_sigsafe(SYS_getpid, 0, 0, 0, 0, 0, 0);
         if (atomic_load(&handler.pid) == pid)
                 return;
-        atomic_store(&handler.cookie, (uint32_t)(clock_ticks() >> 4) * 2654435761u ^ (uint32_t)pid);
+        atomic_store(&handler.cookie, (uint32_t)(clock_monotonic_ns() >> 4) * 2654435761u ^ (uint32_t)pid);
         atomic_store(&handler.pid, pid);
 }
 

@@ -41,3 +41,16 @@ struct watch_absence absence_judge(const struct absence_sleep *sleep)
         }
         return absence;
 }
+
+struct watch_absence absence_at_work(const struct absence_counts *before, const struct absence_counts *after,
+                                     uint64_t from_ns, uint64_t to_ns)
+{
+        struct watch_absence absence = { .from_ns = from_ns, .to_ns = to_ns };
+        uint64_t gap_ns = to_ns - from_ns;
+        absence.starved_ns = smaller(after->delay_ns - before->delay_ns, gap_ns);
+        uint64_t rest_ns = gap_ns - absence.starved_ns;
+        bool switched = before->switches >= 0 && after->switches > before->switches;
+        bool known = before->delay_known && after->delay_known;
+        absence.stopped_ns = switched && known && rest_ns >= ABSENCE_LATE_NS ? rest_ns : 0;
+        return absence;
+}

@@ -33,6 +33,10 @@ struct absence_sleep {
 /* A sleep that ended ABSENCE_LATE_NS after its time or later. */
 struct watch_absence absence_judge(const struct absence_sleep *sleep);
 
+/* A gap in work that can't wait for anything: stopped_ns is 0 where it was no stop. */
+struct watch_absence absence_at_work(const struct absence_counts *before, const struct absence_counts *after,
+                                     uint64_t from_ns, uint64_t to_ns);
+
 /* Was the thread stopped while it slept, or on its way out of that? */
 bool absence_is_interrupted(const struct absence_counts *before, const struct absence_counts *after);
 

@@ -56,7 +56,9 @@ static struct {
         _Atomic int forbidden; /* threads that are about to fork */
         int failed_starts;
         bool can_sleep_forever;
-        int delay_fd; /* /proc/thread-self/schedstat; -1 */
+        int delay_fd;                /* /proc/thread-self/schedstat; -1 */
+        uint64_t woke_ns;            /* the end of the last sleep, */
+        struct absence_counts awake; /* and what the kernel had counted by then */
 } dog;
 
 /* The processors that the process was started on. */
@@ -90,15 +92,34 @@ static struct absence_counts count_own(void)
         return counts;
 }
 
+static void note_wake(void)
+{
+        dog.awake = count_own();
+        dog.woke_ns = clock_now_ns();
+}
+
+/* Was it stopped since `from_ns`, where it did nothing that could make it wait? Most stops meet a thread asleep; on a
+ * busy machine they also meet it here, as one that was just woken and has no CPU yet. */
+static void note_stop_at_work(uint64_t from_ns)
+{
+        uint64_t now_ns = clock_now_ns();
+        if (now_ns - from_ns < ABSENCE_LATE_NS)
+                return;
+        struct absence_counts counts = count_own();
+        struct watch_absence absence = absence_at_work(&dog.awake, &counts, from_ns, now_ns);
+        if (absence.stopped_ns != 0)
+                pass_note_absence(&absence);
+}
+
 /* A loop that wakes us may be stopped with us before we run: its iteration is old then, but nobody was at work. */
 static void wait_for_wake(uint32_t wake)
 {
         struct absence_counts before = count_own();
         uint64_t asleep_ns = clock_now_ns();
         futex(&dog.wake, FUTEX_WAIT_PRIVATE, wake, NULL);
-        struct absence_counts after = count_own();
-        if (absence_is_interrupted(&before, &after))
-                pass_note_stop(asleep_ns, clock_now_ns());
+        note_wake();
+        if (absence_is_interrupted(&before, &dog.awake))
+                pass_note_stop(asleep_ns, dog.woke_ns);
 }
 
 static void sleep_forever(uint32_t wake)
@@ -119,12 +140,25 @@ static void sleep_until(uint64_t next_ns, uint32_t wake)
         uint64_t left_ns = next_ns - sleep.asleep_ns;
         struct timespec timeout = { .tv_sec = (time_t)(left_ns / 1000000000), .tv_nsec = (long)(left_ns % 1000000000) };
         futex(&dog.wake, FUTEX_WAIT_PRIVATE, wake, &timeout);
-        sleep.now_ns = clock_now_ns();
-        if (sleep.now_ns < next_ns || sleep.now_ns - next_ns < ABSENCE_LATE_NS)
+        note_wake();
+        if (dog.woke_ns < next_ns || dog.woke_ns - next_ns < ABSENCE_LATE_NS)
                 return;
-        sleep.after = count_own();
+        sleep.now_ns = dog.woke_ns;
+        sleep.after = dog.awake;
         struct watch_absence absence = absence_judge(&sleep);
         pass_note_absence(&absence);
+}
+
+static void sleep_a_while(uint64_t next_ns, uint32_t wake)
+{
+        uint64_t passed_ns = clock_now_ns();
+        bool can_sleep_forever = dog.can_sleep_forever && call_allowed_sigsafe(SYS_membarrier);
+        if (can_sleep_forever && passed_ns - pass_active_ns() >= IDLE_NS && !pass_follows()) {
+                sleep_forever(wake);
+                return;
+        }
+        note_stop_at_work(passed_ns);
+        sleep_until(next_ns, wake);
 }
 
 /* All that had happened when it was asked has been looked at. */
@@ -144,14 +178,11 @@ static void watch(void)
                 calls_look_again();
                 if (clock_tend())
                         pass_forget();
+                note_stop_at_work(dog.woke_ns);
                 uint32_t asked = atomic_load(&dog.asked);
                 uint64_t next_ns = pass_over_all();
                 answer(asked);
-                bool can_sleep_forever = dog.can_sleep_forever && call_allowed_sigsafe(SYS_membarrier);
-                if (can_sleep_forever && clock_now_ns() - pass_active_ns() >= IDLE_NS && !pass_follows())
-                        sleep_forever(wake);
-                else
-                        sleep_until(next_ns, wake);
+                sleep_a_while(next_ns, wake);
         }
 }
 
@@ -220,6 +251,7 @@ static void *run(void *unused)
         dog.calls->begin();
         dog.delay_fd = proc_open("thread-self/schedstat");
         pass_begin();
+        note_wake();
         watch();
         bool for_good = atomic_load(&dog.stop) == 2;
         if (for_good)

@@ -91,3 +91,27 @@ Test(absence, of_a_few_milliseconds_is_no_stop)
         struct watch_absence absence = judged(6 * MS, 2, 2 * MS);
         cr_expect(zero(u64, absence.stopped_ns));
 }
+
+/* ---- awake ---- */
+
+static struct watch_absence worked(uint64_t gap_ns, long switches, uint64_t delay_ns)
+{
+        struct absence_sleep sleep = slept(0, switches, delay_ns);
+        return absence_at_work(&sleep.before, &sleep.after, 2000 * MS, 2000 * MS + gap_ns);
+}
+
+Test(absence, in_the_middle_of_work_is_a_stop_where_the_thread_gave_its_cpu_up)
+{
+        struct watch_absence stopped = worked(400 * MS, 1, 50 * MS);
+        cr_expect(eq(u64, stopped.stopped_ns, 350 * MS));
+        cr_expect(eq(u64, stopped.starved_ns, 50 * MS));
+        cr_expect(eq(u64, stopped.from_ns, 2000 * MS));
+        cr_expect(eq(u64, stopped.to_ns, 2400 * MS));
+}
+
+Test(absence, in_the_middle_of_work_is_no_stop_where_the_thread_was_without_a_cpu)
+{
+        struct watch_absence preempted = worked(400 * MS, 0, 0), starved = worked(400 * MS, 1, 398 * MS);
+        cr_expect(zero(u64, preempted.stopped_ns));
+        cr_expect(zero(u64, starved.stopped_ns));
+}
