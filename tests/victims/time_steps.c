@@ -11,9 +11,10 @@
  *     machine   CLOCK_MONOTONIC, but not the TSC: the two part, as they do in a machine that was suspended
  *     paused    all of them, as in a virtual machine that was paused (the TSC can't step: it is made unreadable)
  *
- * idle: the step comes between two waits, where nothing is long. stall: in the middle of a callback, of 20 ms where time stands still for
- * the program (machine, paused), and of 300 ms where only the date changes. In all cases one stall of 300 ms is planted
- * later. The program ends with the number of steps that it made, so that a test knows that there was one.
+ * idle: the step comes between two waits, where nothing is long. stall: in the middle of a callback, of 20 ms where
+ * time stands still for the program (machine, paused), and of 300 ms where only the date changes. In all cases one
+ * stall of 300 ms is planted later. The program ends with the number of steps that it made, so that a test knows that
+ * there was one.
  *
  * Context: one loop, in the main thread
  */
