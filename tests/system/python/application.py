@@ -26,11 +26,17 @@ import fastapi.concurrency
 import requests
 
 import truth
+from sized import length_for, sized
 
 HOME = os.environ["HOME"]
 SLOW = f"http://127.0.0.1:{os.environ.get('SLOW_PORT')}/"
 SECONDS = 0.25
-BIG = [{"key": list(range(10))}] * 80000  # the same one, else the end of the process takes long, too
+ELEMENT = {"key": list(range(10))}  # a list has the same one often, else the end of the process takes long, too
+EXPLODING = r"(a+)+$"
+DUMPED = sized(lambda count: json.dumps([ELEMENT] * count), SECONDS, 1000)
+MATCHED = length_for(lambda length: re.match(EXPLODING, "a" * length + "b"), SECONDS)
+HASHED = sized(lambda rounds: hashlib.pbkdf2_hmac("sha256", b"secret", b"salt", rounds), SECONDS, 5000)
+CRYPTED = sized(lambda rounds: crypt.crypt("secret", f"$6$rounds={rounds}$salt$"), SECONDS, 5000)
 LOCK = threading.Lock()
 LOCK.acquire()
 DATABASE = sqlite3.connect(os.path.join(HOME, "database"), timeout=SECONDS, check_same_thread=False)
@@ -97,22 +103,22 @@ async def route_subprocess():
 
 @route
 async def route_json():
-    json.dumps(BIG)  # json
+    json.dumps([ELEMENT] * DUMPED)  # json
 
 
 @route
 async def route_regex():
-    re.match(r"(a+)+$", "a" * 22 + "b")  # regex
+    re.match(EXPLODING, "a" * MATCHED + "b")  # regex
 
 
 @route
 async def route_pbkdf2():
-    hashlib.pbkdf2_hmac("sha256", b"secret", b"salt", 400000)  # pbkdf2
+    hashlib.pbkdf2_hmac("sha256", b"secret", b"salt", HASHED)  # pbkdf2
 
 
 @route
 async def route_crypt():
-    crypt.crypt("secret", "$6$rounds=400000$salt$")  # crypt
+    crypt.crypt("secret", f"$6$rounds={CRYPTED}$salt$")  # crypt
 
 
 @route

@@ -14,14 +14,17 @@ import threading
 import time
 
 import truth
+from sized import length_for
 
 AFTER_S = 0.05
 DATA = b"x" * 50000
+EXPLODING = r"(a+)+$"
+LENGTH = length_for(lambda length: re.match(EXPLODING, "a" * length + "b"), 0.25)
 
 
 def match_long():
     time.sleep(AFTER_S / 2)  # until the loop sleeps
-    re.match(r"(a+)+$", "a" * 22 + "b")  # match
+    re.match(EXPLODING, "a" * LENGTH + "b")  # match
 
 
 def compute(seconds):

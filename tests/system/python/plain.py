@@ -19,8 +19,10 @@ import threading
 import time
 
 import truth
+from sized import length_for, sized
 
 DURATION = 0.2
+COMPUTED_S = 0.25  # what is computed can't be had to the millisecond
 
 
 async def sleep():
@@ -96,11 +98,11 @@ async def dumps():
 
 
 async def regex():
-    re.match(r"(a+)+$", "a" * 22 + "b")  # regex
+    re.match(EXPLODING, TEXT)  # regex
 
 
 async def pbkdf2():
-    hashlib.pbkdf2_hmac("sha256", b"secret", b"salt", 500000)  # pbkdf2
+    hashlib.pbkdf2_hmac("sha256", b"secret", b"salt", ROUNDS)  # pbkdf2
 
 
 async def sqlite():
@@ -150,9 +152,24 @@ async def sleep_in_subclass():
     time.sleep(DURATION)  # subclass
 
 
+def big(count):
+    return [{"key": list(range(10))}] * count
+
+
+def text(length):
+    return "a" * length + "b"
+
+
+def query(most):
+    return f"with recursive c(x) as (select 1 union all select x+1 from c where x < {most}) select max(x) from c"
+
+
 LIBC = ctypes.CDLL(None)
-BIG = [{"key": list(range(10))}] * 80000
-QUERY = "with recursive c(x) as (select 1 union all select x+1 from c where x < 1000000) select max(x) from c"
+EXPLODING = r"(a+)+$"
+BIG = big(sized(lambda count: json.dumps(big(count)), COMPUTED_S, 1000))
+TEXT = text(length_for(lambda length: re.match(EXPLODING, text(length)), COMPUTED_S))
+ROUNDS = sized(lambda rounds: hashlib.pbkdf2_hmac("sha256", b"secret", b"salt", rounds), COMPUTED_S, 5000)
+QUERY = query(sized(lambda most: sqlite3.connect(":memory:").execute(query(most)).fetchall(), COMPUTED_S, 10000))
 STALLS = {"sleep": sleep, "method": Server().handle, "closure": closure, "busy": busy, "generator": generator,
           "recursion": recursion, "through_c": through_c, "init": init, "dumps": dumps, "regex": regex,
           "pbkdf2": pbkdf2, "sqlite": sqlite, "lock": lock, "executed": executed, "names": names,
