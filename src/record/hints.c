@@ -45,49 +45,73 @@ static const struct hint {
 
 /* What a Python function has called, by the start of its name; the first that fits counts. The words hold for FastAPI,
  * aiohttp, Django and bare asyncio: what is said is what to do in an `async def`. */
-static const struct python_hint {
+struct python_hint {
         const char *called; /* words; one that ends in '.' is a package, any other the whole name or its beginning */
         const char *text;
-} python_hints[] = {
+};
+
+static const struct python_hint python_hints[] = {
         { "time.sleep",
           "time.sleep blocks the loop; await asyncio.sleep, or move the call to a thread (asyncio.to_thread)" },
         { "requests.",
           "requests is synchronous: await an httpx.AsyncClient or aiohttp call, or use asyncio.to_thread" },
-        { "urllib. urllib3. http.client.",
+        { "urllib.request. urllib3. http.client. httplib2. httpx._api. httpx._client.Client",
           "this HTTP client is synchronous: await an httpx.AsyncClient or aiohttp call, or use asyncio.to_thread" },
         { "django.db.", "the database is asked synchronously: use the asynchronous methods (aget, acreate, async for), "
                         "or sync_to_async" },
-        { "psycopg2. MySQLdb. pymysql. pymongo. redis.client. redis.connection. sqlalchemy.",
+        { "psycopg2. psycopg.connection.Connection psycopg.cursor.Cursor MySQLdb. mysql.connector. pymysql. pyodbc. "
+          "pymongo. redis.client. redis.connection. sqlalchemy. peewee.",
           "this database client is synchronous: use an asynchronous one (asyncpg, aiomysql, motor, redis.asyncio), "
           "or asyncio.to_thread" },
         { "sqlite3. _sqlite3.",
           "sqlite3 is synchronous: use aiosqlite, or asyncio.to_thread with a connection of that thread" },
-        { "subprocess. os.system os.popen posix.system posix.waitpid os.waitpid",
+        { "boto3. botocore. smtplib. ftplib. imaplib. poplib. paramiko. kafka. pika. grpc._channel.",
+          "this client is synchronous: use an asynchronous one (aioboto3, aiosmtplib, aiokafka, aio-pika, grpc.aio), "
+          "or asyncio.to_thread" },
+        { "subprocess. os.system os.popen posix.system posix.wait posix.wait3 posix.wait4 posix.waitid posix.waitpid",
           "this waits for a child process: await asyncio.create_subprocess_exec" },
-        { "socket.getaddrinfo socket.gethostbyname _socket.getaddrinfo _socket.gethostbyname socket.getfqdn",
+        { "socket.getaddrinfo socket.gethostbyname socket.getfqdn _socket.getaddrinfo _socket.gethostbyname "
+          "_socket.gethostbyname_ex _socket.gethostbyaddr _socket.getnameinfo dns.resolver.",
           "a name look-up waits for the network: await loop.getaddrinfo" },
         { "socket. _socket. ssl. _ssl. select.", "a synchronous socket: use asyncio's streams, or asyncio.to_thread" },
-        { "_thread. threading. queue. multiprocessing.",
+        { "_thread. threading. queue. _queue.",
           "this waits for another thread: use asyncio's own Lock, Event or Queue, or wait in asyncio.to_thread" },
+        { "multiprocessing. _multiprocessing.",
+          "this waits for another process: await loop.run_in_executor with a ProcessPoolExecutor, or wait in "
+          "asyncio.to_thread" },
         { "concurrent.futures.", "result() blocks the loop: await asyncio.wrap_future, or loop.run_in_executor" },
-        { "json. ujson. orjson. simplejson. pickle. _pickle. yaml. csv. _csv. xml. pyexpat.",
+        { "logging.",
+          "a log handler waits while it writes: let a QueueHandler and a QueueListener write in a thread of theirs" },
+        { "open io. _io. posix. os. posixpath. genericpath. shutil. pathlib. tempfile. glob.",
+          "file access blocks the loop: use asyncio.to_thread, or aiofiles" },
+        { "importlib. _imp. __import__", "an import in a request: import at the top of the module" },
+};
+
+/* These count only where the loop was on the CPU: json.load may as well wait for its file. */
+static const struct python_hint python_computing[] = {
+        { "json. _json. ujson. orjson. simplejson. msgpack. pickle. _pickle. marshal. copy.deepcopy yaml. _yaml. csv. "
+          "_csv. xml. pyexpat. lxml. pydantic. fastapi.encoders.",
           "much data at once: make it smaller, stream it, or move it to a process pool (loop.run_in_executor); a "
           "thread would keep the GIL" },
         { "crypt. _crypt.",
           "hashing a password is meant to take long, and crypt keeps the GIL, also in a thread: use a "
           "process pool (loop.run_in_executor)" },
-        { "hashlib. _hashlib. bcrypt. passlib. argon2. scrypt.",
-          "hashing a password is meant to take long: await asyncio.to_thread; in FastAPI a plain def route, or "
-          "run_in_threadpool" },
+        { "hashlib.pbkdf2_hmac hashlib.scrypt _hashlib.pbkdf2_hmac _hashlib.scrypt bcrypt. _bcrypt. passlib. argon2. "
+          "nacl.pwhash. werkzeug.security. django.contrib.auth.hashers.",
+          "hashing a password is meant to take long: await asyncio.to_thread; in FastAPI a plain def route or "
+          "run_in_threadpool, in Django a plain def view" },
         { "re. _sre. regex.", "this regular expression takes very long on this text: rewrite it without nested "
-                              "repeats, or bound the text's length" },
-        { "pandas. numpy. polars. scipy. sklearn. PIL. zlib. gzip. lzma. bz2. zipfile. tarfile.",
+                              "repeats, or bound the text" },
+        { "pandas. numpy. polars. scipy. sklearn. torch. tensorflow. PIL. cv2. hashlib. _hashlib. zlib. gzip. lzma. "
+          "_lzma. bz2. _bz2. zipfile. tarfile.",
           "this computes for long: await asyncio.to_thread where it releases the GIL, else use a process pool "
           "(loop.run_in_executor)" },
-        { "open io. _io. posix. os. shutil. pathlib. tempfile.",
-          "file access blocks the loop: use asyncio.to_thread, or aiofiles" },
-        { "importlib. _imp. __import__", "an import in a request: import at the top of the module" },
 };
+
+/* Of any other call, and of the culprit's own work. */
+static const char python_computes[] =
+        "this computes for long: do it in pieces (await asyncio.sleep(0) in between), or in a process pool "
+        "(loop.run_in_executor)";
 
 bool record_has_word(const char *list, const char *word)
 {
@@ -111,15 +135,24 @@ static bool begins_with_word(const char *list, const char *name)
         return false;
 }
 
+static const char *find_python(const struct python_hint *table, size_t count, const char *called)
+{
+        for (size_t i = 0; i < count; i++)
+                if (begins_with_word(table[i].called, called))
+                        return table[i].text;
+        return NULL;
+}
+
 static const char *python_hint(const struct record_stall *stall)
 {
-        const char *called = stall->detail.called;
-        if (!called || !*called || !stall->culprit || stall->culprit->lang != RECORD_PYTHON)
+        const char *called = stall->detail.called ? stall->detail.called : "";
+        if (!stall->culprit || stall->culprit->lang != RECORD_PYTHON)
                 return NULL;
-        for (size_t i = 0; i < sizeof(python_hints) / sizeof(python_hints[0]); i++)
-                if (begins_with_word(python_hints[i].called, called))
-                        return python_hints[i].text;
-        return NULL;
+        const char *hint = find_python(python_hints, sizeof(python_hints) / sizeof(python_hints[0]), called);
+        if (hint || stall->cause != RECORD_CPU)
+                return hint;
+        hint = find_python(python_computing, sizeof(python_computing) / sizeof(python_computing[0]), called);
+        return hint ? hint : python_computes;
 }
 
 /* Where it is known that the descriptor is a file's, it waits for a disk in every state: a file system that a program
@@ -143,7 +176,7 @@ static const char *hint_of_cause(const struct record_stall *stall)
 {
         switch (stall->cause) {
         case RECORD_GIL:
-                return "another thread computes in Python meanwhile: move that work to a process (ProcessPoolExecutor)";
+                return "another thread keeps the GIL meanwhile: move its work to a process (ProcessPoolExecutor)";
         case RECORD_LOCK:
                 if (stall->detail.deadlock)
                         return "only an end of the process helps now; take such locks in the same order everywhere";

@@ -137,7 +137,7 @@ Test(render, folds_deep_recursion)
                                         "    ... 210 frames of parser.py\n"
                                         "    /srv/app/parser.py:236      parse\n"),
                            "%s", text);
-        cr_expect_eq(count_lines(text), 1 + 16 + 1 + 4 + 1);
+        cr_expect_eq(count_lines(text), 1 + 16 + 1 + 4 + 2);
 }
 
 /* A run of somebody else's frames of every length: folded from four on, both ends kept. */
