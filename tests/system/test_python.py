@@ -41,6 +41,8 @@ PLAIN = {
     "lock": ("blocked", "lock", "lock", "_thread.lock.acquire", ("lock", "Handle._run")),
     "executed": ("blocked", "made", "executed", "time.sleep", ("made", "<module>", "executed", "Handle._run")),
     "names": ("blocked", "sleep_named", "sleep_named", "time.sleep", ("sleep_named", "Handle._run")),
+    "with_lock": ("blocked", "with_lock", "with_lock", "_thread.lock.__enter__", ("with_lock", "Handle._run")),
+    "rows": ("cpu", "rows", "rows", "sqlite3.Cursor.__next__", ("rows", "Handle._run")),
     "foreign": ("blocked", "foreign", "foreign", "ctypes usleep", ("foreign", "Handle._run")),
     "subclass": ("blocked", "sleep_in_subclass", "sleep_in_subclass", "time.sleep",
                  ("sleep_in_subclass", "Handle._run")),

@@ -5,9 +5,11 @@
  * While a frame calls a function that is written in C, the callable lies on its value stack, among leftovers of calls
  * that are long over. It is told from those by the native stack: the callable names the C function that it stands for,
  * and that must be one of those above the interpreter. A function of ctypes has no name of its own: then it is that of
- * the C function.
+ * the C function. `with` and `for` call what is not on the value stack, but the object that they call it of is: then
+ * the C function is looked for among the methods of the objects' types.
  *
  * Context: watchdog
+ * Limits:  TYPES and METHODS are looked at
  */
 #include "script/python/called.h"
 
@@ -26,24 +28,61 @@
 #define METHOD_TYPE 16 /* PyMethodDescrObject: the type that it is a method of */
 #define METHOD_DEFINITION 40
 #define FOREIGN_POINTER 16 /* CDataObject: to the address of the C function */
+#define TYPE_NEXT 224      /* the function that gives the next of an iterator, then its methods */
+#define TYPES 16           /* of the objects on the value stack */
+#define METHODS 64         /* of a type */
 #define NAME_BYTES 96
+
+/* PyMethodDef, an entry of a type's table of methods. */
+struct definition {
+        uint64_t name;
+        uint64_t function;
+        uint64_t flags;
+        uint64_t documentation;
+};
+
+/* The native frames that are looked at, and what was found. */
+struct search {
+        const struct python_runtime *runtime;
+        const struct stack *native;
+        unsigned count;
+        int frame; /* executes it; the outermost counts, for that is what the line itself has called. -1: none yet */
+        struct text *text;
+};
 
 static struct memory_batch batch;
 static uint8_t objects[PYTHON_LOCALS * OBJECT_BYTES];
 
-/* What PyMethodDef begins with. */
-struct definition {
-        uint64_t name;
-        uint64_t function;
-};
-
-/* The native frame that executes this function; NULL: none does. */
-static const struct frame *executes(const struct stack *native, unsigned count, uint64_t function)
+/* The native frame that executes this function, further out than what was found so far; -1: none does. */
+static int executes(const struct search *search, uint64_t function)
 {
-        for (unsigned i = 0; i < count; i++)
-                if (function != 0 && native->frames[i].function == function)
-                        return &native->frames[i];
-        return NULL;
+        for (int i = (int)search->count - 1; function != 0 && i > search->frame; i--)
+                if (search->native->frames[i].function == function)
+                        return i;
+        return -1;
+}
+
+static void found(struct search *search, int frame, const char *owner, const char *name)
+{
+        search->frame = frame;
+        text_clear(search->text);
+        text_format(search->text, "%s%s%s", owner, *owner != '\0' ? "." : "", name);
+}
+
+/* ---- callables ---- */
+
+static bool is_cython(uint64_t type)
+{
+        static const char wanted[] = "cython_function_or_method"; /* with or without a module that has its version */
+        char name[NAME_BYTES];
+        size_t length = python_type_name(type, name, sizeof name) ? strlen(name) : 0;
+        return length >= sizeof wanted - 1 && strcmp(name + length - (sizeof wanted - 1), wanted) == 0;
+}
+
+static bool is_foreign(uint64_t type)
+{
+        return python_type_derives(type, "_ctypes.PyCFuncPtr") || /* 3.13 has named it anew */
+               python_type_derives(type, "_ctypes.CFuncPtr");
 }
 
 /* What a function or method belongs to: its module, or the type of the object that it is bound to. */
@@ -59,67 +98,124 @@ static bool read_owner(const struct python_runtime *runtime, const uint8_t *obje
                python_type_name(type, text, capacity);
 }
 
-static bool describe_function(const struct python_runtime *runtime, const uint8_t *object, const struct stack *native,
-                              unsigned count, struct text *text)
+/* Functions of Cython begin as the interpreter's own do. */
+static void try_function(struct search *search, const uint8_t *object, int frame, uint64_t name_address)
 {
         char owner[NAME_BYTES], name[NAME_BYTES];
-        struct definition definition;
-        bool is_method = python_word(object, PYTHON_OBJECT_TYPE) == runtime->method_type;
-        uint64_t address = python_word(object, is_method ? METHOD_DEFINITION : FUNCTION_DEFINITION);
-        if (!memory_get_sigsafe(address, &definition, sizeof definition) ||
-            executes(native, count, definition.function) == NULL ||
-            !python_c_string(definition.name, name, sizeof name))
-                return false;
-        bool owned = read_owner(runtime, object, owner, sizeof owner) && strcmp(owner, "builtins") != 0;
-        text_format(text, "%s%s%s", owned ? owner : "", owned ? "." : "", name);
-        return true;
-}
-
-static bool describe_foreign(const uint8_t *object, const struct stack *native, unsigned count, struct text *text)
-{
-        uint64_t function, type = python_word(object, PYTHON_OBJECT_TYPE);
-        if (!memory_get_sigsafe(python_word(object, FOREIGN_POINTER), &function, sizeof function))
-                return false;
-        const struct frame *frame = executes(native, count, function);
-        if (frame == NULL || (!python_type_derives(type, "_ctypes.PyCFuncPtr") && /* 3.13 has named it anew */
-                              !python_type_derives(type, "_ctypes.CFuncPtr")))
-                return false;
-        symbols_resolve(native);
-        const char *name = symbol_name(frame);
-        if (name == NULL)
-                return false;
-        text_format(text, "ctypes %s", name);
-        return true;
-}
-
-static bool describe(const struct python_runtime *runtime, const uint8_t *object, const struct stack *native,
-                     unsigned count, struct text *text)
-{
         uint64_t type = python_word(object, PYTHON_OBJECT_TYPE);
-        if (type == 0)
-                return false;
-        if (type == runtime->function_type || type == runtime->method_type)
-                return describe_function(runtime, object, native, count, text);
-        return describe_foreign(object, native, count, text);
+        const struct python_runtime *runtime = search->runtime;
+        if ((type != runtime->function_type && type != runtime->method_type && !is_cython(type)) ||
+            !python_c_string(name_address, name, sizeof name))
+                return;
+        bool owned = read_owner(runtime, object, owner, sizeof owner) && strcmp(owner, "builtins") != 0;
+        found(search, frame, owned ? owner : "", name);
+}
+
+static void try_foreign(struct search *search, const uint8_t *object, int frame)
+{
+        if (!is_foreign(python_word(object, PYTHON_OBJECT_TYPE)))
+                return;
+        symbols_resolve(search->native);
+        const char *name = symbol_name(&search->native->frames[frame]);
+        if (name == NULL)
+                return;
+        found(search, frame, "", "ctypes ");
+        text_string(search->text, name);
+}
+
+static void try_callable(struct search *search, const uint8_t *object)
+{
+        uint64_t words[2]; /* a definition's name and function; or a foreign function's address */
+        uint64_t type = python_word(object, PYTHON_OBJECT_TYPE);
+        unsigned offset = type == search->runtime->method_type ? METHOD_DEFINITION : FUNCTION_DEFINITION;
+        if (type == 0 || !memory_get_sigsafe(python_word(object, offset), words, sizeof words))
+                return;
+        int frame = executes(search, words[1]);
+        if (frame >= 0)
+                try_function(search, object, frame, words[0]);
+        frame = executes(search, words[0]);
+        if (frame >= 0)
+                try_foreign(search, object, frame);
+}
+
+/* ---- methods of the objects' types ---- */
+
+/* Of several names of one function the last counts: a lock's `__enter__` is its `acquire`, and that is on no stack. */
+static void try_methods(struct search *search, uint64_t type, uint64_t table)
+{
+        static struct definition methods[METHODS];
+        char owner[NAME_BYTES], name[NAME_BYTES];
+        uint64_t function = 0; /* of the one that was found */
+        ssize_t bytes = table != 0 ? memory_read_sigsafe(table, methods, sizeof methods) : 0;
+        size_t count = bytes > 0 ? (size_t)bytes / sizeof *methods : 0;
+        if (count == 0 || !python_type_name(type, owner, sizeof owner))
+                return;
+        for (size_t i = 0; i < count && methods[i].name != 0; i++) {
+                bool again = function != 0 && methods[i].function == function;
+                int frame = again ? search->frame : executes(search, methods[i].function);
+                if (frame < 0 || !python_c_string(methods[i].name, name, sizeof name))
+                        continue;
+                function = methods[i].function;
+                found(search, frame, owner, name);
+        }
+}
+
+static void try_type(struct search *search, uint64_t type)
+{
+        char owner[NAME_BYTES];
+        uint64_t words[2]; /* tp_iternext, tp_methods */
+        if (!memory_get_sigsafe(type + TYPE_NEXT, words, sizeof words))
+                return;
+        int frame = executes(search, words[0]);
+        if (frame >= 0 && python_type_name(type, owner, sizeof owner))
+                found(search, frame, owner, "__next__");
+        try_methods(search, type, words[1]);
+}
+
+static void try_types(struct search *search)
+{
+        uint64_t types[TYPES];
+        unsigned count = 0;
+        for (unsigned i = 0; i < batch.count && count < TYPES; i++) {
+                const uint8_t *object = memory_batch_piece_sigsafe(&batch, i);
+                uint64_t type = object != NULL ? python_word(object, PYTHON_OBJECT_TYPE) : 0;
+                bool is_new = type != 0;
+                for (unsigned t = 0; t < count; t++)
+                        is_new = is_new && types[t] != type;
+                if (!is_new)
+                        continue;
+                types[count++] = type;
+                try_type(search, type);
+        }
+}
+
+/* ---- public ---- */
+
+static void read_objects(const uint64_t *locals)
+{
+        memory_batch_begin_sigsafe(&batch, objects, sizeof objects);
+        for (unsigned i = 0; i < PYTHON_LOCALS; i++) {
+                uint64_t word = locals[i] & ~1ull; /* 3.14 tags some */
+                if (word >= 4096 && word % 8 == 0 && word >> 47 == 0)
+                        memory_batch_add_sigsafe(&batch, word, OBJECT_BYTES);
+        }
+        memory_batch_read_sigsafe(&batch);
 }
 
 bool python_called(const struct python_runtime *runtime, const struct python_copy *copy, const struct stack *native,
                    unsigned count, char *text, size_t capacity)
 {
         struct text told = { .bytes = text, .capacity = capacity };
+        struct search search = { .runtime = runtime, .native = native, .count = count, .frame = -1, .text = &told };
         if (copy->locals == NULL || count == 0)
                 return false;
-        memory_batch_begin_sigsafe(&batch, objects, sizeof objects);
-        for (unsigned i = 0; i < PYTHON_LOCALS; i++) {
-                uint64_t word = copy->locals[i] & ~1ull; /* 3.14 tags some */
-                if (word >= 4096 && word % 8 == 0 && word >> 47 == 0)
-                        memory_batch_add_sigsafe(&batch, word, OBJECT_BYTES);
-        }
-        memory_batch_read_sigsafe(&batch);
+        read_objects(copy->locals);
         for (unsigned i = 0; i < batch.count; i++) {
                 const uint8_t *object = memory_batch_piece_sigsafe(&batch, i);
-                if (object != NULL && describe(runtime, object, native, count, &told))
-                        return true;
+                if (object != NULL)
+                        try_callable(&search, object);
         }
-        return false;
+        if (search.frame < 0)
+                try_types(&search);
+        return search.frame >= 0;
 }

@@ -116,6 +116,19 @@ async def lock():
     held.acquire(timeout=DURATION)  # lock
 
 
+async def with_lock():
+    held = threading.Lock()
+    held.acquire()
+    threading.Timer(DURATION, held.release).start()
+    with held:  # with_lock
+        pass
+
+
+async def rows():
+    for _ in sqlite3.connect(":memory:").execute(ROWS):  # rows
+        pass
+
+
 async def foreign():
     LIBC.usleep(int(DURATION * 1e6))  # foreign
 
@@ -160,8 +173,8 @@ def text(length):
     return "a" * length + "b"
 
 
-def query(most):
-    return f"with recursive c(x) as (select 1 union all select x+1 from c where x < {most}) select max(x) from c"
+def query(most, select="select"):
+    return f"with recursive c(x) as (select 1 union all select x+1 from c where x < {most}) {select} max(x) from c"
 
 
 LIBC = ctypes.CDLL(None)
@@ -169,11 +182,12 @@ EXPLODING = r"(a+)+$"
 BIG = big(sized(lambda count: json.dumps(big(count)), COMPUTED_S, 1000))
 TEXT = text(length_for(lambda length: re.match(EXPLODING, text(length)), COMPUTED_S))
 ROUNDS = sized(lambda rounds: hashlib.pbkdf2_hmac("sha256", b"secret", b"salt", rounds), COMPUTED_S, 5000)
-QUERY = query(sized(lambda most: sqlite3.connect(":memory:").execute(query(most)).fetchall(), COMPUTED_S, 10000))
+NUMBERS = sized(lambda most: sqlite3.connect(":memory:").execute(query(most)).fetchall(), COMPUTED_S, 10000)
+QUERY, ROWS = query(NUMBERS), query(NUMBERS, "select 1 union all select")  # the second row takes long
 STALLS = {"sleep": sleep, "method": Server().handle, "closure": closure, "busy": busy, "generator": generator,
           "recursion": recursion, "through_c": through_c, "init": init, "dumps": dumps, "regex": regex,
           "pbkdf2": pbkdf2, "sqlite": sqlite, "lock": lock, "executed": executed, "names": names,
-          "foreign": foreign, "subclass": subclass}
+          "with_lock": with_lock, "rows": rows, "foreign": foreign, "subclass": subclass}
 
 if __name__ == "__main__":
     asyncio.run(truth.plant_all(STALLS, sys.argv[1:]))
