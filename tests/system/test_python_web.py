@@ -297,6 +297,22 @@ def gunicorn(place):
     blame.expect(place, files=None if place.plain else 1)
 
 
+@suite.case("uwsgi, a server in C with a libpython of its own: the application's line between its own functions")
+def uwsgi(place):
+    port = harness.free_port()
+    if not pathlib.Path("/usr/lib/uwsgi/plugins/python3_plugin.so").exists():
+        raise harness.Skip("uwsgi-plugin-python3 is not installed")
+    argv = [harness.need("uwsgi"), "--plugin", "python3", "--http-socket", f"127.0.0.1:{port}", "--need-app",
+            "--wsgi-file", blame.PROGRAMS / "wsgi_application.py", "--die-on-term", "--disable-logging"]
+    server = place.start("uwsgi", argv, env=environment(place, LOOPDOG_LOOPS="all"), port=port, seconds=30)
+    settled(port)
+    ask(place, port, "/block", cause="blocked", culprit="block", file=blame.PROGRAMS / "wsgi_application.py",
+        mark="block", called="time.sleep", coroutine="",
+        chain=("clock_nanosleep", "block", "application", "python_call", "uwsgi_request_wsgi", "main"))
+    server.stop(code=30)  # so it ends without a master
+    blame.expect(place, files=None if place.plain else 1)
+
+
 # ---- LOOPDOG_OWN ----
 
 
