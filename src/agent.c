@@ -30,6 +30,7 @@
 #include "explain/callback.h"
 #include "explain/evidence.h"
 #include "explain/explained.h"
+#include "explain/fault.h"
 #include "explain/machine.h"
 #include "explain/profile.h"
 #include "explain/served.h"
@@ -49,6 +50,7 @@
 static struct capture_task tasks[LIMIT_SLOTS];
 static struct profile profiles[LIMIT_STALLS];
 static struct evidences evidences[LIMIT_STALLS];
+static struct fault_watch faults[LIMIT_STALLS];
 static struct served served[LIMIT_STALLS];
 static struct sample sample;
 static struct stack stack;
@@ -192,6 +194,16 @@ static void look_at_call(const struct stall *stall)
                 evidences_withdraw(all, found);
 }
 
+/* Which memory it waits for. */
+static void look_at_fault(const struct stall *stall)
+{
+        struct capture_task *task = &tasks[slot_index(stall->slot)];
+        struct fault_watch *watch = &faults[stall->place];
+        bool looked = fault_is_waited_for(&sample) && fault_look(watch, task->tid, &sample);
+        if (looked && !capture_stays(task, &sample))
+                fault_withdraw(watch);
+}
+
 /* What the own wait returned, as its hook has kept it. It belongs to the iteration while the mark is the same. */
 static void look_at_events(const struct stall *stall)
 {
@@ -265,6 +277,7 @@ static enum watch_finding take_sample(struct stall *stall, bool may_signal)
         if (profile->first_stopped)
                 stall->doubtful_ns += profile->first_ns - stall->begin_ns;
         look_at_call(stall);
+        look_at_fault(stall);
         if (whom.object != NULL)
                 look_for_others(profile, &whom, atomic_load(&slot->tid), may_signal);
         return finding;
@@ -311,6 +324,7 @@ static void decide_cause(struct explained *explained, const struct stall *stall)
                 .locked_out = profile->locked_out,
                 .deadlock = profile->deadlock,
                 .faulting = profile->faulting,
+                .unclear = profile->unclear,
                 .stopped = profile->stopped,
                 .crowded = explained->crowded != 0,
         };
@@ -323,6 +337,20 @@ static void decide_cause(struct explained *explained, const struct stall *stall)
 static bool ended_as_said(const struct stall *stall, enum journal_stall_as as)
 {
         return as == JOURNAL_ENDED && stall->said != 0;
+}
+
+/* What the verdict's thread waited for. */
+static void find_waited(struct explained *explained, const struct stall *stall)
+{
+        static struct fault_memory memory;
+        if (explained->profile == NULL)
+                return;
+        explained->evidence = evidences_of(&evidences[stall->place], explained->verdict.call);
+        explained->served = &served[stall->place];
+        if (explained->verdict.cause != CAUSE_PAGE_FAULT)
+                return;
+        fault_find(&faults[stall->place], explained->tid, &memory);
+        explained->memory = &memory;
 }
 
 static const struct record_stall *explain_and_report(const struct stall *stall, enum journal_stall_as as)
@@ -353,10 +381,7 @@ static const struct record_stall *explain_and_report(const struct stall *stall, 
         };
         explained_measure(&explained);
         decide_cause(&explained, stall);
-        if (explained.profile != NULL) {
-                explained.evidence = evidences_of(&evidences[stall->place], explained.verdict.call);
-                explained.served = &served[stall->place];
-        }
+        find_waited(&explained, stall);
         return journal_stall(&explained, as);
 }
 
@@ -373,7 +398,7 @@ static void stall_goes_on(struct stall *stall)
         explain_and_report(stall, JOURNAL_REMINDER);
 }
 
-static void stall_ended(struct stall *stall)
+static void report_ended(const struct stall *stall)
 {
         /* It turned out to be none: only what was told must be told to be over. */
         if (stall->end == STALL_LEFT && (!stall->announced || !(journal_takes_records() || stall->reminded)))
@@ -381,6 +406,13 @@ static void stall_ended(struct stall *stall)
         if (stall->end != STALL_LEFT && !stall->suspended)
                 account_stall(stall->slot, stall->end_ns - stall->begin_ns - stall->stopped_ns);
         told_stall(explain_and_report(stall, JOURNAL_ENDED));
+}
+
+static void stall_ended(struct stall *stall)
+{
+        report_ended(stall);
+        if (stall->place < LIMIT_STALLS)
+                fault_end(&faults[stall->place]);
 }
 
 /* ---- loops ---- */
@@ -431,6 +463,8 @@ static void watchdog_ends(bool for_good)
                 account_exit();
         for (uint32_t i = 0; i < slots_used(); i++)
                 capture_task_close(&tasks[i]);
+        for (unsigned i = 0; i < LIMIT_STALLS; i++)
+                fault_end(&faults[i]);
         journal_end();
         account_thread_ends();
         machine_end();
@@ -478,6 +512,7 @@ static void fork_child(void)
         clock_after_fork();
         capture_after_fork();
         machine_after_fork();
+        memset(faults, 0, sizeof faults); /* the kernel maps them in the parent alone */
         unwind_after_fork();
         modules_after_fork();
         symbols_after_fork();

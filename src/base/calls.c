@@ -96,6 +96,7 @@ static const struct call {
         { SYS_getsockname, { ALL } },
         { SYS_getpeername, { ALL } },
         { SYS_kcmp, { 0, 0, ALL } },
+        { SYS_perf_event_open, { 0 } },
         { SYS_lseek, { ALL } },
         { SYS_recvfrom, { ALL } },
         { SYS_ioctl, { ALL, FIONREAD } },

@@ -65,6 +65,7 @@
 #define LIMIT_EPOLL_TARGETS 64     /* descriptors of a process that may have the list of an epoll instance read */
 #define LIMIT_EPOLL_ASKED 4000     /* the same, that may have one descriptor looked for in it: 10 us for each 1,000 */
 #define LIMIT_HOLDERS 3            /* processes that hold what a loop waits for */
+#define LIMIT_FAULTS 64            /* page faults of one stall whose addresses are looked up */
 #define LIMIT_WHAT 160             /* bytes of a descriptor's description */
 #define LIMIT_MOUNTS_BYTES 32768   /* of the list of mounts that is searched for a file's device */
 #define LIMIT_LOCKS_BYTES 32768    /* of the list of file locks */

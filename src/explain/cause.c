@@ -99,6 +99,8 @@ static struct cause_verdict by_samples(const struct cause_evidence *evidence, st
                 return blocked(evidence, verdict);
         if (percent(evidence->faulting, samples) >= MOSTLY)
                 return found(verdict, CAUSE_PAGE_FAULT);
+        if (percent(evidence->unclear, samples) >= MOSTLY)
+                return unknown(verdict, "it waited for a disk or for memory, and which of them can't be read here");
         if (percent(evidence->running, samples) >= MOSTLY)
                 return unknown(verdict, "it could run but got little of the CPU, and nobody is known who took it");
         return unknown(verdict, "it was on the CPU for a part of it and asleep for a part of it");

@@ -40,7 +40,8 @@ struct cause_evidence {
         uint32_t locked;     /* of those: in a wait for a lock, or for whoever holds one */
         uint32_t locked_out; /* of those: in a wait for the interpreter's global lock */
         bool deadlock;       /* it waits for threads that wait for each other, perhaps for itself */
-        uint32_t faulting;
+        uint32_t faulting;   /* samples asleep outside of system calls */
+        uint32_t unclear;    /* samples that waited for a disk, in a system call or not: that could not be read */
         uint32_t stopped;
         bool crowded; /* it was looked at, but too many others stalled for its samples to be kept */
         int call;     /* the system call of most blocked samples, -1 */

@@ -296,15 +296,6 @@ static void look_at_child(struct evidence *evidence, int32_t tid)
         }
 }
 
-static void look_at_wchan(struct evidence *evidence, int32_t tid)
-{
-        char bytes[64];
-        struct text path = TEXT_IN(bytes);
-        text_format(&path, "self/task/%d/wchan", (int)tid);
-        if (proc_read(bytes, evidence->wchan, sizeof evidence->wchan) < 0 || strcmp(evidence->wchan, "0") == 0)
-                evidence->wchan[0] = '\0';
-}
-
 static void look_at_device(struct evidence *evidence)
 {
         struct text text = TEXT_IN(evidence->device);
@@ -344,7 +335,7 @@ static void look_at_file(struct evidence *evidence, const struct call *call, uin
 
 static void gather(struct evidence *evidence, const struct call *call, int32_t tid, uint64_t end_ns)
 {
-        look_at_wchan(evidence, tid);
+        process_channel(tid, evidence->wchan, sizeof evidence->wchan);
         if (call == NULL)
                 return;
         look_at_times(evidence, call);

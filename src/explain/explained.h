@@ -10,6 +10,7 @@
 #include "base/work.h"
 #include "explain/cause.h"
 #include "explain/evidence.h"
+#include "explain/fault.h"
 #include "explain/profile.h"
 #include "explain/served.h"
 
@@ -35,8 +36,9 @@ struct explained {
         uint32_t crowded;              /* samples that were taken but not kept: LIMIT_STALLS stalls were open */
         const struct work *work;       /* what the program said of it; NULL: nothing */
         struct cause_verdict verdict;
-        const struct evidence *evidence; /* of the verdict's system call; NULL: nothing is known */
-        const struct served *served;     /* NULL: there is none */
+        const struct evidence *evidence;   /* of the verdict's system call; NULL: nothing is known */
+        const struct fault_memory *memory; /* of CAUSE_PAGE_FAULT: what it waited for; else NULL */
+        const struct served *served;       /* NULL: there is none */
 };
 
 /* Fill in what was counted: `cpu_ns`, `usage` and `machine`. */

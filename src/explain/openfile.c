@@ -114,15 +114,38 @@ void openfile_put(struct text *what, struct openfile *file)
         }
 }
 
-void openfile_put_device(struct text *text, const struct openfile *file)
+/* The mounts that this thread sees; NULL where they can't be read. */
+static const char *read_mounts(int32_t tid)
 {
         static char mounts[LIMIT_MOUNTS_BYTES];
-        struct proctext_mount mount;
         char path[64];
         struct text place = TEXT_IN(path);
-        text_format(&place, "self/task/%d/mountinfo", (int)file->tid);
-        if (file->kind != PROCTEXT_FILE || file->info.mount < 0 || proc_read(path, mounts, sizeof mounts) <= 0 ||
-            !proctext_mount(mounts, file->info.mount, &mount))
+        text_format(&place, "self/task/%d/mountinfo", (int)tid);
+        return proc_read(path, mounts, sizeof mounts) > 0 ? mounts : NULL;
+}
+
+static void put_mount(struct text *text, const struct proctext_mount *mount)
+{
+        text_format(text, "%s on %s (%s)", mount->type, openfile_path(mount->source), mount->device);
+}
+
+void openfile_put_device(struct text *text, const struct openfile *file)
+{
+        struct proctext_mount mount;
+        if (file->kind != PROCTEXT_FILE || file->info.mount < 0)
                 return;
-        text_format(text, "%s on %s (%s)", mount.type, openfile_path(mount.source), mount.device);
+        const char *mounts = read_mounts(file->tid);
+        if (mounts != NULL && proctext_mount(mounts, file->info.mount, &mount))
+                put_mount(text, &mount);
+}
+
+void openfile_put_mount(struct text *text, int32_t tid, uint32_t device_major, uint32_t device_minor)
+{
+        char bytes[32];
+        struct text device = TEXT_IN(bytes);
+        struct proctext_mount mount;
+        text_format(&device, "%u:%u", device_major, device_minor);
+        const char *mounts = read_mounts(tid);
+        if (mounts != NULL && proctext_mount_of(mounts, bytes, &mount))
+                put_mount(text, &mount);
 }

@@ -33,4 +33,7 @@ const char *openfile_path(const char *path);
 /* The device that a file lies on: "ext4 on /dev/sda1 (8:1)". Nothing where that can't be known. Needs the info. */
 void openfile_put_device(struct text *text, const struct openfile *file);
 
+/* The same of the device with these numbers, as thread `tid` of this process sees it. */
+void openfile_put_mount(struct text *text, int32_t tid, uint32_t device_major, uint32_t device_minor);
+
 #endif

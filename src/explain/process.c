@@ -62,6 +62,15 @@ void process_command(int32_t pid, char *command, size_t capacity)
                 command[0] = '\0';
 }
 
+void process_channel(int32_t tid, char *name, size_t capacity)
+{
+        char bytes[64];
+        struct text path = TEXT_IN(bytes);
+        text_format(&path, "self/task/%d/wchan", (int)tid);
+        if (proc_read(bytes, name, capacity) < 0 || strcmp(name, "0") == 0)
+                name[0] = '\0';
+}
+
 const char *process_take_number(const char *at, unsigned *value)
 {
         unsigned number = 0;

@@ -19,6 +19,10 @@ void process_name(int32_t pid, char name[PROCESS_NAME]);
 /* argv[0], cut; the arguments behind it may hold secrets. Empty where it can't be read. */
 void process_command(int32_t pid, char *command, size_t capacity);
 
+/* The kernel's function in which thread `tid` of this process sleeps, as in /proc/PID/wchan. Empty where it does not
+ * sleep, or the kernel does not tell. */
+void process_channel(int32_t tid, char *name, size_t capacity);
+
 /* Blanks and a number in decimal. Returns what follows, NULL where there is none. */
 const char *process_take_number(const char *at, unsigned *value);
 

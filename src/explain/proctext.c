@@ -179,22 +179,37 @@ bool proctext_next_target(const char **text, struct proctext_target *target)
 /* ---- mounts ---- */
 
 /* "36 35 98:0 /root /mnt rw,noatime master:1 - ext4 /dev/sda1 rw": optional fields end with "-". */
+static bool read_mount(const char *line, uint64_t *id, struct proctext_mount *mount)
+{
+        const char *at = line, *end = line + strcspn(line, "\n");
+        uint64_t parent;
+        if (!take_number(&at, 10, id) || !take_number(&at, 10, &parent))
+                return false;
+        take_word(&at, mount->device, sizeof mount->device);
+        const char *dash = strstr(at, " - ");
+        if (*end == '\0' || dash == NULL || dash > end) /* a line that was cut is no line */
+                return false;
+        at = dash + 3;
+        take_word(&at, mount->type, sizeof mount->type);
+        take_word(&at, mount->source, sizeof mount->source);
+        return true;
+}
+
 bool proctext_mount(const char *text, int32_t id, struct proctext_mount *mount)
 {
-        for (const char *line = text; *line != '\0'; line = next_line(line)) {
-                const char *at = line;
-                uint64_t number;
-                if (!take_number(&at, 10, &number) || number != (uint64_t)id || !take_number(&at, 10, &number))
-                        continue;
-                take_word(&at, mount->device, sizeof mount->device);
-                const char *end = line + strcspn(line, "\n"), *dash = strstr(at, " - ");
-                if (*end == '\0' || dash == NULL || dash > end)
-                        return false;
-                at = dash + 3;
-                take_word(&at, mount->type, sizeof mount->type);
-                take_word(&at, mount->source, sizeof mount->source);
-                return true;
-        }
+        uint64_t number;
+        for (const char *line = text; *line != '\0'; line = next_line(line))
+                if (read_mount(line, &number, mount) && number == (uint64_t)id)
+                        return true;
+        return false;
+}
+
+bool proctext_mount_of(const char *text, const char *device, struct proctext_mount *mount)
+{
+        uint64_t number;
+        for (const char *line = text; *line != '\0'; line = next_line(line))
+                if (read_mount(line, &number, mount) && strcmp(mount->device, device) == 0)
+                        return true;
         return false;
 }
 

@@ -61,6 +61,9 @@ struct proctext_mount {
 };
 bool proctext_mount(const char *text, int32_t id, struct proctext_mount *mount);
 
+/* The same of the first mount of this device, "8:1". */
+bool proctext_mount_of(const char *text, const char *device, struct proctext_mount *mount);
+
 /* Who holds the lock that process `pid` waits for, by /proc/locks. `inode` 0: of whichever file. */
 struct proctext_lock {
         int32_t holder; /* -1: an open file description's lock, which belongs to no process */

@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "explain/fault.h"
+
 void profile_clear(struct profile *profile)
 {
         /* The arrays behind the counters are not read beyond them; leaving them alone keeps their pages untouched. */
@@ -132,8 +134,10 @@ static void count_state(struct profile *profile, const struct sample *sample)
                 profile->stopped++;
         else if (in_call || (sample->state == 'S' && !sample->syscall_known))
                 profile->blocked++;
-        else if (sample->state == 'D' || sample->state == 'S') /* which of them the file system chooses */
+        else if (fault_is_waited_for(sample))
                 profile->faulting++;
+        else if (sample->state == 'D')
+                profile->unclear++;
         else if (sample->state == 'R')
                 profile->running++;
         if (in_call)

@@ -35,7 +35,8 @@ struct profile {
         uint32_t samples;        /* all, with and without a stack */
         uint32_t running;        /* state R, not in a system call */
         uint32_t blocked;        /* asleep in a system call */
-        uint32_t faulting;       /* state D outside of a system call */
+        uint32_t faulting;       /* asleep outside of system calls */
+        uint32_t unclear;        /* state D, in a system call or not: that could not be read */
         uint32_t stopped;        /* state T or t */
         uint32_t locked;         /* of `blocked`: waited for a lock, or for whoever holds one */
         uint32_t locked_out;     /* of `blocked`: waited for the lock of an interpreter */

@@ -68,11 +68,23 @@ static void fill_waited(struct record_detail *detail, const struct evidence *evi
         detail->held_by_count = evidence->holders_confirmed;
 }
 
+/* Numbers beyond 2^53 are no numbers in JSON; no file is as long. */
+static void fill_memory(struct record_detail *detail, const struct fault_memory *memory)
+{
+        detail->what = memory->what;
+        detail->device = memory->device;
+        detail->wchan = memory->channel;
+        detail->file_offset = memory->offset < 1ull << 53 ? memory->offset : 0;
+        detail->reason = memory->loss;
+}
+
 void fill_evidence(struct record_stall *stall, const struct explained *explained)
 {
         const struct served *served = explained->served;
         if (explained->evidence != NULL)
                 fill_waited(&stall->detail, explained->evidence);
+        if (explained->memory != NULL)
+                fill_memory(&stall->detail, explained->memory);
         if (served == NULL)
                 return;
         fill_fds(made.ready, made.ready_events, served->events, served->count);

@@ -137,6 +137,8 @@ static void write_waited(struct text *line, const struct record_detail *detail)
         json_add_string(line, "address", detail->address);
         json_add_string(line, "device", detail->device);
         json_add_string(line, "wchan", detail->wchan);
+        if (detail->file_offset)
+                json_add_number(line, "file_offset", detail->file_offset);
         if (detail->timeout_ns)
                 json_add_number(line, "timeout_ns", detail->timeout_ns);
         if (detail->left_ns)

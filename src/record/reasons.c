@@ -205,6 +205,29 @@ static void put_cycle(struct text *line, const struct record_stall *stall)
         text_string(line, ": none of them can go on");
 }
 
+static void put_faults(struct text *line, const struct record_detail *detail)
+{
+        bool known = detail->what && *detail->what, swap = known && strcmp(detail->what, "swap") == 0;
+        uint64_t pages = detail->major_faults;
+        if (!detail->usage_known)
+                return;
+        if (pages == 0) /* memory had to be freed first, or another thread was changing the mappings */
+                text_string(line, "no page was read until the last sample");
+        else
+                text_format(line, "%lu page%s read", pages, pages == 1 ? " was" : "s were");
+        if (known && !swap && detail->file_offset) {
+                text_string(line, ", the first at offset 0x");
+                text_hex(line, detail->file_offset, 1);
+                text_string(line, " of the file");
+        } else if (!known && pages != 0) {
+                text_string(line, " from a file or swap");
+        }
+        if (!known && detail->reason) {
+                text_string(line, "; which is not known: ");
+                text_printable(line, detail->reason);
+        }
+}
+
 void reason_put_evidence(struct text *line, const struct record_stall *stall)
 {
         const struct record_detail *detail = &stall->detail;
@@ -212,9 +235,8 @@ void reason_put_evidence(struct text *line, const struct record_stall *stall)
                 put_cycle(line, stall);
         else if (stall->cause == RECORD_STARVED)
                 put_starved(line, stall);
-        else if (stall->cause == RECORD_PAGE_FAULT && detail->usage_known)
-                text_format(line, "%lu page%s read from a file or swap", detail->major_faults,
-                            detail->major_faults == 1 ? "" : "s");
+        else if (stall->cause == RECORD_PAGE_FAULT)
+                put_faults(line, detail);
         else if (detail->throttled_ns)
                 put_of(line, "throttled ", detail->throttled_ns, stall->duration_ns);
         if (stall->suspended_ns == 0)

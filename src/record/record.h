@@ -131,7 +131,7 @@ struct record_holder {
 
 struct record_detail {
         const char *call;   /* blocked, lock: name of the system call */
-        const char *reason; /* unknown: why */
+        const char *reason; /* unknown: why; page-fault: why it is not known which memory */
         const char *called; /* what the culprit's line has called: "time.sleep", "requests.api.get" */
         const char *task;   /* asyncio: name of the task that was running, and its coroutine */
         const char *coroutine;
@@ -140,7 +140,7 @@ struct record_detail {
         /* blocked: what the call waits for, by its arguments. */
         bool fd_known;
         int32_t fd;
-        const char *what;                  /* that descriptor, or the path in the argument */
+        const char *what;                  /* that descriptor, or the path in the argument; of page faults below */
         const char *address;               /* that it connects or sends to */
         const char *device;                /* that the file lies on: "ext4 on /dev/sda1 (8:1)" */
         const char *wchan;                 /* the kernel's function in which the thread slept */
@@ -154,6 +154,8 @@ struct record_detail {
         const char *object; /* what it waited for: "mutex", "condition variable" */
         int32_t owner;      /* the thread that had it, 0: not known */
         bool deadlock;      /* that thread waits for the stalled one, or is part of another cycle */
+        /* page-fault: `what` is the mapped file, or "swap", `device` and `wchan` as above. */
+        uint64_t file_offset; /* of the first page in it */
         /* What the kernel counted; valid with `usage_known`. */
         bool usage_known;
         uint64_t user_ns; /* parts of cpu_ns */

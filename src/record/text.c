@@ -127,8 +127,7 @@ static void write_head(struct text *text, const struct record *record, const str
         }
         text_string(text, ", ");
         reason_put_cause(text, stall);
-        if (stall->cause == RECORD_BLOCKED && stall->detail.call)
-                text_put_waited(text, record);
+        text_put_waited(text, record);
         text_string(text, stall->phase && strcmp(stall->phase, "startup") == 0 ? ", during start-up" : "");
         put_labels(text, stall);
         put_where(text, record);

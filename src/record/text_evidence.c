@@ -69,9 +69,21 @@ static void put_holder_words(struct text *text, const char *role, bool first)
                 text_string(text, role && strcmp(role, "child") == 0 ? " for " : ", held by ");
 }
 
+static void put_memory(struct text *text, const char *what)
+{
+        if (!is_set(what))
+                return;
+        text_string(text, strcmp(what, "swap") == 0 ? " in " : " of ");
+        text_printable(text, what);
+}
+
 void text_put_waited(struct text *text, const struct record *record)
 {
         const struct record_detail *detail = &record->stall.detail;
+        if (record->stall.cause == RECORD_PAGE_FAULT)
+                put_memory(text, detail->what);
+        if (record->stall.cause != RECORD_BLOCKED || !detail->call)
+                return;
         put_object(text, detail);
         for (size_t i = 0; i < detail->held_by_count; i++) {
                 const struct record_holder *holder = &detail->held_by[i];

@@ -233,7 +233,7 @@ def run_python(options):
 
 # ---- evidence ----
 
-EVIDENCE_CASES = "sleep", "recv", "connect", "poll", "epoll", "pipe", "file", "flock"
+EVIDENCE_CASES = "sleep", "recv", "connect", "poll", "epoll", "pipe", "file", "flock", "fault", "all"
 EVIDENCE_LIMIT_US = 200
 
 

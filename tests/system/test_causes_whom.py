@@ -12,6 +12,7 @@ import contextlib
 import dataclasses
 import os
 import pathlib
+import re
 import signal
 import sys
 
@@ -23,6 +24,7 @@ suite = harness.Suite("causes_whom")
 RUNS = suite.options.runs
 CGROUP = pathlib.Path("/sys/fs/cgroup/cpu")
 DEADLOCK_S = 10
+PAGE = 4096
 
 
 @dataclasses.dataclass
@@ -189,8 +191,15 @@ def slow_file(place):
 
 
 def read_pages(stall):
-    faults = stall["detail"].get("major_faults")
-    return [] if faults in (1, 2, 3) else [f"{faults} major faults"]
+    detail = stall["detail"]
+    faults = detail.get("major_faults")
+    wrong = [] if faults in (1, 2, 3) else [f"{faults} major faults"]
+    if os.geteuid() == 0:  # others may not be permitted to have the kernel note addresses
+        wrong += [] if re.fullmatch("/.*/slow/file", detail.get("what", "")) else [f"waited for {detail.get('what')}"]
+        wrong += [] if re.fullmatch(r"fuse on slow_files \(\d+:\d+\)", detail.get("device", "")) else ["no device"]
+        if detail.get("file_offset", 0) // PAGE // 2 != stall["id"] - 1:  # two pages a stall
+            wrong.append(f"offset {detail.get('file_offset')}")
+    return wrong + ([] if detail.get("wchan") else ["no wait channel"])
 
 
 add("page-fault: pages of a mapped file that come slowly", "fault", "page-fault", read_pages, around=slow_file,

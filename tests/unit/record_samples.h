@@ -449,4 +449,34 @@ static const struct record nested_stall = {
         },
 };
 
+/* A page of a mapped file. */
+static const struct record_frame fault_frames[] = {
+        CALLER("find_word", "/srv/search", NULL, 0x5010),
+        CALLER("on_query", "/srv/search", NULL, 0x5204),
+        CALLER("main", "/srv/search", NULL, 0x5001),
+};
+static const struct record_stack fault_stacks[] = {
+        { .count = 12,
+          .first_ns = 50001200,
+          .last_ns = 245000000,
+          .state = 'D',
+          .complete = true,
+          .frames = fault_frames,
+          .frames_count = COUNT(fault_frames) },
+};
+
+static const struct record fault_stall = {
+        .version = RECORD_VERSION, .type = RECORD_STALL, .time_ns = UINT64_C(1795378503820700000), .host = "web1",
+        .pid = 6001, .run = "00000000000000cc", .program = "search",
+        .stall = {
+                .id = 2, .begin_ns = UINT64_C(1795378503520000000), .tid = 6001, .thread = "search", .loop = "epoll:5",
+                .threshold_ns = 100000000, .duration_ns = 251000000, .cpu_ns = 1200000, .cause = RECORD_PAGE_FAULT,
+                .detail = { .cpu_known = true, .what = "/srv/words.index", .device = "nfs4 on files:/srv (0:51)",
+                            .wchan = "folio_wait_bit_common", .file_offset = 0x7000, .usage_known = true,
+                            .user_ns = 1200000, .voluntary = 2, .major_faults = 2 },
+                .signature = 6, .culprit = &fault_frames[0], .callbacks_seen = 1, .stacks = fault_stacks,
+                .stacks_count = COUNT(fault_stacks), .samples = 12,
+        },
+};
+
 #endif

@@ -238,6 +238,15 @@ Test(cause, is_a_page_fault_where_it_slept_outside_of_system_calls)
         expect_unknown(evidence, "a part of it");
 }
 
+Test(cause, is_unknown_where_it_waited_for_a_disk_in_a_call_or_in_none)
+{
+        struct cause_evidence evidence = known(0);
+        evidence.unclear = 60;
+        expect_unknown(evidence, "which of them can't be read");
+        evidence.unclear = 59;
+        expect_unknown(evidence, "a part of it");
+}
+
 /* ---- without a CPU ---- */
 
 /* A threshold of a tenth, `cpu` and `delay` percent, seen running in all samples. */

@@ -645,4 +645,5 @@ Test(json, writes_what_it_always_wrote)
         expect_golden("exit", &exit_record, 2);
         expect_golden("whom", &deadlock_begin, 1);
         expect_golden("whom", &starved_stall, 2);
+        expect_golden("fault", &fault_stall, 1);
 }

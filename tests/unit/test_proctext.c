@@ -141,6 +141,16 @@ Test(mounts, are_found_by_their_number)
         cr_expect(!proctext_mount("", 27, &mount));
 }
 
+Test(mounts, are_found_by_their_device)
+{
+        struct proctext_mount mount;
+        cr_assert(proctext_mount_of(mounts, "254:0", &mount));
+        cr_expect_str_eq(mount.type, "ext4");
+        cr_expect_str_eq(mount.source, "/dev/vda");
+        cr_expect(!proctext_mount_of(mounts, "254:1", &mount));
+        cr_expect(!proctext_mount_of(mounts, "", &mount));
+}
+
 Test(mounts, that_were_cut_have_only_whole_lines)
 {
         for (size_t length = 0; length < sizeof mounts; length++) {

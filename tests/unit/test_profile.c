@@ -158,6 +158,13 @@ Test(profile, takes_sleep_for_a_call_where_the_call_can_not_be_read)
         cr_expect(eq(uint, profile.calls_count, 0), "which call is not known");
 }
 
+Test(profile, does_not_say_what_a_thread_waited_for_that_may_have_been_in_a_call)
+{
+        add((struct sample){ .state = 'D', .syscall = -1, .syscall_known = false }, NULL);
+        cr_expect(eq(uint, profile.unclear, 1));
+        cr_expect(eq(uint, profile.faulting + profile.blocked, 0));
+}
+
 Test(profile, counts_no_state_for_a_thread_that_is_neither)
 {
         add(sample_at(1, 'Z', -1), NULL);

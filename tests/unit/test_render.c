@@ -240,6 +240,32 @@ Test(render, says_who_took_the_cpu_and_what_the_parts_were)
         expect_golden("starved", &starved_stall, &plain);
 }
 
+Test(render, says_which_memory_was_waited_for)
+{
+        struct record record = fault_stall;
+        expect_golden("fault", &fault_stall, &plain);
+        record.stall.detail.what = "swap";
+        record.stall.detail.file_offset = 0;
+        const char *text = render(&record, &plain);
+        cr_expect_not_null(strstr(text, "waiting for memory (page faults) in swap   ["), "%s", text);
+        cr_expect_not_null(strstr(text, "    2 pages were read\n"), "%s", text);
+        cr_expect_not_null(strstr(text, "hint: its memory was swapped out"), "%s", text);
+}
+
+Test(render, says_why_it_is_not_known_which_memory)
+{
+        struct record record = fault_stall;
+        record.stall.detail.what = "";
+        record.stall.detail.reason = "it is not permitted";
+        const char *text = render(&record, &plain);
+        cr_expect_not_null(strstr(text, "\n    2 pages were read from a file or swap; which is not known: it is not "
+                                        "permitted\n"),
+                           "%s", text);
+        record.stall.detail.major_faults = 0;
+        text = render(&record, &plain);
+        cr_expect_not_null(strstr(text, "\n    no page was read until the last sample; which is"), "%s", text);
+}
+
 Test(render, does_not_call_it_a_stall_when_the_program_was_stopped)
 {
         struct record record = starved_stall;

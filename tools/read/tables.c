@@ -81,6 +81,7 @@ const struct field detail_fields[] = {
         { "address", FIELD_STRING, DETAIL(address) },
         { "device", FIELD_STRING, DETAIL(device) },
         { "wchan", FIELD_STRING, DETAIL(wchan) },
+        { "file_offset", FIELD_U64, DETAIL(file_offset) },
         { "timeout_ns", FIELD_U64, DETAIL(timeout_ns) },
         { "left_ns", FIELD_U64, DETAIL(left_ns) },
         { "waits_for_more", FIELD_U32, DETAIL(waits_for_more) },
