@@ -52,9 +52,9 @@
 #define LIMIT_STALL_FRAMES 2048 /* frames of all distinct stacks of one stall */
 
 #define LIMIT_EVIDENCES 3          /* system calls of one stall whose arguments are kept */
-#define LIMIT_EVIDENCE_NS 90000ull /* looking at arguments and descriptors, a sample; */
-#define LIMIT_SERVED_NS 80000ull   /* at the events that the iteration got, once a stall; */
-#define LIMIT_SEARCH_NS 60000ull   /* for the other end of a pipe, a sample, */
+#define LIMIT_EVIDENCE_NS 80000ull /* looking at arguments and descriptors, at the first sample of a call; */
+#define LIMIT_SERVED_NS 60000ull   /* at the events that the iteration got, at a stall's first sample; */
+#define LIMIT_SEARCH_NS 60000ull   /* for the other end of a pipe, at a later sample, */
 #define LIMIT_SEARCH_STEPS 40      /* for so many samples */
 #define LIMIT_GATHERINGS 16        /* of a stall's evidence, where its system calls change and change */
 #define LIMIT_WAITED 8             /* descriptors of a nested wait that are described; further ones are counted */

@@ -438,7 +438,6 @@ struct evidence *evidences_look(struct evidences *evidences, int32_t tid, const 
                 return NULL;
         evidence->samples = 1;
         gather(evidence, call, tid, now_ns + LIMIT_EVIDENCE_NS);
-        go_on_searching(evidence, now_ns + LIMIT_EVIDENCE_NS + LIMIT_SEARCH_NS);
         return evidence;
 }
 

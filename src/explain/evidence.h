@@ -62,7 +62,8 @@ void evidences_clear(struct evidences *evidences);
 
 /* Look at the call that thread `tid` sleeps in by this sample, as far as it is not known yet. What is found counts only
  * if the thread has not left the call meanwhile: the caller looks, and confirms or withdraws what is returned. NULL:
- * there was nothing to find. Takes at most LIMIT_EVIDENCE_NS + LIMIT_SEARCH_NS, and a look at one descriptor. */
+ * there was nothing to find. Takes at most LIMIT_EVIDENCE_NS and a look at one descriptor where the call is new, and
+ * LIMIT_SEARCH_NS later: a stall's first sample has much else to look at. */
 struct evidence *evidences_look(struct evidences *evidences, int32_t tid, const struct sample *sample);
 void evidences_confirm(struct evidence *evidence);
 void evidences_withdraw(struct evidences *evidences, struct evidence *evidence);
