@@ -301,38 +301,6 @@ static const char *end_name(enum stall_end end)
         return NULL;
 }
 
-static void decide_cause(struct explained *explained, const struct stall *stall)
-{
-        static const struct profile none;
-        const struct profile *profile = explained->profile != NULL ? explained->profile : &none;
-        struct cause_evidence evidence = {
-                .threshold_ns = explained->threshold_ns,
-                .duration_ns = explained->duration_ns,
-                .cpu_known = explained->cpu_known,
-                .cpu_ns = explained->cpu_ns,
-                .delay_known = explained->usage.delay_known,
-                .delay_ns = explained->usage.delay_ns,
-                .throttled_ns = explained->machine.throttled_ns,
-                .steal_ns = explained->machine.cpus != 0 ? explained->machine.steal_ns / explained->machine.cpus : 0,
-                .stopped_ns = stall->stopped_ns,
-                .starved_ns = stall->starved_ns,
-                .suspended = stall->suspended,
-                .samples = profile->samples - profile->losses[CAPTURE_ENDED], /* those tell nothing of the stall */
-                .running = profile->running,
-                .blocked = profile->blocked,
-                .locked = profile->locked,
-                .locked_out = profile->locked_out,
-                .deadlock = profile->deadlock,
-                .faulting = profile->faulting,
-                .unclear = profile->unclear,
-                .stopped = profile->stopped,
-                .crowded = explained->crowded != 0,
-        };
-        uint32_t count;
-        evidence.call = profile_main_call(profile, &count);
-        explained->verdict = cause_decide(&evidence);
-}
-
 /* The loop's thread has summed up what it said of an iteration that its next wait has ended. */
 static bool ended_as_said(const struct stall *stall, enum journal_stall_as as)
 {
@@ -374,13 +342,14 @@ static const struct record_stall *explain_and_report(const struct stall *stall, 
                 .yields = stall->yields > atomic_load(&stall->slot->yields) ? stall->yields
                                                                             : atomic_load(&stall->slot->yields),
                 .startup = stall->startup,
+                .suspended = stall->suspended,
                 .end = end_name(stall->end),
                 .profile = stall->samples != 0 ? profile_of(stall) : NULL,
                 .crowded = profile_of(stall) == NULL ? stall->samples : 0,
                 .work = said ? &work : NULL,
         };
         explained_measure(&explained);
-        decide_cause(&explained, stall);
+        explained_decide(&explained);
         find_waited(&explained, stall);
         return journal_stall(&explained, as);
 }

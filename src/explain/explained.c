@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * explained.c - what was counted of a thread and of the machine over a whole stall
+ * explained.c - what was counted of a thread and of the machine over a whole stall, and what follows from it
  *
  * A stall has neither a sample at its begin nor one at its end, so what passed between the first and the last is taken
  * for the same in the rest.
@@ -42,4 +42,36 @@ void explained_measure(struct explained *explained)
         explained->usage.major_faults = after->major_faults - before->major_faults;
         explained->usage.voluntary = after->voluntary - before->voluntary;
         explained->usage.involuntary = after->involuntary - before->involuntary;
+}
+
+void explained_decide(struct explained *explained)
+{
+        static const struct profile none;
+        const struct profile *profile = explained->profile != NULL ? explained->profile : &none;
+        struct cause_evidence evidence = {
+                .threshold_ns = explained->threshold_ns,
+                .duration_ns = explained->duration_ns,
+                .cpu_known = explained->cpu_known,
+                .cpu_ns = explained->cpu_ns,
+                .delay_known = explained->usage.delay_known,
+                .delay_ns = explained->usage.delay_ns,
+                .throttled_ns = explained->machine.throttled_ns,
+                .steal_ns = explained->machine.cpus != 0 ? explained->machine.steal_ns / explained->machine.cpus : 0,
+                .stopped_ns = explained->stopped_ns,
+                .starved_ns = explained->starved_ns,
+                .suspended = explained->suspended,
+                .samples = profile->samples - profile->losses[CAPTURE_ENDED], /* those tell nothing of the stall */
+                .running = profile->running,
+                .blocked = profile->blocked,
+                .locked = profile->locked,
+                .locked_out = profile->locked_out,
+                .deadlock = profile->deadlock,
+                .faulting = profile->faulting,
+                .unclear = profile->unclear,
+                .stopped = profile->stopped,
+                .crowded = explained->crowded != 0,
+        };
+        uint32_t count;
+        evidence.call = profile_main_call(profile, &count);
+        explained->verdict = cause_decide(&evidence);
 }

@@ -25,6 +25,7 @@ struct explained {
         uint64_t late_ns;
         uint32_t yields;
         bool startup;
+        bool suspended;      /* it was stopped, and without that it would have been no stall */
         const char *end;     /* how it ended where not by the next wait; NULL */
         uint64_t stopped_ns; /* of it the thread was stopped */
         uint64_t starved_ns; /* of it the watchdog had no CPU */
@@ -43,5 +44,8 @@ struct explained {
 
 /* Fill in what was counted: `cpu_ns`, `usage` and `machine`. */
 void explained_measure(struct explained *explained);
+
+/* Then why it stalled: `verdict`. */
+void explained_decide(struct explained *explained);
 
 #endif
