@@ -145,6 +145,16 @@ int loopdog_stop(void);
  */
 int loopdog_flush(void);
 
+/* Capture each loop of this process as it is now, stalled or not, and write it: what its thread is doing and for how
+ * long, with its stack, callback and labels. With LOOPDOG_OUTPUT as `dump` records, which "loopdog show d1" shows, else
+ * as text on stderr. A loop that computes is interrupted once, as in a stall; meanwhile no loop is watched.
+ *
+ * Returns: how many loops were written
+ * Errors:  -ESRCH: nothing is watched; -ETIMEDOUT: not within 1 s, it is written when it can
+ * Context: any thread, a loop's own too; async-signal-safe, so a handler of SIGUSR1 may call it; waits up to 1 s
+ */
+int loopdog_dump(void);
+
 /* Have each stall told to a function.
  *
  * handler: NULL: no longer. It may run once more while this call returns
@@ -283,6 +293,11 @@ LOOPDOG_NOTHING int loopdog_stop(void)
 }
 
 LOOPDOG_NOTHING int loopdog_flush(void)
+{
+        return 0;
+}
+
+LOOPDOG_NOTHING int loopdog_dump(void)
 {
         return 0;
 }

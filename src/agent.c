@@ -48,17 +48,19 @@
 #include "watch/watchdog.h"
 
 static struct capture_task tasks[LIMIT_SLOTS];
-static struct profile profiles[LIMIT_STALLS];
-static struct evidences evidences[LIMIT_STALLS];
-static struct fault_watch faults[LIMIT_STALLS];
-static struct served served[LIMIT_STALLS];
+/* The places of the stalls that are open, and one for a loop that is dumped. */
+#define DUMP_PLACE LIMIT_STALLS
+static struct profile profiles[LIMIT_STALLS + 1];
+static struct evidences evidences[LIMIT_STALLS + 1];
+static struct fault_watch faults[LIMIT_STALLS]; /* a dump does not wait for a fault to end */
+static struct served served[LIMIT_STALLS + 1];
 static struct sample sample;
 static struct stack stack;
 static struct work work;
 
 static struct profile *profile_of(const struct stall *stall)
 {
-        return stall->place < LIMIT_STALLS ? &profiles[stall->place] : NULL;
+        return stall->place <= DUMP_PLACE ? &profiles[stall->place] : NULL;
 }
 
 /* ---- one sample: capture -> unwind -> script -> explain ---- */
@@ -242,6 +244,37 @@ static void begin_evidence(const struct stall *stall)
         look_at_events(stall);
 }
 
+/* What the sample shows. */
+struct seen {
+        struct whom_look look;
+        struct whom whom;
+        struct script_context context;
+};
+
+static struct seen look_closely(void)
+{
+        struct seen seen = { .whom.kind = WHOM_NOBODY };
+        bool unwound = find_stack(&seen.context);
+        seen.look = look_at_sample(unwound);
+        if (seen.look.in_call)
+                seen.whom = whom_find(seen.look.sample, seen.look.address, seen.look.stack);
+        return seen;
+}
+
+/* Count it, and look at what and whom the thread waits for. */
+static void keep_sample(const struct stall *stall, const struct seen *seen, bool may_signal)
+{
+        struct profile *profile = profile_of(stall);
+        if (profile->samples == 0)
+                machine_read(&profile->machine);
+        add_sample(stall->slot, profile, seen->look.stack, &seen->context);
+        look_at_call(stall);
+        if (stall->place != DUMP_PLACE)
+                look_at_fault(stall);
+        if (seen->whom.object != NULL)
+                look_for_others(profile, &seen->whom, atomic_load(&stall->slot->tid), may_signal);
+}
+
 static enum watch_finding take_sample(struct stall *stall, bool may_signal)
 {
         struct slot *slot = stall->slot;
@@ -253,33 +286,22 @@ static enum watch_finding take_sample(struct stall *stall, bool may_signal)
         if (modules_changed())
                 unwind_flush();
         capture_take(&tasks[slot_index(slot)], may_signal, &slot->mark, stall->mark, &sample);
-        struct script_context context = { .called = NULL };
         if (sample.loss == CAPTURE_ENDED && profile != NULL)
                 profile_add_ended(profile, &sample);
         if (sample.loss == CAPTURE_ENDED)
                 return WATCH_ENDED;
         if (sample.loss == CAPTURE_GONE)
                 return WATCH_GONE;
-        bool unwound = find_stack(&context);
-        struct whom_look look = look_at_sample(unwound);
-        struct whom whom = { .kind = WHOM_NOBODY };
-        if (look.in_call)
-                whom = whom_find(look.sample, look.address, look.stack);
-        bool owned = whom.kind == WHOM_LOCK && whom.tid != 0;
-        enum watch_finding finding = context.ends ? WATCH_LEFT : judge(slot, look.stack, owned);
+        struct seen seen = look_closely();
+        bool owned = seen.whom.kind == WHOM_LOCK && seen.whom.tid != 0;
+        enum watch_finding finding = seen.context.ends ? WATCH_LEFT : judge(slot, seen.look.stack, owned);
         if (finding != WATCH_GOES_ON || profile == NULL)
                 return finding;
-        if (profile->samples == 0)
-                machine_read(&profile->machine);
-        add_sample(slot, profile, look.stack, &context);
+        keep_sample(stall, &seen, may_signal);
         stall->stopped_ns = profile->stopped_ns;
         stall->doubtful_ns = profile->doubtful_ns;
         if (profile->first_stopped)
                 stall->doubtful_ns += profile->first_ns - stall->begin_ns;
-        look_at_call(stall);
-        look_at_fault(stall);
-        if (whom.object != NULL)
-                look_for_others(profile, &whom, atomic_load(&slot->tid), may_signal);
         return finding;
 }
 
@@ -384,6 +406,68 @@ static void stall_ended(struct stall *stall)
                 fault_end(&faults[stall->place]);
 }
 
+/* ---- a dump: each loop as it is, stalled or not ---- */
+
+static const char *state_of(const struct slot *slot, uint64_t mark)
+{
+        if (atomic_load(&slot->key) == WAIT_KEY_PAUSED)
+                return "paused";
+        if (!MARK_BUSY(mark))
+                return "idle";
+        return atomic_load(&slot->left_mark) == mark ? "outside" : "busy";
+}
+
+/* False: its thread has ended. */
+static bool sample_present(struct stall *stall)
+{
+        script_forget_if_full();
+        if (modules_changed())
+                unwind_flush();
+        capture_take_any(&tasks[slot_index(stall->slot)], &stall->slot->mark, &sample);
+        if (sample.loss == CAPTURE_GONE)
+                return false;
+        stall->mark = sample.mark;
+        begin_evidence(stall);
+        struct seen seen = look_closely();
+        keep_sample(stall, &seen, true);
+        return true;
+}
+
+static bool dump_loop(struct slot *slot, uint64_t id)
+{
+        struct stall stall = { .slot = slot, .place = DUMP_PLACE };
+        char label[LIMIT_LOOP_NAME];
+        uint32_t samples;
+        if (!sample_present(&stall))
+                return false;
+        loop_label(slot, label, sizeof label);
+        uint64_t begin_ns = MARK_NS(stall.mark), now_ns = clock_now_ns();
+        const char *state = state_of(slot, stall.mark);
+        struct explained explained = {
+                .state = state,
+                .busy = state[0] == 'b',
+                .id = id,
+                .begin_ns = begin_ns,
+                .duration_ns = now_ns - begin_ns,
+                .tid = atomic_load(&slot->tid),
+                .loop = label,
+                .threshold_ns = said_limit_ns(slot, stall.mark),
+                .profile = profile_of(&stall),
+                .verdict.call = profile_main_call(profile_of(&stall), &samples),
+        };
+        if (MARK_BUSY(stall.mark) && said_read_present(slot, stall.mark, now_ns, &work))
+                explained.work = &work;
+        explained.evidence = evidences_of(&evidences[DUMP_PLACE], explained.verdict.call);
+        explained.served = MARK_BUSY(stall.mark) ? &served[DUMP_PLACE] : NULL;
+        return journal_dump(&explained);
+}
+
+static void asked(void)
+{
+        asked_dump(dump_loop);
+        account_loops();
+}
+
 /* ---- loops ---- */
 
 static void loop_begins(struct slot *slot)
@@ -450,7 +534,7 @@ static const struct watch_calls watch_calls = {
         .stall_goes_on = stall_goes_on,
         .stall_ended = stall_ended,
         .tick = account_tick,
-        .asked = account_loops,
+        .asked = asked,
         .end = watchdog_ends,
 };
 
@@ -474,6 +558,7 @@ static void fork_parent(void)
 
 static void fork_child(void)
 {
+        asked_after_fork();
         account_after_fork(); /* these two before the slots are cleared */
         watchdog_after_fork();
         journal_after_fork();

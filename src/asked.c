@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * asked.c - what a program asks of the agent as a whole: loopdog_start(), loopdog_stop(), loopdog_flush()
+ * asked.c - what a program asks of the agent as a whole: to start, stop, flush and dump
  *
  * Beside the stages as agent.c is, because it touches several. What concerns one loop goes the stages' way (api/).
  *
- * Context: app threads; asked_setup() in the constructor
+ * Context: app threads; asked_setup() in the constructor, asked_dump() on the watchdog
  */
 #include "asked.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -23,6 +24,12 @@
 #include "watch/watchdog.h"
 
 static void (*use)(void); /* the settings */
+
+static struct {
+        _Atomic bool wanted;
+        _Atomic int loops; /* in the last one */
+        uint64_t count;
+} dumps;
 
 /* The environment's first, for the first of two equal names counts: who runs a program knows better than it. */
 static int load_settings(const char *const *settings, bool ignore_environment)
@@ -90,10 +97,42 @@ static int api_flush(void)
         return watchdog_ask(LIMIT_PATIENCE_NS);
 }
 
+/* ---- dump ---- */
+
+void asked_dump(bool (*dump_loop)(struct slot *slot, uint64_t id))
+{
+        uint32_t count = slots_used();
+        int loops = 0;
+        if (!atomic_exchange(&dumps.wanted, false))
+                return;
+        for (uint32_t i = 0; i < count; i++)
+                if (atomic_load(&slot_at(i)->state) == SLOT_LOOP && atomic_load(&slot_at(i)->mark) != 0)
+                        loops += dump_loop(slot_at(i), dumps.count + 1);
+        dumps.count += loops != 0;
+        atomic_store(&dumps.loops, loops);
+}
+
+void asked_after_fork(void)
+{
+        dumps.count = 0;
+        atomic_store(&dumps.wanted, false);
+}
+
+/* Where several ask at the same time, one dump may serve them all: it was taken after each of them asked. */
+static int api_dump(void)
+{
+        atomic_store(&dumps.wanted, true);
+        int error = watchdog_ask(LIMIT_PATIENCE_NS);
+        if (error == -ESRCH)
+                atomic_store(&dumps.wanted, false);
+        return error != 0 ? error : atomic_load(&dumps.loops);
+}
+
 static const struct api_calls api_calls = {
         .start = api_start,
         .stop = api_stop,
         .flush = api_flush,
+        .dump = api_dump,
         .set_handler = told_set_handler,
 };
 

@@ -34,15 +34,18 @@ static const struct argp_option options[] = {
         { 0 },
 };
 
-/* A stall that has the number asked for. */
+/* A stall that has the number asked for, or a dump. */
 struct match {
         struct kept line; /* its stall, or its stall-begin as long as that is all */
         bool ended;
+        struct kept *loops; /* of a dump: the records of its loops */
+        size_t loops_count;
 };
 
 struct show_options {
         char *run; /* the beginning of it; "": any */
         uint64_t id;
+        bool dump; /* it is the number of a dump */
         bool json;
         bool fold;
         enum colour_choice colour;
@@ -52,18 +55,20 @@ struct show_options {
         struct map matches; /* run -> struct match */
 };
 
-/* "b194-7" or "7". */
+/* "b194-7" or "7"; a dump is "b194-d1" or "d1". */
 static void parse_name(const struct argp_state *state, struct show_options *chosen, const char *name)
 {
         const char *dash = strrchr(name, '-');
         const char *digits = dash ? dash + 1 : name;
+        chosen->dump = digits[0] == 'd';
+        digits += chosen->dump;
         char *end;
         errno = 0;
         chosen->id = strtoull(digits, &end, 10);
         if (!isdigit((unsigned char)digits[0]) || *end || errno || chosen->id == 0)
                 argp_error(state,
                            "\"%s\" is no stall's name: RUN-ID, such as b1946ac92492d234-7, or the beginning of the "
-                           "run, or the number alone",
+                           "run, or the number alone; of a dump RUN-d1",
                            name);
         free(chosen->run);
         chosen->run = dash ? alloc_bytes(name, (size_t)(dash - name)) : alloc_string("");
@@ -106,10 +111,10 @@ static const struct argp parser = {
         .options = options,
         .children = children,
         .parser = parse_option,
-        .args_doc = "[RUN-]ID FILE|DIR|-...",
+        .args_doc = "[RUN-]ID|[RUN-]dN FILE|DIR|-...",
         .doc = "Show one stall whole: when each of its stacks was seen, all of them with source lines, the other "
-               "threads "
-               "that had to do with it, and what its cause rests on. RUN may be as short as tells it from the others."
+               "threads that had to do with it, and what its cause rests on. RUN may be as short as tells it from the "
+               "others. RUN-d1 is the first dump that the program asked for (loopdog_dump)."
                "\vThe exit code is 0 if it was found, 1 if not or if several are called so, 2 for a wrong option.",
 };
 
@@ -118,16 +123,31 @@ const struct argp *show_parser(void)
         return &parser;
 }
 
+/* Each loop once, though its file may be read twice. */
+static void add_loop(struct match *match, const char *line, size_t length)
+{
+        for (size_t i = 0; i < match->loops_count; i++)
+                if (match->loops[i].length == length && memcmp(match->loops[i].line, line, length) == 0)
+                        return;
+        match->loops = alloc_resize(match->loops, match->loops_count + 1, sizeof(*match->loops));
+        match->loops[match->loops_count++] = (struct kept){ .line = alloc_bytes(line, length), .length = length };
+}
+
 static void look(void *context, const struct record *record, const char *line, size_t length)
 {
         struct show_options *chosen = context;
         bool stall = record->type == RECORD_STALL || record->type == RECORD_STALL_BEGIN;
-        if (!stall || record->stall.id != chosen->id || strncmp(record->run, chosen->run, strlen(chosen->run)) != 0)
+        bool wanted = chosen->dump ? record->type == RECORD_DUMP : stall;
+        if (!wanted || record->stall.id != chosen->id || strncmp(record->run, chosen->run, strlen(chosen->run)) != 0)
                 return;
         void **at = map_at_string(&chosen->matches, record->run);
         if (!*at)
                 *at = alloc_zeroed(1, sizeof(struct match));
         struct match *match = *at;
+        if (chosen->dump) {
+                add_loop(match, line, length);
+                return;
+        }
         if (match->line.line && record->type == RECORD_STALL_BEGIN)
                 return;
         free(match->line.line);
@@ -138,6 +158,9 @@ static void look(void *context, const struct record *record, const char *line, s
 static void free_match(void *pointer)
 {
         struct match *match = pointer;
+        for (size_t i = 0; i < match->loops_count; i++)
+                free(match->loops[i].line);
+        free(match->loops);
         free(match->line.line);
         free(match);
 }
@@ -164,16 +187,45 @@ static void print_json(const struct record *record, struct symbolizer *symbolize
         free(text.bytes);
 }
 
+static struct record_style style_of(const struct show_options *chosen)
+{
+        return (struct record_style){
+                .colour = terminal_colour(STDOUT_FILENO, chosen->colour),
+                .columns = terminal_columns(STDOUT_FILENO),
+                .all_frames = !chosen->fold,
+        };
+}
+
+/* One loop of a dump after the other, as they were written. */
+static void print_dump(const struct show_options *chosen, const struct match *match)
+{
+        struct symbolizer *symbolizer = symbolizer_new(&chosen->symbols.places);
+        struct source_lines sources = { 0 };
+        const struct record_style style = style_of(chosen);
+        for (size_t i = 0; i < match->loops_count; i++) {
+                struct parsed parsed;
+                char why[128];
+                if (parse_record(&parsed, match->loops[i].line, match->loops[i].length, why, sizeof(why)) != 0)
+                        continue; /* it was parsed when it came */
+                if (chosen->json) {
+                        print_json(&parsed.record, symbolizer);
+                } else {
+                        char *text = example_text(&parsed.record, symbolizer, &sources, &style);
+                        printf("%s%s", i ? "\n" : "", text);
+                        free(text);
+                }
+                parsed_free(&parsed);
+        }
+        source_lines_free(&sources);
+        symbolizer_free(symbolizer);
+}
+
 static void print(const struct show_options *chosen, const struct analysis *analysis, struct record *record)
 {
         struct symbolizer *symbolizer = symbolizer_new(&chosen->symbols.places);
         struct parsed stacks;
         bool repeat = find_stacks(analysis, &record->stall, &stacks);
-        const struct record_style style = {
-                .colour = terminal_colour(STDOUT_FILENO, chosen->colour),
-                .columns = terminal_columns(STDOUT_FILENO),
-                .all_frames = !chosen->fold,
-        };
+        const struct record_style style = style_of(chosen);
         const struct show show = {
                 .record = record,
                 .process = map_find_string(&analysis->processes, record->run),
@@ -194,17 +246,22 @@ static void print(const struct show_options *chosen, const struct analysis *anal
 static int show_match(const struct show_options *chosen, const struct analysis *analysis)
 {
         const struct map *matches = &chosen->matches;
+        const char *kind = chosen->dump ? "dump" : "stall";
         struct parsed parsed;
         char why[128];
         for (size_t i = 0; matches->count > 1 && i < matches->count; i++)
-                say("%s-%llu is one of %zu stalls called so", matches->entries[i].key, (unsigned long long)chosen->id,
-                    matches->count);
+                say("%s-%s%llu is one of %zu %ss called so", matches->entries[i].key, chosen->dump ? "d" : "",
+                    (unsigned long long)chosen->id, matches->count, kind);
         if (matches->count == 0)
-                say("no stall %s%s%llu among what was read", chosen->run, chosen->run[0] ? "-" : "",
-                    (unsigned long long)chosen->id);
+                say("no %s %s%s%s%llu among what was read", kind, chosen->run, chosen->run[0] ? "-" : "",
+                    chosen->dump ? "d" : "", (unsigned long long)chosen->id);
         if (matches->count != 1)
                 return EXIT_FAILED;
         const struct match *match = matches->entries[0].value;
+        if (chosen->dump) {
+                print_dump(chosen, match);
+                return stdout_finish();
+        }
         if (parse_record(&parsed, match->line.line, match->line.length, why, sizeof(why)) != 0)
                 return EXIT_FAILED; /* it was parsed when it came */
         print(chosen, analysis, &parsed.record);

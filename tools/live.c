@@ -112,6 +112,8 @@ static void take(void *context, const struct parsed *parsed, const char *line, s
         size_t notices = live->analysis.notices.count;
         analysis_add(&live->analysis, record, line, length);
         say_notices(live, notices);
+        if (record->type == RECORD_DUMP)
+                show(live, record);
         bool stall = record->type == RECORD_STALL || record->type == RECORD_STALL_BEGIN;
         if (!stall)
                 return;

@@ -103,6 +103,14 @@ EXPORTED int loopdog_flush(void)
         return error;
 }
 
+EXPORTED int loopdog_dump(void)
+{
+        int saved_errno = errno;
+        int error = calls == NULL || loop_is_watchdog ? -EDEADLK : calls->dump();
+        errno = saved_errno;
+        return error;
+}
+
 EXPORTED void loopdog_set_handler(loopdog_handler *handler, void *context)
 {
         if (calls != NULL)

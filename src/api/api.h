@@ -16,6 +16,7 @@ struct api_calls {
         int (*start)(const char *const *settings, bool ignore_environment);
         int (*stop)(void);
         int (*flush)(void);
+        int (*dump)(void);
         void (*set_handler)(loopdog_handler *handler, void *context);
 };
 void api_setup(const struct api_calls *calls);

@@ -19,6 +19,7 @@
 OWN(start);
 OWN(stop);
 OWN(flush);
+OWN(dump);
 OWN(set_handler);
 OWN(loop_open);
 OWN(loop_close);
@@ -41,6 +42,7 @@ OWN(version);
         ROW(start)                                                                                                     \
         ROW(stop)                                                                                                      \
         ROW(flush)                                                                                                     \
+        ROW(dump)                                                                                                      \
         ROW(set_handler)                                                                                               \
         ROW(loop_open)                                                                                                 \
         ROW(loop_close)                                                                                                \
@@ -105,6 +107,11 @@ EXPORTED int loopdog_stop(void)
 EXPORTED int loopdog_flush(void)
 {
         return now.flush();
+}
+
+EXPORTED int loopdog_dump(void)
+{
+        return now.dump();
 }
 
 EXPORTED void loopdog_set_handler(loopdog_handler *handler, void *context)

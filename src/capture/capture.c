@@ -208,9 +208,15 @@ static bool try_again(struct attempt *attempt, enum capture_loss loss, uint64_t 
         return attempt->tries < TRIES_LEAST || mend_now_ns_sigsafe() < end_ns;
 }
 
-static bool has_ended(const _Atomic uint64_t *mark, uint64_t expected)
+/* The iteration that is wanted; any, where `mark` is NULL. */
+struct wanted {
+        const _Atomic uint64_t *mark;
+        uint64_t expected;
+};
+
+static bool has_ended(const struct wanted *wanted)
 {
-        return mark != NULL && atomic_load(mark) != expected;
+        return wanted->mark != NULL && atomic_load(wanted->mark) != wanted->expected;
 }
 
 /* That a thread runs before the threshold is no loss. */
@@ -232,15 +238,13 @@ static void read_counters(const struct capture_task *task, struct sample *sample
                 capture_usage(task, &sample->usage);
 }
 
-void capture_take(struct capture_task *task, bool may_signal, const _Atomic uint64_t *mark, uint64_t expected,
-                  struct sample *sample)
+static void take(struct capture_task *task, bool may_signal, const struct wanted *wanted, struct sample *sample)
 {
         struct attempt attempt = { .task = task, .sample = sample, .may_signal = may_signal };
         uint64_t end_ns = mend_now_ns_sigsafe() + LIMIT_CAPTURE_NS;
         memset(sample, 0, sizeof(*sample));
         sample->syscall = -1;
         sample->time_ns = clock_now_ns();
-        task->mark = mark;
         task_begin(task);
         read_counters(task, sample);
         bool filtered = !call_allowed_sigsafe(SYS_pread64); /* then nothing at all is known of the thread */
@@ -253,9 +257,9 @@ void capture_take(struct capture_task *task, bool may_signal, const _Atomic uint
         if (copies_more())
                 companion->prepare(task);
         do {
-                sample->loss = has_ended(mark, expected) ? CAPTURE_ENDED : take_once(&attempt);
+                sample->loss = has_ended(wanted) ? CAPTURE_ENDED : take_once(&attempt);
         } while (try_again(&attempt, sample->loss, end_ns));
-        if (sample->loss == CAPTURE_OK && mark != NULL && sample->mark != expected)
+        if (sample->loss == CAPTURE_OK && wanted->mark != NULL && sample->mark != wanted->expected)
                 sample->loss = CAPTURE_ENDED;
         if (sample->loss == CAPTURE_RUNNING &&
             may_signal) /* it never ran twice in a row, and never slept long enough */
@@ -264,6 +268,21 @@ void capture_take(struct capture_task *task, bool may_signal, const _Atomic uint
                 read_counters(task, sample);
         task_end(task);
         count(sample);
+}
+
+void capture_take(struct capture_task *task, bool may_signal, const _Atomic uint64_t *mark, uint64_t expected,
+                  struct sample *sample)
+{
+        task->mark = mark;
+        take(task, may_signal, &(struct wanted){ mark, expected }, sample);
+}
+
+void capture_take_any(struct capture_task *task, const _Atomic uint64_t *mark, struct sample *sample)
+{
+        task->mark = mark;
+        take(task, true, &(struct wanted){ NULL, 0 }, sample);
+        if (sample->loss != CAPTURE_OK)
+                sample->mark = atomic_load(mark);
 }
 
 bool capture_stays(struct capture_task *task, const struct sample *sample)

@@ -15,7 +15,9 @@
 #include "explain/served.h"
 
 struct explained {
-        bool ended; /* false: a stall-begin */
+        const char *state; /* of a dump: what the loop is at; NULL: a stall */
+        bool busy;         /* of a dump: it is within a callback */
+        bool ended;        /* false: a stall-begin */
         uint64_t id;
         uint64_t begin_ns; /* clock_now_ns() */
         uint64_t duration_ns;

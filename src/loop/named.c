@@ -297,7 +297,7 @@ enum named_misuse named_pause(uintptr_t handle)
         if (MARK_BUSY(atomic_load(&slot->mark)))
                 loop_end_iteration(slot, atomic_load(&slot->own_cfa), true);
         slot->paused_key = key;
-        atomic_store(&slot->key, WAIT_KEY(WAIT_NAMED, UINT32_MAX));
+        atomic_store(&slot->key, WAIT_KEY_PAUSED);
         return NAMED_OK;
 }
 

@@ -385,23 +385,48 @@ static const char *fetch_name(char *bytes, size_t capacity, const char *name)
         return bytes;
 }
 
-bool said_read_now(const struct slot *slot, uint64_t mark, uint64_t now_ns, struct work *into)
+/* All that is said of the iteration, with the names of the innermost callback. NULL: it is not known, or is over. */
+static struct said *copy_said(const struct slot *slot, uint64_t mark)
 {
         static struct said copy;
         static char name[LIMIT_SAID_NAME], object[LIMIT_SAID_NAME];
         const struct said *said = said_of(slot);
         if (!atomic_load_explicit(&said->used, memory_order_relaxed) ||
             !copy_whole(said, said, &copy, offsetof(struct said, kept_count)))
-                return false;
+                return NULL;
         if (copy.depth > 0 && copy.depth <= LIMIT_CALLBACKS) {
                 struct callback *open = &copy.callbacks[copy.depth - 1];
                 open->name = fetch_name(name, sizeof name, open->name);
                 open->object = fetch_name(object, sizeof object, open->object);
         }
-        if (atomic_load(&slot->mark) != mark)
+        return atomic_load(&slot->mark) == mark ? &copy : NULL;
+}
+
+bool said_read_now(const struct slot *slot, uint64_t mark, uint64_t now_ns, struct work *into)
+{
+        struct said *copy = copy_said(slot, mark);
+        if (copy == NULL)
                 return false;
-        *into = copy.work;
-        return sum_up(&copy, mark, now_ns, into);
+        *into = copy->work;
+        return sum_up(copy, mark, now_ns, into);
+}
+
+bool said_read_present(const struct slot *slot, uint64_t mark, uint64_t now_ns, struct work *into)
+{
+        struct said *copy = copy_said(slot, mark);
+        if (copy == NULL)
+                return false;
+        bool here = copy->mark == mark;
+        *into = (struct work){ .callbacks = here ? copy->work.callbacks : 0,
+                               .labels_count = here ? copy->labels_count : 0,
+                               .labels_ns = now_ns - MARK_NS(mark) };
+        memcpy(into->labels, copy->labels, into->labels_count * sizeof *copy->labels);
+        if (copy->depth > 0 && copy->depth <= LIMIT_CALLBACKS) {
+                const struct callback *open = &copy->callbacks[copy->depth - 1];
+                uint64_t took_ns = since_ns(open->begin_ns, mark, now_ns);
+                note_callback(into, open, mark, took_ns != 0 ? took_ns : 1);
+        }
+        return true;
 }
 
 void said_after_fork(void)

@@ -49,6 +49,10 @@ bool said_read_kept(const struct slot *slot, uint32_t number, struct work *into)
 /* Copy what is known now of an iteration that goes on. False where nothing is. */
 bool said_read_now(const struct slot *slot, uint64_t mark, uint64_t now_ns, struct work *into);
 
+/* Copy what goes on at this moment: the innermost callback, whatever took longer before it, and the labels as they are
+ * now. False where nothing is known. */
+bool said_read_present(const struct slot *slot, uint64_t mark, uint64_t now_ns, struct work *into);
+
 /* In the child after fork, in its only thread. */
 void said_after_fork(void);
 

@@ -35,6 +35,7 @@ enum wait_kind {
 #define WAIT_KEY(kind, value) ((uint64_t)(value) << 2 | (uint64_t)(kind))
 #define WAIT_KEY_KIND(key) ((enum wait_kind)((key)&3))
 #define WAIT_KEY_VALUE(key) ((key) >> 2)
+#define WAIT_KEY_PAUSED WAIT_KEY(WAIT_NAMED, UINT32_MAX) /* of a paused loop: no wait has it */
 
 #define MARK(ns, busy) ((uint64_t)(ns) << 1 | (busy))
 #define MARK_BUSY(mark) ((mark)&1)

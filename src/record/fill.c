@@ -553,13 +553,15 @@ static void drop_repeated_stacks(struct record_stall *stall)
                 stall->stacks_count = 0;
 }
 
-void fill_stall(struct record *record, const struct explained *explained)
+/* What is known of a loop's thread, as far as it was sampled. */
+static void fill_loop(struct record *record, enum record_type type, const struct explained *explained)
 {
-        fill_common(record, explained->ended ? RECORD_STALL : RECORD_STALL_BEGIN);
+        fill_common(record, type);
         struct record_stall *stall = &record->stall;
         *stall = (struct record_stall){
                 .id = explained->id,
                 .begin_ns = clock_realtime_of(explained->begin_ns),
+                .state = explained->state,
                 .tid = explained->tid,
                 .thread = fill_thread_name(explained->tid),
                 .loop = explained->loop,
@@ -582,6 +584,18 @@ void fill_stall(struct record *record, const struct explained *explained)
         fill_evidence(stall, explained);
         fill_others(stall, explained->profile);
         redact_frames(stall);
-        if (explained->ended)
-                drop_repeated_stacks(stall);
+}
+
+void fill_stall(struct record *record, const struct explained *explained)
+{
+        fill_loop(record, explained->ended ? RECORD_STALL : RECORD_STALL_BEGIN, explained);
+        if (explained->ended && explained->profile != NULL)
+                drop_repeated_stacks(&record->stall);
+}
+
+void fill_dump(struct record *record, const struct explained *explained)
+{
+        fill_loop(record, RECORD_DUMP, explained);
+        if (!explained->busy) /* nobody is to blame for a wait */
+                record->stall.culprit = NULL;
 }

@@ -23,6 +23,9 @@ void fill_common(struct record *record, enum record_type type);
  * signature: a repeat seen more than REPEATS times in a minute comes without stacks. */
 void fill_stall(struct record *record, const struct explained *explained);
 
+/* A dump record, of one sample. As fill_stall(). */
+void fill_dump(struct record *record, const struct explained *explained);
+
 /* Of it: what it waited for and what it served (fill_evidence.c). Borrows from `explained`. */
 void fill_evidence(struct record_stall *stall, const struct explained *explained);
 

@@ -123,14 +123,17 @@ void journal_process(void)
 
 /* ---- stalls ---- */
 
-static void say_stall(const struct record *record)
+static void say(const struct record *record)
 {
         struct text text = TEXT_IN(journal.line);
         struct record_style style = { .own_prefixes = config.own };
-        if (record->stall.phase != NULL || record->stall.cause == RECORD_SUSPENDED)
-                return;
         record_write_text(&text, record, &style);
         sink_text(journal.line, text.length);
+}
+
+static bool is_to_be_said(const struct record_stall *stall)
+{
+        return stall->phase == NULL && stall->cause != RECORD_SUSPENDED;
 }
 
 const struct record_stall *journal_stall(const struct explained *explained, enum journal_stall_as as)
@@ -142,9 +145,22 @@ const struct record_stall *journal_stall(const struct explained *explained, enum
         fill_stall(&record, explained);
         if (sink_is_file())
                 write_record(&record);
-        else
-                say_stall(&record);
+        else if (is_to_be_said(&record.stall))
+                say(&record);
         return &record.stall;
+}
+
+bool journal_dump(const struct explained *explained)
+{
+        static struct record record;
+        if (!journal.announced)
+                return false;
+        fill_dump(&record, explained);
+        if (sink_is_file())
+                write_record(&record);
+        else
+                say(&record);
+        return true;
 }
 
 /* ---- loops and the end ---- */

@@ -41,6 +41,8 @@ void journal_note_thread(int32_t tid); /* see sink_note_thread() */
 void journal_process(void);
 /* Returns what was written, valid until the next call; NULL: nothing is written of this. */
 const struct record_stall *journal_stall(const struct explained *explained, enum journal_stall_as as);
+/* False: nothing is written yet, for no loop is confirmed. */
+bool journal_dump(const struct explained *explained);
 void journal_notices(void);
 void journal_end(void);
 

@@ -324,13 +324,56 @@ static void write_stacks(struct text *line, const struct record_stall *stall)
 
 /* ---- the types ---- */
 
-static void write_stall(struct text *line, const struct record_stall *stall)
+/* What the program said of it, */
+static void write_said(struct text *line, const struct record_stall *stall)
+{
+        write_callback(line, stall->callback);
+        if (stall->callbacks)
+                json_add_number(line, "callbacks", stall->callbacks);
+        write_labels(line, stall->labels, stall->labels_count);
+}
+
+/* and what was found out. */
+static void write_culprit(struct text *line, const struct record_stall *stall)
+{
+        if (!stall->culprit)
+                return;
+        json_write_name(line, "culprit");
+        write_frame(line, stall->culprit);
+}
+
+static void write_served(struct text *line, const struct record_stall *stall)
+{
+        write_fds(line, "ready", stall->ready, stall->ready_count);
+        if (stall->ready_more)
+                json_add_number(line, "ready_more", stall->ready_more);
+        if (stall->ready_before)
+                json_add_number(line, "ready_before", stall->ready_before);
+        json_add_string(line, "ready_loss", stall->ready_loss);
+}
+
+static void write_samples(struct text *line, const struct record_stall *stall)
+{
+        json_add_number(line, "samples", stall->samples);
+        write_lost(line, stall->samples_lost, stall->losses, stall->losses_count);
+        if (stall->script_losses) {
+                json_add_number(line, "script_losses", stall->script_losses);
+                json_add_string(line, "script_loss", stall->script_loss);
+        }
+}
+
+static void write_loop_name(struct text *line, const struct record_stall *stall)
 {
         json_add_number(line, "id", stall->id);
         json_add_time(line, "begin", stall->begin_ns);
         json_add_signed(line, "tid", stall->tid);
         json_add_string(line, "thread", stall->thread);
         json_add_string(line, "loop", stall->loop);
+}
+
+static void write_stall(struct text *line, const struct record_stall *stall)
+{
+        write_loop_name(line, stall);
         json_add_number(line, "threshold_ns", stall->threshold_ns);
         json_add_number(line, "duration_ns", stall->duration_ns);
         if (stall->cpu_ns || stall->detail.cpu_known)
@@ -342,33 +385,32 @@ static void write_stall(struct text *line, const struct record_stall *stall)
         json_add_string(line, "end", stall->end);
         json_add_string(line, "cause", record_cause_name(stall->cause));
         write_detail(line, &stall->detail);
-        write_callback(line, stall->callback);
-        if (stall->callbacks)
-                json_add_number(line, "callbacks", stall->callbacks);
-        write_labels(line, stall->labels, stall->labels_count);
+        write_said(line, stall);
         json_add_hex(line, "signature", "", stall->signature, 16);
         json_add_number(line, "repeats", stall->repeats);
-        if (stall->culprit) {
-                json_write_name(line, "culprit");
-                write_frame(line, stall->culprit);
-        }
-        write_fds(line, "ready", stall->ready, stall->ready_count);
-        if (stall->ready_more)
-                json_add_number(line, "ready_more", stall->ready_more);
-        if (stall->ready_before)
-                json_add_number(line, "ready_before", stall->ready_before);
-        json_add_string(line, "ready_loss", stall->ready_loss);
-        json_add_number(line, "samples", stall->samples);
-        write_lost(line, stall->samples_lost, stall->losses, stall->losses_count);
-        if (stall->script_losses) {
-                json_add_number(line, "script_losses", stall->script_losses);
-                json_add_string(line, "script_loss", stall->script_loss);
-        }
+        write_culprit(line, stall);
+        write_served(line, stall);
+        write_samples(line, stall);
         json_add_some(line, "callbacks_seen", stall->callbacks_seen);
         write_profile(line, stall->profile, stall->profile_count);
         json_add_if(line, "stacks_omitted", stall->stacks_omitted);
         write_others(line, stall->others, stall->others_count);
         write_stacks(line, stall);
+}
+
+static void write_dump(struct text *line, const struct record_stall *dump)
+{
+        write_loop_name(line, dump);
+        json_add_string(line, "state", dump->state);
+        json_add_number(line, "threshold_ns", dump->threshold_ns);
+        json_add_number(line, "duration_ns", dump->duration_ns);
+        write_detail(line, &dump->detail);
+        write_said(line, dump);
+        write_culprit(line, dump);
+        write_served(line, dump);
+        write_samples(line, dump);
+        write_others(line, dump->others, dump->others_count);
+        write_stacks(line, dump);
 }
 
 static void write_process(struct text *line, const struct record_process *process)
@@ -466,6 +508,9 @@ static void write_body(struct text *line, const struct record *record)
         case RECORD_STALL_BEGIN:
         case RECORD_STALL:
                 write_stall(line, &record->stall);
+                break;
+        case RECORD_DUMP:
+                write_dump(line, &record->stall);
                 break;
         case RECORD_LOOP:
                 write_loop(line, &record->loop);

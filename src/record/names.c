@@ -15,7 +15,7 @@
 static const char *const types[] = {
         [RECORD_PROCESS] = "process", [RECORD_STALL_BEGIN] = "stall-begin",
         [RECORD_STALL] = "stall",     [RECORD_LOOP] = "loop",
-        [RECORD_EXIT] = "exit",
+        [RECORD_EXIT] = "exit",       [RECORD_DUMP] = "dump",
 };
 
 static const char *const langs[] = {

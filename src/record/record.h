@@ -26,6 +26,7 @@ enum record_type {
         RECORD_STALL,
         RECORD_LOOP,
         RECORD_EXIT,
+        RECORD_DUMP,
 };
 
 enum record_lang {
@@ -185,9 +186,12 @@ struct record_label {
         const char *value;
 };
 
-struct record_stall {      /* types stall-begin and stall */
+/* A dump tells of a loop as of a stall, though it may be none: its `id` is the dump's, `begin_ns` and `duration_ns` are
+ * of the present state, and what only a whole stall has (cause, signature, profile) is not there. */
+struct record_stall {      /* types stall-begin, stall and dump */
         uint64_t id;       /* counts from 1 in each process; with `run` it names the stall for ever: RUN-ID */
         uint64_t begin_ns; /* CLOCK_REALTIME, ns since 1970 */
+        const char *state; /* dump: "busy", "idle" in its own wait, "paused" by the program, "outside" of the loop */
         int32_t tid;
         const char *thread; /* its name */
         const char *loop;   /* "epoll:5", "poll", "select", or a name given by the API */
@@ -303,7 +307,7 @@ struct record {
         const char *program; /* short name of the process, for people; written in every line */
         union {
                 struct record_process process;
-                struct record_stall stall; /* stall-begin and stall */
+                struct record_stall stall; /* stall-begin, stall and dump */
                 struct record_loop loop;
                 struct record_exit exit;
         };
@@ -344,8 +348,8 @@ struct record_style {
 /* One line of advice for this stall, or NULL where nothing is known that is surely right (record/hints.c). */
 const char *record_hint(const struct record_stall *stall);
 
-/* Append a stall-begin or stall record in the shape of design.md "Text, for people". Other types: nothing. All strings
- * are made safe for a terminal. */
+/* Append a stall-begin, stall or dump record in the shape of design.md "Text, for people". Other types: nothing. All
+ * strings are made safe for a terminal. */
 void record_write_text(struct text *text, const struct record *record, const struct record_style *style);
 
 /* Append the frames of one of the stall's stacks alone. */

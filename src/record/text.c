@@ -63,6 +63,12 @@ static bool blames_callback(const struct record_stall *stall)
         return callback && callback->duration_ns * 2 >= stall->duration_ns;
 }
 
+/* A dump tells what goes on, however short. */
+static bool tells_callback(const struct record_stall *stall)
+{
+        return blames_callback(stall) || (stall->callback && stall->state);
+}
+
 static void put_labels(struct text *text, const struct record_stall *stall)
 {
         for (size_t i = 0; i < stall->labels_count; i++) {
@@ -97,7 +103,21 @@ static void put_where(struct text *text, const struct record *record)
                 text_string(text, ", loop ");
                 text_printable(text, stall->loop);
         }
-        text_format(text, ", #%lu]\n", stall->id);
+        text_format(text, ", %s#%lu]\n", record->type == RECORD_DUMP ? "dump " : "", stall->id);
+}
+
+static void put_blamed(struct text *text, const struct record_stall *stall)
+{
+        if (tells_callback(stall) && names_other(stall)) {
+                put_callback(text, stall->callback);
+                text_string(text, stall->culprit ? "," : "");
+        }
+        if (stall->culprit)
+                put_culprit(text, stall->culprit);
+        if (stall->culprit && stall->detail.called && *stall->detail.called) {
+                text_string(text, " calling ");
+                text_printable(text, stall->detail.called);
+        }
 }
 
 /* Never cut: it is what people search for and copy. */
@@ -115,21 +135,37 @@ static void write_head(struct text *text, const struct record *record, const str
         text_duration(&start, record_stalled_ns(stall));
         text_string(text, "loopdog: ");
         part_coloured(text, style, RED, start.bytes, start.length);
-        if (blames_callback(stall) && names_other(stall)) {
-                put_callback(text, stall->callback);
-                text_string(text, stall->culprit ? "," : "");
-        }
-        if (stall->culprit)
-                put_culprit(text, stall->culprit);
-        if (stall->culprit && stall->detail.called && *stall->detail.called) {
-                text_string(text, " calling ");
-                text_printable(text, stall->detail.called);
-        }
+        put_blamed(text, stall);
         text_string(text, ", ");
         reason_put_cause(text, stall);
         text_put_waited(text, record);
         text_string(text, stall->phase && strcmp(stall->phase, "startup") == 0 ? ", during start-up" : "");
         put_labels(text, stall);
+        put_where(text, record);
+}
+
+/* "loop busy for 120 ms in read_cb on fd 12, in serve() at server.c:21, in clock_nanosleep" */
+static void write_dump_head(struct text *text, const struct record *record, const struct record_style *style)
+{
+        const struct record_stall *dump = &record->stall;
+        const char *state = dump->state ? dump->state : "?";
+        char bytes[64];
+        struct text start = TEXT_IN(bytes);
+        text_string(&start, "loop ");
+        part_start(&start, state, 20);
+        text_string(&start, " for ");
+        text_duration(&start, dump->duration_ns);
+        text_string(text, "loopdog: ");
+        part_coloured(text, style, CYAN, start.bytes, start.length);
+        put_blamed(text, dump);
+        if (dump->detail.call) {
+                text_string(text, ", in ");
+                text_printable(text, dump->detail.call);
+                text_put_waited(text, record);
+        } else if (dump->stacks_count > 0 && dump->stacks[0].state == 'R') {
+                text_string(text, ", running");
+        }
+        put_labels(text, dump);
         put_where(text, record);
 }
 
@@ -342,15 +378,61 @@ static void write_advice(struct text *text, const struct record_style *style, co
         text_format(text, " %s\n", advice);
 }
 
-void record_write_text(struct text *text, const struct record *record, const struct record_style *style)
+/* The stack to show, or NULL. */
+static const struct record_stack *main_stack_of(const struct record_stall *stall)
 {
-        if (record->type != RECORD_STALL && record->type != RECORD_STALL_BEGIN)
-                return;
-        const struct record_stall *stall = &record->stall;
         int main_stack = record_main_stack(stall);
-        const struct record_stack *stack = main_stack >= 0 ? &stall->stacks[main_stack] : NULL;
-        if (stack && stack->frames_count == 0)
-                stack = NULL;
+        return main_stack >= 0 && stall->stacks[main_stack].frames_count != 0 ? &stall->stacks[main_stack] : NULL;
+}
+
+/* What else is known of the moment; no line where nothing is. */
+static void write_dump_remarks(struct text *text, const struct record_stall *dump)
+{
+        char bytes[LINE_BYTES];
+        struct text line = TEXT_IN(bytes);
+        const char *reason = main_stack_of(dump) ? NULL : main_reason(dump);
+        text_string(&line, INDENT);
+        if (reason) {
+                text_string(&line, "no stack: ");
+                text_printable(&line, reason);
+        }
+        put_task(&line, &dump->detail);
+        if (dump->callback && !blames_callback(dump)) {
+                next_part(&line);
+                text_string(&line, "in this callback for ");
+                text_duration(&line, dump->callback->duration_ns);
+        }
+        if (dump->callbacks > 1) {
+                next_part(&line);
+                text_format(&line, "%u callbacks in this iteration", dump->callbacks);
+        }
+        if (dump->script_losses && dump->script_loss) {
+                next_part(&line);
+                text_printable(&line, dump->script_loss);
+        }
+        if (line.length > strlen(INDENT))
+                text_format(text, "%s\n", line.bytes);
+}
+
+static void write_dump(struct text *text, const struct record *record, const struct record_style *style)
+{
+        const struct record_stall *dump = &record->stall;
+        const struct record_stack *stack = main_stack_of(dump);
+        write_dump_head(text, record, style);
+        if (stack)
+                record_write_stack(text, dump, stack, style);
+        text_write_others(text, dump, style);
+        text_write_waited(text, dump);
+        text_write_served(text, dump);
+        write_dump_remarks(text, dump);
+        if (!stack)
+                write_advice(text, style, "to get stacks:", record_remedy(main_reason(dump)));
+}
+
+static void write_stall(struct text *text, const struct record *record, const struct record_style *style)
+{
+        const struct record_stall *stall = &record->stall;
+        const struct record_stack *stack = main_stack_of(stall);
         write_head(text, record, style);
         if (stack)
                 record_write_stack(text, stall, stack, style);
@@ -364,4 +446,12 @@ void record_write_text(struct text *text, const struct record *record, const str
         write_advice(text, style, "hint:", record_hint(stall));
         if (!stack && !stall->stacks_omitted)
                 write_advice(text, style, "to get stacks:", record_remedy(main_reason(stall)));
+}
+
+void record_write_text(struct text *text, const struct record *record, const struct record_style *style)
+{
+        if (record->type == RECORD_STALL || record->type == RECORD_STALL_BEGIN)
+                write_stall(text, record, style);
+        else if (record->type == RECORD_DUMP)
+                write_dump(text, record, style);
 }

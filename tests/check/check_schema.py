@@ -28,6 +28,7 @@ GOLDEN = 'tests/golden/v1'
 # Where the page describes what the schema calls so: the beginning of the heading, or of the head of the table.
 SECTIONS = {
     '': '## In every record', 'process': '## `process`', 'stall': '## `stall` and', 'detail': '| field of `detail`',
+    'dump': '## `dump`',
     'fd': '### A descriptor', 'holder': '### A holder',
     'callback': '| field of `callback`', 'label': '| field of a label',
     'stack': '### A stack', 'share': '### A share', 'other': '### Another thread', 'frame': '### A frame',

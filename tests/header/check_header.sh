@@ -47,7 +47,7 @@ calls='    struct loopdog_options options = { sizeof(struct loopdog_options), 0,
     loopdog_pause(loop); loopdog_resume(loop); loopdog_set_threshold(loop, 0);
     loopdog_callback_begin("name", NULL, NULL, -1); loopdog_label("key", "value"); loopdog_callback_end();
     loopdog_section_begin(1); loopdog_section_end(); loopdog_read_statistics(loop, &numbers);
-    loopdog_read_histogram(loop, &bucket, 1); loopdog_flush(); loopdog_loop_close(loop); loopdog_stop();
+    loopdog_read_histogram(loop, &bucket, 1); loopdog_flush(); loopdog_dump(); loopdog_loop_close(loop); loopdog_stop();
     return loopdog_version()[0] == 0 || LOOPDOG_VERSION_NUMBER < 1000;'
 
 # libuv's own header asks for more than the bare language.

@@ -28,7 +28,7 @@ def api_case(name, judge, files=1, stacks=True, victim="api"):
         program = place.run_victim(victim, name, env=env)
         if place.plain:
             return
-        if name == "misuse":  # what is wrong is said on stderr, and only there
+        if name in ("misuse", "dump"):  # what is wrong is said on stderr, and only there
             judge(place, place.read(), program)
             return
         book = place.expect(stacks=stacks, files=files, clean=True)
@@ -120,6 +120,27 @@ def judge_fork(place, book, program):
     harness.check([len(lines) > 0 for lines in book.runs.values()] == [True, True], "two processes")
 
 
+def judge_dump(place, book, program):
+    """Three dumps of two loops; whether one of them stalled meanwhile is the machine's business."""
+    harness.check(not book.complaints, f"{book.complaints}")
+    seen = [(dump["id"], dump["loop"], dump["state"]) for dump in book.all("dump")]
+    wanted = [(1, "main", "busy"), (1, "second", "idle"), (2, "main", "paused"), (2, "second", "busy"),
+              (3, "main", "busy"), (3, "second", "busy")]
+    harness.check(sorted(seen) == wanted, f"dumps {seen}")
+    dumps = {(dump["id"], dump["loop"]): dump for dump in book.all("dump")}
+    callback = dumps[1, "main"]["callback"]
+    harness.check((callback["name"], callback["object"]) == ("dump_cb", "fd 12"), f"callback {callback}")
+    harness.check([labels_of(dumps[key]) for key in ((1, "main"), (1, "second"), (2, "second"))] ==
+                  [{"request": "GET /first"}, {}, {"request": "GET /second"}], "labels")
+    for key, function in (((1, "main"), "dump_cb"), ((3, "main"), "on_signal"), ((2, "second"), "compute_cb")):
+        culprit = dumps[key]["culprit"]["function"]
+        harness.check(culprit == function, f"{key}: {culprit} instead of {function}")
+    harness.check(dumps[2, "second"]["stacks"][0]["complete"], "not a whole stack")
+    harness.check("culprit" not in dumps[1, "second"] and "nanosleep" in dumps[1, "second"]["detail"]["call"], "idle")
+    for loop in ("main", "second"):
+        harness.check(dumps[3, loop]["duration_ns"] > 0 and dumps[3, loop]["begin"] <= dumps[3, loop]["time"], loop)
+
+
 api_case("callbacks", judge_callbacks)
 api_case("labels", judge_labels)
 api_case("large_label", judge_large_label)
@@ -130,6 +151,7 @@ api_case("nested", judge_nested)
 api_case("statistics", judge_statistics)
 api_case("misuse", judge_misuse)
 api_case("fork", judge_fork, files=2)
+api_case("dump", judge_dump)
 # The static library, which stands down where the shared one is preloaded.
 api_case("callbacks", judge_callbacks, victim="api_static")
 api_case("nested", judge_nested, victim="api_static")
@@ -162,6 +184,19 @@ def redacted(place):
     if not place.plain:
         labels = labels_of(only_stall(place.expect()))
         harness.check(set(labels.values()) == {"[redacted]"} and "request" in labels, f"labels {labels}")
+
+
+@suite.case("without a file, a dump is text on stderr", attempts=3)
+def dumped_as_text(place):
+    said = place.run_victim("api", "dump", env={**LINKED, "LOOPDOG_OUTPUT": ""}).output()
+    if place.plain:
+        return
+    heads = [line for line in said.splitlines() if line.startswith("loopdog: loop ")]
+    harness.check(len(heads) == 6, f"{said}")
+    for words in ("loop busy for ", " in dump_cb on fd 12", ", request GET /first   [", "loop idle for ",
+                  "loop paused for ", "in compute_cb()", ", running, request GET /second", "loop second, dump #3]"):
+        harness.check(any(words in line for line in heads), f"no '{words}' in {said}")
+    harness.check("    compute_cb  (api+0x" in said, f"no frames in {said}")
 
 
 @suite.case("switched off, nothing is there", attempts=3)

@@ -65,6 +65,25 @@ class Show(Case):
         self.assertIn("which stall?", self.show(code=2)[1])
         self.assertIn("name the file", self.show("7", code=2)[1])
 
+    def test_dump(self):
+        """a dump is shown with all its loops, in text and as JSON, and the report says that it is there"""
+        fields = {"state": "busy", "duration_ns": 30 * MS, "samples": 1}
+        dumps = [stall(1, kind="dump", tid=tid, loop=f"loop{tid}", **fields) for tid in (1, 2)]
+        path = self.records("a.jsonl", process(), *dumps, stall(1, 600), stall(2, kind="dump", **fields))
+        out, err = self.show("d1", path, path)  # the file twice
+        self.assertEqual(err, "")
+        self.assertEqual(out.count("loopdog: loop busy for 30 ms in block() at /srv/app.py:8"), 2)
+        self.assertIn("loop loop1, dump #1]", out)
+        self.assertIn("loop loop2, dump #1]", out)
+        lines = self.show("--json", "b1-d2", path)[0].splitlines()
+        self.assertEqual([(line["type"], line["id"]) for line in map(json.loads, lines)], [("dump", 2)])
+        self.assertIn("no dump d3 among", self.show("d3", path, code=1)[1])
+        self.assertIn("is no stall's name", self.show("d", path, code=2)[1])
+        self.assertIn("600 ms", self.show("1", path)[0])
+        out, _ = self.loopdog("report", path)
+        self.assertIn("1 stall, 600 ms lost", out)
+        self.assertIn('server 42 dumped its loops 2 times: "loopdog show b194-d2"', out)
+
     def test_open(self):
         """a stall that has not ended says so, with what is known of its length"""
         path = self.records("a.jsonl", stall_begin(1, begin=BEGIN), loop(time="2026-11-22T20:16:03.120456Z"))

@@ -479,4 +479,41 @@ static const struct record fault_stall = {
         },
 };
 
+/* Of one dump: a loop in a callback, and one that waits for events. */
+static const struct record_callback dump_callback = { "read_cb", "read_cb", "fd 12", 27389, 34720012 };
+static const struct record_loss dump_losses[] = { { "no /proc here (chroot or container)", 1 } };
+static const struct record_label dump_labels[] = { { "request", "GET /users/42" } };
+static const struct record_stack dump_stacks[] = {
+        { .count = 1,
+          .first_ns = 34690120,
+          .last_ns = 34690120,
+          .state = 'R',
+          .complete = true,
+          .frames = &blocked_frames[1],
+          .frames_count = COUNT(blocked_frames) - 1 },
+};
+
+static const struct record busy_dump = {
+        .version = RECORD_VERSION, .type = RECORD_DUMP, .time_ns = UINT64_C(1795378503620700000), .host = "web1",
+        .pid = 4242, .run = "b1946ac92492d234", .program = "server",
+        .stall = {
+                .id = 1, .begin_ns = UINT64_C(1795378503120456000), .state = "busy", .tid = 4242, .thread = "server",
+                .loop = "main", .threshold_ns = 100000000, .duration_ns = 34755889, .callback = &dump_callback,
+                .callbacks = 3, .labels = dump_labels, .labels_count = COUNT(dump_labels),
+                .culprit = &blocked_frames[1], .ready = blocked_ready, .ready_count = COUNT(blocked_ready),
+                .samples = 1, .stacks = dump_stacks, .stacks_count = COUNT(dump_stacks),
+        },
+};
+
+static const struct record idle_dump = {
+        .version = RECORD_VERSION, .type = RECORD_DUMP, .time_ns = UINT64_C(1795378503620800000), .host = "web1",
+        .pid = 4242, .run = "b1946ac92492d234", .program = "server",
+        .stall = {
+                .id = 1, .begin_ns = UINT64_C(1795378502120456000), .state = "idle", .tid = 4250, .thread = "worker",
+                .loop = "epoll:7", .threshold_ns = 100000000, .duration_ns = 1500344000,
+                .detail = { .call = "epoll_wait", .waits_for = nested_fds, .waits_for_count = COUNT(nested_fds) },
+                .samples = 1, .losses = dump_losses, .losses_count = COUNT(dump_losses), .samples_lost = 1,
+        },
+};
+
 #endif

@@ -601,7 +601,7 @@ Test(json, limits_the_number_of_stacks)
 
 Test(json, has_a_name_for_every_value)
 {
-        for (int i = RECORD_PROCESS; i <= RECORD_EXIT; i++)
+        for (int i = RECORD_PROCESS; i <= RECORD_DUMP; i++)
                 cr_expect_eq(record_type_from_name(record_type_name((enum record_type)i)), i);
         for (int i = RECORD_NATIVE; i <= RECORD_JIT; i++)
                 cr_expect_eq(record_lang_from_name(record_lang_name((enum record_lang)i)), i);
@@ -646,4 +646,6 @@ Test(json, writes_what_it_always_wrote)
         expect_golden("whom", &deadlock_begin, 1);
         expect_golden("whom", &starved_stall, 2);
         expect_golden("fault", &fault_stall, 1);
+        expect_golden("dump", &busy_dump, 1);
+        expect_golden("dump", &idle_dump, 2);
 }

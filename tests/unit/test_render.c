@@ -87,6 +87,12 @@ Test(render, says_why_there_is_no_stack_and_what_to_do)
         expect_golden("unseen", &unseen_stall, &plain);
 }
 
+Test(render, shows_what_a_loop_is_doing)
+{
+        expect_golden("dump-busy", &busy_dump, &plain);
+        expect_golden("dump-idle", &idle_dump, &plain);
+}
+
 Test(render, does_not_repeat_the_stacks_of_a_repeat)
 {
         expect_golden("repeat", &uvicorn_repeat, &plain);

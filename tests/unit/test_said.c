@@ -83,6 +83,32 @@ Test(said, names_the_one_that_still_runs)
         cr_expect(eq(str, read_now(slot).name, (char *)"running"));
 }
 
+Test(said, tells_what_goes_on_at_this_moment_however_short)
+{
+        struct slot *slot = make_loop(5);
+        struct work work;
+        cr_assert(not(said_read_present(slot, atomic_load(&slot->mark), clock_now_ns(), &work)), "it has said nothing");
+        call("long", 1, 5 * MS);
+        said_callback_begin("outer", 0, NULL, -1);
+        said_label("request", "GET /");
+        said_callback_begin("inner", 0, "fd", 12);
+        uint64_t mark = atomic_load(&slot->mark), now_ns = clock_now_ns();
+        cr_assert(said_read_present(slot, mark, now_ns, &work));
+        cr_expect(eq(str, work.name, (char *)"inner"));
+        cr_expect(eq(str, work.object, (char *)"fd"));
+        cr_expect(eq(u32, work.callbacks, 3));
+        cr_expect(gt(u64, work.callback_ns, 0));
+        cr_assert(eq(u32, work.labels_count, 1));
+        cr_expect(eq(str, work.labels[0].value, (char *)"GET /"));
+        said_callback_end();
+        said_callback_end();
+        cr_assert(said_read_present(slot, mark, now_ns, &work));
+        cr_expect(zero(u64, work.callback_ns), "none runs");
+        cr_expect(zero(u32, work.labels_count), "its labels have ended with it");
+        wait_on(5);
+        cr_expect(not(said_read_present(slot, mark, now_ns, &work)), "that iteration is over");
+}
+
 Test(said, survives_names_that_are_gone)
 {
         struct slot *slot = make_loop(5);

@@ -11,6 +11,7 @@
  */
 #include <loopdog.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -232,6 +233,71 @@ static void case_misuse(void)
         planted_sleep_ms(200, "");
 }
 
+/* The other loop of case_dump(): waits, then computes, as the first one says. */
+static _Atomic int turn;
+
+static VICTIM_FRAME void compute_cb(void)
+{
+        for (turn = 2; turn == 2;)
+                ;
+}
+
+static void *second_loop(void *argument)
+{
+        loopdog_loop *second = loopdog_loop_open("second", NULL);
+        wait_ms(second, 1);
+        loopdog_wait_begin(second);
+        while (turn == 0)
+                usleep(1000);
+        loopdog_wait_end(second);
+        loopdog_label("request", "GET /second");
+        compute_cb();
+        wait_ms(second, 1);
+        loopdog_loop_close(second);
+        return argument;
+}
+
+static VICTIM_FRAME void dump_cb(int loops)
+{
+        VICTIM_CHECK(loopdog_dump() == loops);
+}
+
+static void on_signal(int number)
+{
+        VICTIM_CHECK(number == SIGUSR1 && loopdog_dump() == 2);
+}
+
+/* Each loop as it is: from a callback, while one is paused, and from a signal's handler. What it dumps is judged by the
+ * test; that nothing is dumped where nothing is watched, by itself. */
+static void case_dump(void)
+{
+        pthread_t thread;
+        struct loopdog_statistics numbers = { .size = sizeof numbers };
+        VICTIM_CHECK(pthread_create(&thread, NULL, second_loop, NULL) == 0);
+        usleep(50000); /* for both to wait */
+        loopdog_label("request", "GET /first");
+        loopdog_callback_begin("dump_cb", (void (*)(void))dump_cb, "fd", 12);
+        dump_cb(2);
+        loopdog_callback_end();
+        turn = 1;
+        while (turn != 2)
+                usleep(1000);
+        loopdog_pause(loop);
+        dump_cb(2);
+        loopdog_resume(loop);
+        signal(SIGUSR1, on_signal);
+        VICTIM_CHECK(raise(SIGUSR1) == 0);
+        turn = 3;
+        VICTIM_CHECK(pthread_join(thread, NULL) == 0 && loopdog_read_statistics(loop, &numbers) == 0);
+        pid_t child = fork();
+        if (child == 0)
+                _exit(loopdog_dump() == -3 ? 0 : 1);
+        int status = -1;
+        VICTIM_CHECK(waitpid(child, &status, 0) == child && status == 0);
+        turns(1);
+        VICTIM_CHECK(loopdog_stop() == 0 && loopdog_dump() == -3);
+}
+
 static void case_fork(void)
 {
         pid_t child = fork();
@@ -279,6 +345,7 @@ static const struct victim_case cases[] = {
         { "statistics", case_statistics },
         { "misuse", case_misuse },
         { "fork", case_fork },
+        { "dump", case_dump },
         { "stop", case_stop },
         { NULL, NULL },
 };

@@ -371,6 +371,10 @@ void analysis_add(struct analysis *analysis, const struct record *record, const 
         case RECORD_STALL:
                 add_stall(analysis, process, record, line, length);
                 break;
+        case RECORD_DUMP:
+                if (record->stall.id > process->dumps)
+                        process->dumps = record->stall.id;
+                break;
         case RECORD_LOOP:
                 add_loop(analysis, process, record);
                 break;

@@ -56,6 +56,7 @@ struct analysed_process {
         struct record_exit exit; /* and, once finished, its numbers */
         uint64_t stalls;         /* seen, before any filter */
         uint64_t stalls_counted; /* by the agent, whether written or not, as far as loop lines say */
+        uint64_t dumps;          /* that the program has asked for: the highest number seen */
         struct idset ended;
         struct analysed_open *open; /* stalls that have begun and not ended */
         size_t open_count;

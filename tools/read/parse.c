@@ -411,6 +411,7 @@ static int read_body(struct parser *parser, json_t *root, struct record *record)
                 return read_process(parser, root, &record->process);
         case RECORD_STALL_BEGIN:
         case RECORD_STALL:
+        case RECORD_DUMP:
                 return read_stall(parser, root, &record->stall);
         case RECORD_LOOP:
                 return read_loop(parser, root, &record->loop);

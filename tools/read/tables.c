@@ -40,6 +40,7 @@ const struct field process_fields[] = {
 const struct field stall_fields[] = {
         { "id", FIELD_U64, STALL(id) },
         { "begin", FIELD_TIME, STALL(begin_ns) },
+        { "state", FIELD_STRING, STALL(state) },
         { "tid", FIELD_I32, STALL(tid) },
         { "thread", FIELD_STRING, STALL(thread) },
         { "loop", FIELD_STRING, STALL(loop) },

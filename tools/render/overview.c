@@ -221,6 +221,19 @@ static void write_count(FILE *out, uint64_t count, const char *words)
                 fprintf(out, "%llu %s\n", (unsigned long long)count, words);
 }
 
+/* What the program has asked for is no stall; where there is any, how to see the last of them. */
+static void write_dumps(const struct overview *view, const struct analysis *analysis)
+{
+        for (size_t i = 0; i < analysis->processes.count; i++) {
+                const struct analysed_process *process = analysis->processes.entries[i].value;
+                unsigned long long dumps = process->dumps;
+                if (dumps > 0)
+                        fprintf(view->out, "%s %d dumped its loops %llu time%s: \"loopdog show %.*s-d%llu\"\n",
+                                process->program, process->pid, dumps, words_plural(dumps),
+                                view->run_digits > 0 ? view->run_digits : 16, process->run, dumps);
+        }
+}
+
 void overview_losses(const struct overview *view, const struct analysis *analysis)
 {
         struct record_exit sum = { 0 };
@@ -237,6 +250,7 @@ void overview_losses(const struct overview *view, const struct analysis *analysi
                 sum.records_dropped += exit->records_dropped;
                 sum.bytes_dropped += exit->bytes_dropped;
         }
+        write_dumps(view, analysis);
         write_samples(view->out, analysis, sum.captures);
         write_count(view->out, sum.stalls_crowded, "stalls have no stacks: too many loops stalled at the same time");
         write_count(view->out, sum.iterations_lost, "long iterations ended unseen, while the watchdog had no CPU");
