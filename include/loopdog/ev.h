@@ -88,19 +88,22 @@ static inline void loopdog_ev_detach(struct loopdog_ev *watch)
 }
 
 /* Define NAME_watched, which calls NAME and tells that it runs. `type` is the watcher's. */
-#define LOOPDOG_EV_CALLBACK(type, name)                                                                                \
-        static void name##_watched(struct ev_loop *loopdog_inner, type *loopdog_watcher, int loopdog_events)           \
-        {                                                                                                              \
-                loopdog_callback_begin(#name, (void (*)(void))name, NULL, -1);                                         \
-                name(loopdog_inner, loopdog_watcher, loopdog_events);                                                  \
-                loopdog_callback_end();                                                                                \
-        }
+#define LOOPDOG_EV_CALLBACK(type, name) LOOPDOG_EV_OBJECT(type, name, NULL, -1)
 
 /* The same for an ev_io, whose descriptor is shown. */
-#define LOOPDOG_EV_IO(name)                                                                                            \
-        static void name##_watched(struct ev_loop *loopdog_inner, ev_io *loopdog_watcher, int loopdog_events)          \
+#define LOOPDOG_EV_IO(name) LOOPDOG_EV_OBJECT(ev_io, name, "fd", loopdog_watcher->fd)
+
+/* For an ev_signal, with the number of the signal. */
+#define LOOPDOG_EV_SIGNAL(name) LOOPDOG_EV_OBJECT(ev_signal, name, "signal", loopdog_watcher->signum)
+
+/* For an ev_child, with the process that has ended. */
+#define LOOPDOG_EV_CHILD(name) LOOPDOG_EV_OBJECT(ev_child, name, "process", loopdog_watcher->rpid)
+
+/* What these have in common: a callback that works on an object with a number. */
+#define LOOPDOG_EV_OBJECT(type, name, object, number)                                                                  \
+        static void name##_watched(struct ev_loop *loopdog_inner, type *loopdog_watcher, int loopdog_events)           \
         {                                                                                                              \
-                loopdog_callback_begin(#name, (void (*)(void))name, "fd", loopdog_watcher->fd);                        \
+                loopdog_callback_begin(#name, (void (*)(void))name, object, number);                                   \
                 name(loopdog_inner, loopdog_watcher, loopdog_events);                                                  \
                 loopdog_callback_end();                                                                                \
         }

@@ -41,7 +41,8 @@ static inline long loopdog_uv_descriptor(const uv_handle_t *handle)
         return uv_fileno(handle, &fd) == 0 ? (long)fd : -1;
 }
 
-/* Define NAME_watched, which calls NAME and tells that it runs: timers, idle, prepare, check, async, close. */
+/* Define NAME_watched, which calls NAME and tells that it runs: timers, idle, prepare, check, async, close; and
+ * uv_fs_cb, whose `type` is uv_fs_t. */
 #define LOOPDOG_UV_HANDLE(type, name)                                                                                  \
         static void name##_watched(type *loopdog_handle)                                                               \
         {                                                                                                              \
@@ -78,6 +79,25 @@ static inline long loopdog_uv_descriptor(const uv_handle_t *handle)
                 loopdog_callback_begin(#name, (void (*)(void))name, "fd",                                              \
                                        loopdog_uv_descriptor((const uv_handle_t *)loopdog_server));                    \
                 name(loopdog_server, loopdog_status);                                                                  \
+                loopdog_callback_end();                                                                                \
+        }
+
+/* The same for the callbacks of requests: uv_write_t, uv_connect_t, uv_shutdown_t, uv_udp_send_t; and uv_work_t, whose
+ * work itself is done in another thread. */
+#define LOOPDOG_UV_REQUEST(type, name)                                                                                 \
+        static void name##_watched(type *loopdog_request, int loopdog_status)                                          \
+        {                                                                                                              \
+                loopdog_callback_begin(#name, (void (*)(void))name, NULL, -1);                                         \
+                name(loopdog_request, loopdog_status);                                                                 \
+                loopdog_callback_end();                                                                                \
+        }
+
+/* The same for uv_exit_cb, with the process that has ended. */
+#define LOOPDOG_UV_EXIT(name)                                                                                          \
+        static void name##_watched(uv_process_t *loopdog_handle, int64_t loopdog_status, int loopdog_signal)           \
+        {                                                                                                              \
+                loopdog_callback_begin(#name, (void (*)(void))name, "process", (long)loopdog_handle->pid);             \
+                name(loopdog_handle, loopdog_status, loopdog_signal);                                                  \
                 loopdog_callback_end();                                                                                \
         }
 

@@ -38,6 +38,7 @@ SHOWN_COMPLAINTS = 20
 SHOWN_WIDTH = 3000
 NOISE_ATTEMPTS = 3
 NOISE_THRESHOLDS = 5    # of a case with attempts: stalls up to so many thresholds can be the machine's own
+EXACT_S = 0.001         # between the victim's clock and the record, in the middle of a case's stalls
 NICE = 10
 
 
@@ -306,6 +307,12 @@ class Place:
         if complaints:
             raise Failure("\n".join(complaints), all(isinstance(c, records.Noise) for c in complaints))
         return book
+
+    def expect_exact(self):
+        """The planted durations are met within a millisecond: what loopdog finds by whatever way agrees."""
+        error_s = records.typical_error_s(self.book.stalls(startup=False), self.planted)
+        if error_s > EXACT_S:
+            raise Failure(f"durations are {error_s * 1000:.1f} ms off", True)
 
     def expect_nothing(self, *, files=None, clean=True):
         """No stall was reported. files=0: there was no loop, so there must be no file either."""

@@ -12,6 +12,7 @@ Context: tests; Python's standard library only
 import dataclasses
 import datetime
 import json
+import math
 import os
 import pathlib
 import re
@@ -275,6 +276,14 @@ def join(stalls, planted, exactly=True, noise_thresholds=0):
             (Noise if stall["duration_ns"] <= noise_thresholds * stall["threshold_ns"] else str)(
                 f"reported but not planted: {describe(stall)}") for stall in left]
     return pairs, complaints
+
+
+def typical_error_s(stalls, planted):
+    """How far the stalls' durations are from those planted, in the middle of all: a machine that takes the CPU away
+    between the victim's clock and its next wait does that to few of them."""
+    pairs, _ = join(stalls, planted, exactly=False)
+    errors = sorted(abs(stall["duration_ns"] / 1e9 - (truth.end - truth.begin)) for truth, stall in pairs if stall)
+    return errors[len(errors) // 2] if errors else math.inf
 
 
 def _compare(truth, stall):

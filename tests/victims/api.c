@@ -233,8 +233,9 @@ static void case_misuse(void)
         planted_sleep_ms(200, "");
 }
 
-/* The other loop of case_dump(): waits, then computes, as the first one says. */
+/* The other loop of case_dump(): waits in read(), then computes, as the first one says. */
 static _Atomic int turn;
+static int turn_fds[2];
 
 static VICTIM_FRAME void compute_cb(void)
 {
@@ -246,9 +247,10 @@ static void *second_loop(void *argument)
 {
         loopdog_loop *second = loopdog_loop_open("second", NULL);
         wait_ms(second, 1);
+        char byte;
         loopdog_wait_begin(second);
-        while (turn == 0)
-                usleep(1000);
+        turn = 1;
+        VICTIM_CHECK(read(turn_fds[0], &byte, 1) == 1);
         loopdog_wait_end(second);
         loopdog_label("request", "GET /second");
         compute_cb();
@@ -273,13 +275,15 @@ static void case_dump(void)
 {
         pthread_t thread;
         struct loopdog_statistics numbers = { .size = sizeof numbers };
-        VICTIM_CHECK(pthread_create(&thread, NULL, second_loop, NULL) == 0);
-        usleep(50000); /* for both to wait */
+        VICTIM_CHECK(pipe(turn_fds) == 0 && pthread_create(&thread, NULL, second_loop, NULL) == 0);
+        while (turn != 1)
+                usleep(1000);
+        usleep(20000); /* to come from there into read() */
         loopdog_label("request", "GET /first");
         loopdog_callback_begin("dump_cb", (void (*)(void))dump_cb, "fd", 12);
         dump_cb(2);
         loopdog_callback_end();
-        turn = 1;
+        VICTIM_CHECK(write(turn_fds[1], "", 1) == 1);
         while (turn != 2)
                 usleep(1000);
         loopdog_pause(loop);
