@@ -12,6 +12,7 @@
 
 #include "alloc.h"
 #include "command.h"
+#include "doctor/trial.h"
 #include "launch/options.h"
 #include "loopdog.h"
 #include "say.h"
@@ -21,6 +22,7 @@ const struct command commands[] = {
         { "report", cmd_report, "what recorded stalls add up to, by culprit, cause or loop", report_parser },
         { "show", cmd_show, "one stall whole: each of its stacks, when, and why", show_parser },
         { "export", cmd_export, "a page to look at, and the formats of other tools", export_parser },
+        { "doctor", cmd_doctor, "what works on this machine and in a process, and what to do", doctor_parser },
         { "help", cmd_help, "this list, or the options of one command", NULL },
         { 0 },
 };
@@ -68,6 +70,8 @@ int main(int argc, char **argv)
                 name = "help";
         if (strcmp(name, "__complete") == 0)
                 return complete(argc - 2, argv + 2);
+        if (strcmp(name, "__trial") == 0)
+                return trial_stall();
         const struct command *command = command_find(name);
         if (!command) {
                 say("\"%s\" is not a command; \"loopdog help\" lists them", name);

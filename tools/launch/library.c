@@ -51,20 +51,20 @@ static char *program_folder(void)
 }
 
 /* LD_PRELOAD is a list, and the loader replaces words that begin with '$': such a path can't be said. */
-static char *check(char *path)
+static char *check(char *path, char **trouble)
 {
         char *absolute = realpath(path, NULL);
         if (!absolute)
-                say("%s: %s", path, strerror(errno));
+                *trouble = alloc_format("%s: %s", path, strerror(errno));
         else if (access(absolute, R_OK) < 0)
-                say("%s: %s", absolute, strerror(errno));
+                *trouble = alloc_format("%s: %s", absolute, strerror(errno));
         else if (strpbrk(absolute, ": $"))
-                say("%s: can't be preloaded, because its path has a blank, a colon or a dollar in it", absolute);
-        else {
-                free(path);
-                return absolute;
-        }
+                *trouble = alloc_format("%s: can't be preloaded, because its path has a blank, a colon or a dollar in "
+                                        "it",
+                                        absolute);
         free(path);
+        if (!*trouble)
+                return absolute;
         free(absolute);
         return NULL;
 }
@@ -84,17 +84,28 @@ static char *find_beside(void)
         return NULL;
 }
 
-char *library_find(void)
+char *library_locate(char **trouble)
 {
         const char *named = getenv("LOOPDOG_LIBRARY");
+        *trouble = NULL;
         if (named && named[0])
-                return check(alloc_string(named));
+                return check(alloc_string(named), trouble);
         char *path = find_beside();
         if (path)
-                return check(path);
+                return check(path, trouble);
         if (is_file(LOOPDOG_LIBDIR "/libloopdog.so.0"))
-                return check(alloc_string(LOOPDOG_LIBDIR "/libloopdog.so.0"));
-        say("libloopdog.so is not to be found, neither beside this program nor in " LOOPDOG_LIBDIR
-            "; LOOPDOG_LIBRARY=/path/to/libloopdog.so names it");
+                return check(alloc_string(LOOPDOG_LIBDIR "/libloopdog.so.0"), trouble);
+        *trouble = alloc_string("libloopdog.so is not to be found, neither beside this program nor in " LOOPDOG_LIBDIR
+                                "; LOOPDOG_LIBRARY=/path/to/libloopdog.so names it");
         return NULL;
+}
+
+char *library_find(void)
+{
+        char *trouble;
+        char *path = library_locate(&trouble);
+        if (!path)
+                say("%s", trouble);
+        free(trouble);
+        return path;
 }

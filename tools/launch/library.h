@@ -12,4 +12,7 @@
  * configured one. */
 char *library_find(void);
 
+/* The same, but what is wrong is left in `trouble`, to be freed, instead of being said; NULL where nothing is. */
+char *library_locate(char **trouble);
+
 #endif

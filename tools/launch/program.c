@@ -196,12 +196,13 @@ static void judge(struct program *program, const struct elf *elf, const char *se
                 program->missing = alloc_string(elf->loader);
 }
 
-/* Examine the file at program->examined. Returns the interpreter to go on with, or NULL. */
-static char *examine_file(struct program *program)
+/* Examine the file at `path`. Returns the interpreter to go on with, or NULL. `starts`: it has yet to be started, and
+ * the kernel may do that in secure mode. */
+static char *examine_file(struct program *program, const char *path, bool starts)
 {
         char head[257] = { 0 };
         struct elf elf;
-        int fd = open(program->examined, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+        int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
         if (fd < 0)
                 return NULL; /* executable but not readable: nothing is known */
         ssize_t got = read(fd, head, sizeof(head) - 1);
@@ -212,7 +213,7 @@ static char *examine_file(struct program *program)
                 read_elf(&elf, fd, head);
                 program->elf = elf.readable;
                 if (elf.readable)
-                        judge(program, &elf, secure_reason(fd));
+                        judge(program, &elf, starts ? secure_reason(fd) : NULL);
         }
         close(fd);
         return interpreter;
@@ -223,12 +224,18 @@ void program_examine(struct program *program, const char *command)
         *program = (struct program){ .path = find_command(command) };
         program->examined = alloc_string(program->path);
         for (int depth = 0; program->examined && depth <= SCRIPT_DEPTH; depth++) {
-                char *interpreter = examine_file(program);
+                char *interpreter = examine_file(program, program->examined, true);
                 if (!interpreter)
                         return;
                 free(program->examined);
                 program->examined = interpreter;
         }
+}
+
+void program_examine_running(struct program *program, const char *path, const char *name)
+{
+        *program = (struct program){ .path = alloc_string(name), .examined = alloc_string(name) };
+        free(examine_file(program, path, false));
 }
 
 void program_free(struct program *program)

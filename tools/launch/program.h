@@ -20,6 +20,10 @@ struct program {
 
 /* Look at what `command` would start: found on PATH, scripts followed to their interpreter. */
 void program_examine(struct program *program, const char *command);
+
+/* Look at a program that runs already: its file can be read at `path` (/proc/PID/exe) and is called `name`. How it was
+ * started (secure mode) is not asked here: the process itself knows. */
+void program_examine_running(struct program *program, const char *path, const char *name);
 void program_free(struct program *program);
 
 #endif

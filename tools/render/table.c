@@ -11,6 +11,7 @@
 
 #include "alloc.h"
 #include "render/words.h"
+#include "render/wrap.h"
 
 #define GAP 2
 #define INDENT 2
@@ -52,15 +53,6 @@ void table_cell(struct table *table, char *text)
         free(text);
 }
 
-/* Characters, which is near enough to columns for what stands in records. */
-static size_t width_of(const char *string)
-{
-        size_t width = 0;
-        for (; *string; string++)
-                width += (*string & 0xc0) != 0x80;
-        return width;
-}
-
 static void spaces(FILE *out, size_t count)
 {
         for (size_t i = 0; i < count; i++)
@@ -69,7 +61,7 @@ static void spaces(FILE *out, size_t count)
 
 static void write_last(FILE *out, const char *cell, size_t room)
 {
-        size_t width = width_of(cell);
+        size_t width = words_width(cell);
         if (width <= room) {
                 fputs(cell, out);
                 return;
@@ -89,7 +81,7 @@ static void write_row(const struct table *table, FILE *out, char *const *cells, 
         for (size_t i = 0; i < table->columns; i++) {
                 if (table->spare[i] < 0)
                         continue;
-                size_t width = cells[i] ? width_of(cells[i]) : 0;
+                size_t width = cells[i] ? words_width(cells[i]) : 0;
                 size_t padding = widths[i] > width ? widths[i] - width : 0;
                 bool last = i + 1 == table->columns;
                 if (table->right[i])
@@ -104,34 +96,6 @@ static void write_row(const struct table *table, FILE *out, char *const *cells, 
                         spaces(out, GAP);
         }
         fputs(dim ? "\033[0m\n" : "\n", out);
-}
-
-/* A sentence below a row, wrapped between words. */
-static void write_note(FILE *out, const char *note, unsigned width, bool dim)
-{
-        size_t room = width > NOTE_INDENT + LEAST_LAST ? width - NOTE_INDENT : width > 0 ? LEAST_LAST : SIZE_MAX;
-        size_t used = 0;
-        for (const char *word = note + strspn(note, " "); *word;) {
-                size_t length = strcspn(word, " ");
-                char *one = alloc_bytes(word, length);
-                size_t columns = width_of(one);
-                bool first = used == 0;
-                if (!first && columns > room - 1 - used) {
-                        fputs(dim ? "\033[0m\n" : "\n", out);
-                        first = true;
-                }
-                if (first) {
-                        spaces(out, NOTE_INDENT);
-                        fputs(dim ? "\033[2m" : "", out);
-                }
-                fprintf(out, "%s%s", first ? "" : " ", one);
-                used = first ? columns : used + 1 + columns;
-                used = used < room ? used : room - 1;
-                free(one);
-                word += length;
-                word += strspn(word, " ");
-        }
-        fputs(dim && used > 0 ? "\033[0m\n" : "\n", out);
 }
 
 /* Leave out what can be spared until there is room for the last column. Returns the room. */
@@ -158,10 +122,10 @@ static size_t measure(struct table *table, unsigned width, size_t widths[static 
 {
         size_t used = INDENT;
         for (size_t i = 0; i < table->columns; i++) {
-                widths[i] = width_of(table->heads[i]);
+                widths[i] = words_width(table->heads[i]);
                 for (size_t row = 0; row < table->rows; row++) {
                         const char *cell = table->cells[row * table->columns + i];
-                        size_t size = cell ? width_of(cell) : 0;
+                        size_t size = cell ? words_width(cell) : 0;
                         widths[i] = size > widths[i] ? size : widths[i];
                 }
                 used += i + 1 < table->columns ? widths[i] + GAP : 0;
@@ -179,8 +143,9 @@ void table_write(struct table *table, FILE *out, unsigned width, bool colour)
         write_row(table, out, heads, widths, room, colour);
         for (size_t row = 0; row < table->rows; row++) {
                 write_row(table, out, table->cells + row * table->columns, widths, room, false);
+                const struct wrapping wrapping = { .indent = NOTE_INDENT, .width = width, .dim = colour };
                 if (table->notes[row])
-                        write_note(out, table->notes[row], width, colour);
+                        wrap_write(out, table->notes[row], &wrapping);
                 free(table->notes[row]);
         }
         free(table->notes);

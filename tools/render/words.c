@@ -110,3 +110,11 @@ const char *words_plural(uint64_t count)
 {
         return count == 1 ? "" : "s";
 }
+
+size_t words_width(const char *string)
+{
+        size_t width = 0;
+        for (; *string; string++)
+                width += (*string & 0xc0) != 0x80;
+        return width;
+}

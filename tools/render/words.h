@@ -7,6 +7,7 @@
 #ifndef LOOPDOG_RENDER_WORDS_H
 #define LOOPDOG_RENDER_WORDS_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "record/record.h"
@@ -23,6 +24,9 @@ char *words_utf8(const char *string);
 
 /* Safe on a terminal, whatever a record had in it; "" for NULL. */
 char *words_printable(const char *string);
+
+/* Characters, which is near enough to columns for what stands in records. */
+size_t words_width(const char *string);
 
 /* "s" but for one: "1 stall", "2 stalls". */
 const char *words_plural(uint64_t count);
