@@ -7,6 +7,7 @@
 #include <argp.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "alloc.h"
@@ -27,7 +28,11 @@ enum {
 };
 
 static const struct argp_option options[] = {
-        { "by", KEY_BY, "KEY", 0, "What to add up by: culprit (default), cause, stack, loop, thread or process", 0 },
+        { "by", KEY_BY, "KEY", 0,
+          "What to add up by: culprit (default), cause, stack, loop, thread, process, label (all of a stall; "
+          "label:KEY: the "
+          "values of one) or callback",
+          0 },
         { "json", KEY_JSON, NULL, 0, "One JSON document (docs/report-json.md) instead of text", 0 },
         { "tree", KEY_TREE, NULL, 0, "Where the time was lost as a tree of calls, instead of the table", 0 },
         { "diff", KEY_DIFF, "OLD", 0,
@@ -46,6 +51,7 @@ static const struct argp_option options[] = {
 
 struct report_options {
         enum group_by by;
+        const char *label_key; /* of --by=label:KEY; NULL: all */
         bool json;
         bool all_frames;
         bool tree;
@@ -59,14 +65,31 @@ struct report_options {
         int paths_count;
 };
 
+static void parse_by(const struct argp_state *state, struct report_options *chosen, const char *word)
+{
+        static const char label[] = "label:";
+        chosen->label_key = NULL;
+        if (strncmp(word, label, sizeof(label) - 1) == 0 && word[sizeof(label) - 1]) {
+                chosen->label_key = word + sizeof(label) - 1;
+                word = "label";
+        }
+        chosen->by = (enum group_by)option_word(state, "by", word, group_by_from_name,
+                                                "by culprit, cause, stack, loop, thread, process, label or callback");
+}
+
+static enum analysed_said said_by(enum group_by by)
+{
+        return by == GROUP_LABEL ? SAID_LABEL : by == GROUP_CALLBACK ? SAID_CALLBACK : SAID_NOTHING;
+}
+
 /* Options that need or exclude each other. */
 static void check_together(const struct argp_state *state, const struct report_options *chosen)
 {
         if (gate_compares(&chosen->gate) && chosen->before_count == 0)
                 argp_error(state, "--fail-on=new and worse compare with an earlier run: name it with --diff=OLD");
-        bool of_process = chosen->by == GROUP_LOOP || chosen->by == GROUP_THREAD || chosen->by == GROUP_PROCESS;
-        if (chosen->before_count > 0 && of_process)
-                argp_error(state, "--diff goes by culprit, cause or stack: another run has other processes and loops");
+        if (chosen->before_count > 0 && group_by_is_of_run(chosen->by))
+                argp_error(state, "--diff goes by culprit, cause, stack, label or callback: another run has other "
+                                  "processes and loops");
         if (chosen->before_count > 0 && chosen->tree)
                 argp_error(state, "--diff and --tree do not go together");
 }
@@ -80,8 +103,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
                 state->child_inputs[1] = &chosen->symbols;
                 return 0;
         case KEY_BY:
-                chosen->by = (enum group_by)option_word(state, "by", argument, group_by_from_name,
-                                                        "by culprit, cause, stack, loop, thread or process");
+                parse_by(state, chosen, argument);
                 return 0;
         case KEY_JSON:
                 chosen->json = true;
@@ -193,9 +215,15 @@ static int run(const struct report_options *chosen)
 {
         struct calltree tree = { 0 };
         struct reading reading = {
-                .analysis = { .filter = chosen->filter, .on_stall = chosen->tree ? grow_tree : NULL, .context = &tree },
+                .analysis = { .filter = chosen->filter,
+                              .on_stall = chosen->tree ? grow_tree : NULL,
+                              .context = &tree,
+                              .said = said_by(chosen->by),
+                              .label_key = chosen->label_key },
         };
-        struct reading before = { .analysis = { .filter = chosen->filter } };
+        struct reading before = {
+                .analysis = { .filter = chosen->filter, .said = said_by(chosen->by), .label_key = chosen->label_key },
+        };
         int code = EXIT_FAILED;
         bool compare = chosen->before_count > 0;
         if ((!compare || reading_all(&before, chosen->before, chosen->before_count)) &&

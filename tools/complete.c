@@ -42,7 +42,7 @@ static void offer_options(const struct argp *parser, const char *word)
 
 static const char *by_name(int index)
 {
-        return index <= GROUP_PROCESS ? group_by_name((enum group_by)index) : NULL;
+        return group_by_name((enum group_by)index);
 }
 
 static const char *cause_name(int index)

@@ -76,6 +76,12 @@ void **map_at_string(struct map *map, const char *key)
         return map_at(map, key, strlen(key));
 }
 
+bool map_has_string(const struct map *map, const char *key)
+{
+        size_t length = strlen(key);
+        return map->count > 0 && *find_slot(map, key, length, hash_key(key, length)) != 0;
+}
+
 void map_free(struct map *map, void (*release)(void *value))
 {
         for (size_t i = 0; i < map->count; i++) {

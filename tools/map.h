@@ -10,6 +10,7 @@
 #ifndef LOOPDOG_TOOLS_MAP_H
 #define LOOPDOG_TOOLS_MAP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -38,6 +39,9 @@ void **map_at(struct map *map, const char *key, size_t length);
 /* The same for a key that is a string. */
 void *map_find_string(const struct map *map, const char *key);
 void **map_at_string(struct map *map, const char *key);
+
+/* Is the key there, with a value or without? */
+bool map_has_string(const struct map *map, const char *key);
 
 /* Empty it; `release` may be NULL. */
 void map_free(struct map *map, void (*release)(void *value));

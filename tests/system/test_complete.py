@@ -85,7 +85,7 @@ class Complete(Case):
         self.assertEqual(self.shell(name, script, "loopdog report --fa"), ["--fail-on="])
         self.assertEqual(sorted(self.shell(name, script, "loopdog export -f p")), ["pprof"])
         values = [value.removeprefix("--by=") for value in self.shell(name, script, "loopdog report --by=c")]
-        self.assertEqual(sorted(values), ["cause", "culprit"])
+        self.assertEqual(sorted(values), ["callback", "cause", "culprit"])
 
     def test_bash(self):
         """bash"""

@@ -74,7 +74,8 @@ class Sums(Report):
         rows = self.rows(self.report("--by=loop", path)[0])
         self.assertEqual(len(rows), 2)
         self.assertIn("server 42, poll: other()", rows[1])
-        self.assertIn("by culprit, cause, stack, loop, thread or process", self.report("--by=moon", path, code=2)[1])
+        self.assertIn("by culprit, cause, stack, loop, thread, process, label or callback",
+                      self.report("--by=moon", path, code=2)[1])
 
     def test_counts_once(self):
         """a stall counts once: with its begin, and with its file given twice"""
@@ -128,6 +129,31 @@ class Sums(Report):
         group = self.json(path)["groups"][0]
         self.assertEqual(group["example_id"], RUN + "-1")
         self.assertIn("a sleep stops", group["hint"])
+
+    def test_by_said(self):
+        """--by label and callback: what the program said; a key's values; those that said nothing"""
+        def said(number, duration_ms, labels, callback):
+            fields = {"labels": [{"key": key, "value": value} for key, value in labels]} if labels else {}
+            if callback:
+                fields["callback"] = {**callback, "begin_ns": 0, "duration_ns": duration_ms * MS}
+            return stall(number, duration_ms, **fields)
+        get, post = [("request", "GET /a"), ("user", "7")], [("request", "POST /b")]
+        path = self.records("a.jsonl", process(), said(1, 200, get, {"name": "on_client", "function": "f"}),
+                            said(2, 300, post, {"function": "on_timer"}), said(3, 400, get[:1], {"object": "fd 3"}),
+                            said(4, 500, None, None))
+        rows = self.rows(self.report("--by=label", path)[0])
+        self.assertEqual([row.split("  ")[-1] for row in rows],
+                         ["(no label): block() at /srv/app.py:8", "request GET /a: block() at /srv/app.py:8",
+                          "request POST /b: block() at /srv/app.py:8",
+                          "request GET /a, user 7: block() at /srv/app.py:8"])
+        groups = self.json("--by=label:request", path)["groups"]
+        self.assertEqual([(group.get("label"), group["count"], group["total_ns"]) for group in groups],
+                         [("GET /a", 2, 600 * MS), (None, 1, 500 * MS), ("POST /b", 1, 300 * MS)])
+        self.assertEqual(groups[0]["example_id"], f"{command.RUN}-3")
+        groups = self.json("--by=callback", path)["groups"]
+        self.assertEqual([(group.get("callback"), group["count"]) for group in groups],
+                         [(None, 2), ("on_timer", 1), ("on_client", 1)])
+        self.assertIn("on_timer: block()", self.report("--by=callback", path, "--diff", path)[0])
 
     def test_by_process(self):
         """--by thread and process: the example is one of its own stalls"""

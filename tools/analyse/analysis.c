@@ -3,6 +3,7 @@
  * analysis.c - what the records of many processes add up to
  *
  * Context: reader
+ * Limits:  SAYINGS distinct labels or callbacks; what the others lost is one sum
  */
 #include "analyse/analysis.h"
 
@@ -12,6 +13,8 @@
 
 #include "alloc.h"
 #include "read/parse.h"
+
+#define SAYINGS 10000
 
 static struct kept keep(const char *line, size_t length)
 {
@@ -229,13 +232,54 @@ static enum analysed_kind kind_of(const struct record_stall *stall)
         return stall->cause == RECORD_SUSPENDED ? KIND_SUSPENDED : KIND_STALL;
 }
 
+/* "request GET /orders, user 7"; of one key its value alone. To be freed. */
+static char *labels_of(const struct record_stall *stall, const char *key)
+{
+        char *all = NULL;
+        for (size_t i = 0; i < stall->labels_count; i++) {
+                const struct record_label *label = &stall->labels[i];
+                if (key && strcmp(label->key, key) == 0) {
+                        free(all);
+                        return alloc_string(label->value);
+                }
+                if (key)
+                        continue;
+                char *longer = alloc_format("%s%s%s %s", all ? all : "", all ? ", " : "", label->key, label->value);
+                free(all);
+                all = longer;
+        }
+        return all ? all : alloc_string("");
+}
+
+/* What the program said of this stall, as far as that is asked for; to be freed. A server may have a label of its own
+ * for each request: what is too much to be told apart is put together. */
+static char *said_of(struct analysis *analysis, const struct record_stall *stall)
+{
+        const struct record_callback *callback = stall->callback;
+        char *said = NULL;
+        if (analysis->said == SAID_LABEL)
+                said = labels_of(stall, analysis->label_key);
+        else if (analysis->said == SAID_CALLBACK && callback)
+                said = alloc_string(callback->name ? callback->name : callback->function ? callback->function : "");
+        else if (analysis->said == SAID_CALLBACK)
+                said = alloc_string("");
+        if (said && analysis->sayings.count >= SAYINGS && !map_has_string(&analysis->sayings, said)) {
+                free(said);
+                said = alloc_string("(others)");
+        }
+        if (said)
+                map_at_string(&analysis->sayings, said);
+        return said;
+}
+
 static struct analysed_unit *find_unit(struct analysis *analysis, struct analysed_stack *stack,
                                        struct analysed_loop *loop, const struct record_stall *stall)
 {
         const char *call = call_of(stall);
         enum analysed_kind kind = kind_of(stall);
-        char *key = alloc_format("%s\n%p\n%d\n%s\n%d", stack->key, (void *)loop, (int)stall->cause, call ? call : "",
-                                 (int)kind);
+        char *said = said_of(analysis, stall);
+        char *key = alloc_format("%s\n%p\n%d\n%s\n%d\n%s", stack->key, (void *)loop, (int)stall->cause,
+                                 call ? call : "", (int)kind, said ? said : "");
         void **at = map_at_string(&analysis->units, key);
         struct analysed_unit *unit = *at;
         free(key);
@@ -245,8 +289,10 @@ static struct analysed_unit *find_unit(struct analysis *analysis, struct analyse
                 unit->loop = loop;
                 unit->cause = stall->cause;
                 unit->call = alloc_string(call);
+                unit->said = alloc_string(said);
                 unit->kind = kind;
         }
+        free(said);
         return unit;
 }
 
@@ -510,6 +556,7 @@ static void free_unit(void *pointer)
         struct analysed_unit *unit = pointer;
         spread_free(&unit->stalls);
         free(unit->call);
+        free(unit->said);
         free(unit);
 }
 
@@ -529,6 +576,7 @@ void analysis_free(struct analysis *analysis)
         map_free(&analysis->losses, free_loss);
         map_free(&analysis->notices, NULL);
         map_free(&analysis->verdicts, NULL);
+        map_free(&analysis->sayings, NULL);
         spread_free(&analysis->stalls);
         spread_free(&analysis->suspended);
         spread_free(&analysis->startup);

@@ -99,10 +99,18 @@ struct analysed_stack {
         const struct analysed_process *longer_process;
 };
 
+/* What the program says of a stall, by which stalls are told apart where that is asked for. */
+enum analysed_said {
+        SAID_NOTHING,
+        SAID_LABEL,
+        SAID_CALLBACK,
+};
+
 /* One stack on one loop: what all tables are made of. */
 struct analysed_unit {
         struct analysed_stack *stack;
         struct analysed_loop *loop;
+        char *said; /* "request GET /orders", "on_client"; "": nothing was said, NULL: it is not asked for */
         enum record_cause cause;
         char *call; /* blocked: in which system call; unknown: why; or NULL */
         enum analysed_kind kind;
@@ -126,6 +134,9 @@ struct analysis {
          * have not; NULL: nobody asks. The record is good until it returns. */
         void (*on_stall)(void *context, const struct record *record, const struct counted *counted);
         void *context;
+        enum analysed_said said;
+        const char *label_key; /* of SAID_LABEL: only this one; NULL: all of a stall together */
+        struct map sayings;    /* distinct ones; no values */
         struct map verdicts;  /* culprit -> taken by the filter or not: while reading */
         struct map processes; /* run -> struct analysed_process */
         struct map loops;     /* -> struct analysed_loop */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * group.c - the stalls of an analysis by culprit, cause, stack, loop, thread or process
+ * group.c - the stalls of an analysis by culprit, cause, stack, loop, thread, process, label or callback
  *
  * The example that stands for a group is the longest stall of the stack that lost most time: what one would look at
  * first.
@@ -17,8 +17,9 @@
 #include "read/parse.h"
 
 static const char *const names[] = {
-        [GROUP_CULPRIT] = "culprit", [GROUP_CAUSE] = "cause",   [GROUP_STACK] = "stack",
-        [GROUP_LOOP] = "loop",       [GROUP_THREAD] = "thread", [GROUP_PROCESS] = "process",
+        [GROUP_CULPRIT] = "culprit", [GROUP_CAUSE] = "cause",       [GROUP_STACK] = "stack",
+        [GROUP_LOOP] = "loop",       [GROUP_THREAD] = "thread",     [GROUP_PROCESS] = "process",
+        [GROUP_LABEL] = "label",     [GROUP_CALLBACK] = "callback",
 };
 
 int group_by_from_name(const char *name)
@@ -31,7 +32,12 @@ int group_by_from_name(const char *name)
 
 const char *group_by_name(enum group_by by)
 {
-        return names[by];
+        return by < sizeof(names) / sizeof(*names) ? names[by] : NULL;
+}
+
+bool group_by_is_of_run(enum group_by by)
+{
+        return by == GROUP_LOOP || by == GROUP_THREAD || by == GROUP_PROCESS;
 }
 
 /* --------------------------------------------------------------------------------------------- culprits of stacks */
@@ -86,6 +92,9 @@ static char *make_key(const struct analysed_unit *unit, const struct record_fram
                 return alloc_format("%s\n%d", unit->loop->process->run, unit->loop->tid);
         case GROUP_PROCESS:
                 return alloc_string(unit->loop->process->run);
+        case GROUP_LABEL:
+        case GROUP_CALLBACK:
+                return alloc_string(or_empty(unit->said));
         }
         return alloc_string("");
 }
@@ -128,6 +137,7 @@ static void add_unit(struct group *group, const struct analysed_unit *unit, cons
         group->example = unit->stack;
         group->example_total_ns = unit->stalls.total_ns;
         group->loop = unit->loop;
+        group->said = unit->said;
         name_example(group, unit, by);
 }
 

@@ -17,11 +17,16 @@ enum group_by {
         GROUP_LOOP,    /* process, thread and loop */
         GROUP_THREAD,  /* process and thread */
         GROUP_PROCESS,
+        GROUP_LABEL,    /* what the program says of the work, if the analysis was asked to tell that apart */
+        GROUP_CALLBACK, /* likewise */
 };
 
 /* "culprit" and so on; -1 for another word. */
 int group_by_from_name(const char *name);
-const char *group_by_name(enum group_by by);
+const char *group_by_name(enum group_by by); /* NULL beyond the last */
+
+/* Do groups by this exist in one run only, whose processes and loops they stand for? */
+bool group_by_is_of_run(enum group_by by);
 
 struct group_cause {
         enum record_cause cause;
@@ -32,6 +37,7 @@ struct group_cause {
 
 struct group {
         char *key;
+        const char *said; /* by label or callback; "": nothing; borrowed from the analysis */
         struct record_frame culprit; /* of its longest stack; strings are its own; all NULL: none is known */
         struct group_cause *causes;  /* longest first */
         size_t causes_count;

@@ -50,7 +50,10 @@ static void add_row(struct table *table, const struct diff_row *row, int digits)
         table_cell(table, longest(row->after));
         table_cell(table, words_cause(group->causes[0].cause,
                                       group->causes[0].cause == RECORD_UNKNOWN ? NULL : group->causes[0].call));
-        table_cell(table, known ? words_frame(&group->culprit) : alloc_string("(no stack)"));
+        char *culprit = known ? words_frame(&group->culprit) : alloc_string("(no stack)");
+        table_cell(table, group->said && group->said[0] ? alloc_format("%s: %s", group->said, culprit)
+                                                        : alloc_string(culprit));
+        free(culprit);
         if (row->change <= DIFF_WORSE)
                 table_note(table, alloc_format("%.*s-%llu", digits, group->example_process->run,
                                                (unsigned long long)group->example_id));

@@ -93,13 +93,22 @@ static char *loop_cell(const struct analysed_loop *loop, enum group_by by)
         return alloc_format("%s %d, %s", process->program, process->pid, loop->name);
 }
 
+static const char *said_or_none(const struct group *group, enum group_by by)
+{
+        if (group->said && group->said[0])
+                return group->said;
+        return by == GROUP_LABEL ? "(no label)" : "(no callback)";
+}
+
 static char *where_cell(const struct group *group, enum group_by by)
 {
         char *culprit = has_culprit(group) ? words_frame(&group->culprit) : alloc_string("(no stack)");
         if (by == GROUP_CULPRIT || (by == GROUP_CAUSE && group->stacks == 1))
                 return culprit;
         char *cell;
-        if (by == GROUP_CAUSE) {
+        if (by == GROUP_LABEL || by == GROUP_CALLBACK) {
+                cell = alloc_format("%s: %s", said_or_none(group, by), culprit);
+        } else if (by == GROUP_CAUSE) {
                 cell = alloc_format("%s (+%zu stacks)", culprit, group->stacks - 1);
         } else if (by == GROUP_STACK) {
                 cell = alloc_format("%s  [%.16s]", culprit, strchr(group->key, '\n') ? "no signature" : group->key);
@@ -154,6 +163,8 @@ void overview_groups(const struct overview *view, const struct groups *groups, e
                 [GROUP_LOOP] = "loop: culprit of the most",
                 [GROUP_THREAD] = "thread: culprit of the most",
                 [GROUP_PROCESS] = "process: culprit of the most",
+                [GROUP_LABEL] = "label: culprit of the most",
+                [GROUP_CALLBACK] = "callback: culprit of the most",
         };
         struct table table = { 0 };
         if (groups->count == 0)

@@ -136,7 +136,9 @@ static json_t *group_json(const struct report *report, const struct group *group
         const struct record_frame *culprit = &group->culprit;
         if (culprit->function || culprit->file || culprit->module)
                 json_set(object, "culprit", culprit_json(culprit));
-        if (report->by == GROUP_LOOP || report->by == GROUP_THREAD || report->by == GROUP_PROCESS)
+        if (group->said && group->said[0])
+                json_set_string(object, group_by_name(report->by), group->said);
+        if (group_by_is_of_run(report->by))
                 json_set_string(object, "run", group->loop->process->run);
         if (report->by == GROUP_LOOP || report->by == GROUP_THREAD)
                 json_set(object, "tid", json_integer(group->loop->tid));
