@@ -18,6 +18,7 @@
 #include "watch/watchdog.h"
 
 #define LOOP_RECORD_EVERY_NS 10000000000ull
+#define LOOP_RECORD_LIVE_NS 1000000000ull /* at first, and while they are shown live */
 
 /* What is known of a loop beyond its slot. */
 struct loop_account {
@@ -29,6 +30,8 @@ struct loop_account {
 
 static struct {
         uint64_t loop_records_ns; /* when they were last written */
+        uint64_t asked_ns;        /* when it was last looked whether they are shown live */
+        bool first_due;           /* they have not been written yet */
         uint64_t cpu_ns;          /* of the watchdog's threads that have ended: one does at each fork */
         const char *_Atomic reason;
         struct loop_account loops[LIMIT_SLOTS];
@@ -100,13 +103,28 @@ void account_loops(void)
                         account_loop(slot_at(i));
 }
 
+/* A system call, so once a second at most. */
+static bool is_read(uint64_t now_ns)
+{
+        if (now_ns - account.asked_ns < LOOP_RECORD_LIVE_NS)
+                return false;
+        account.asked_ns = now_ns;
+        return journal_is_read();
+}
+
 void account_tick(uint64_t now_ns)
 {
         journal_notices();
-        if (account.loop_records_ns == 0)
+        if (account.loop_records_ns == 0) {
                 account.loop_records_ns = now_ns;
-        if (now_ns - account.loop_records_ns < LOOP_RECORD_EVERY_NS)
+                account.first_due = true;
+        }
+        uint64_t age_ns = now_ns - account.loop_records_ns;
+        if (age_ns < LOOP_RECORD_LIVE_NS)
                 return;
+        if (age_ns < LOOP_RECORD_EVERY_NS && !account.first_due && !is_read(now_ns))
+                return;
+        account.first_due = false;
         account.loop_records_ns = now_ns;
         account_loops();
 }

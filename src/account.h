@@ -20,7 +20,9 @@ void account_loop(const struct slot *slot);
 /* The same for all loops. */
 void account_loops(void);
 
-/* At each wake-up of the watchdog: every loop's record when 10 s have passed. */
+/* At each wake-up of the watchdog: every loop's record after the first second, then when 10 s have passed, or 1 s while
+ * somebody shows them live. A second is as long as the watchdog stays awake without an iteration: whoever looks on has
+ * the last state of a loop that rests. */
 void account_tick(uint64_t now_ns);
 
 /* Write the agent's own account. */

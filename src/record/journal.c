@@ -170,6 +170,11 @@ bool journal_takes_records(void)
         return journal.announced && sink_is_file();
 }
 
+bool journal_is_read(void)
+{
+        return journal_takes_records() && sink_is_read();
+}
+
 void journal_loop(const struct record_loop *loop)
 {
         struct record record;

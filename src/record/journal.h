@@ -3,7 +3,7 @@
  * journal.h - what is written, when, and in which form
  *
  * Between the stages that find things out and the sink that takes bytes: the order of lines, the first and the last of
- * a file, the statistics every 10 s, and what people see on stderr where there is no file.
+ * a file, the statistics, and what people see on stderr where there is no file.
  *
  * Context: watchdog, except where a function says otherwise
  */
@@ -48,6 +48,9 @@ void journal_end(void);
 
 /* Is there a file, and has its first record been written? Otherwise loop and exit records need not be made. */
 bool journal_takes_records(void);
+
+/* Does somebody show the file live, who wants to see the loops more often? */
+bool journal_is_read(void);
 
 /* Write a record; the fields that every line has are filled here. */
 void journal_loop(const struct record_loop *loop);

@@ -20,6 +20,9 @@
 
 #define RECORD_VERSION 1
 
+/* Who shows records live holds an OFD read lock on this byte of the file, far behind its end; see sink_is_read(). */
+#define RECORD_READER_BYTE ((int64_t)1 << 62)
+
 enum record_type {
         RECORD_PROCESS,
         RECORD_STALL_BEGIN,

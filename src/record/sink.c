@@ -29,6 +29,7 @@
 #include "base/notice.h"
 #include "base/proc.h"
 #include "base/text.h"
+#include "record/record.h"
 
 /* An open file. */
 struct file {
@@ -114,6 +115,15 @@ uint64_t sink_reopened(void)
 int sink_descriptor(void)
 {
         return sink.file.fd;
+}
+
+/* The kernel drops the lock with its holder, whatever becomes of that, and needs no right but to read the file. */
+bool sink_is_read(void)
+{
+        struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = RECORD_READER_BYTE, .l_len = 1 };
+        if (!descriptor_is_ours(sink.file.fd) || !call_allowed_sigsafe(SYS_fcntl))
+                return false;
+        return fcntl(sink.file.fd, F_OFD_GETLK, &lock) == 0 && lock.l_type == F_RDLCK;
 }
 
 /* ---- the file ---- */

@@ -43,6 +43,9 @@ uint64_t sink_bytes_dropped(void);
 /* How often the file was found removed, rotated or emptied, and was begun anew. */
 uint64_t sink_reopened(void);
 
+/* Does somebody show the file live (RECORD_READER_BYTE)? One system call. */
+bool sink_is_read(void);
+
 /* The open file's descriptor, or -1. */
 int sink_descriptor(void);
 

@@ -6,11 +6,13 @@
  */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "output.h"
 
@@ -68,4 +70,59 @@ Test(account, begins_at_0_in_a_child)
         account_after_fork();
         account_exit();
         cr_expect(lt(u64, written_cpu_ns(), 500 * MS));
+}
+
+/* ---- loops ---- */
+
+static unsigned written_loops(void)
+{
+        static char line[LIMIT_LINE_BYTES];
+        unsigned count = 0;
+        FILE *file = fopen(output_path, "r");
+        while (fgets(line, sizeof line, file) != NULL)
+                count += strstr(line, "\"type\":\"loop\"") != NULL;
+        fclose(file);
+        return count;
+}
+
+/* A loop that iterates once between two wake-ups. Returns how many records of it there are then. */
+static unsigned tick(uint64_t now_ns)
+{
+        static struct slot *slot;
+        if (slot == NULL) {
+                slot = slot_claim();
+                atomic_store(&slot->state, SLOT_LOOP);
+                atomic_store(&slot->confirmed, true);
+        }
+        histogram_count(slot, 1000);
+        account_tick(now_ns);
+        return written_loops();
+}
+
+Test(account, writes_loops_after_a_second_and_then_every_ten)
+{
+        cr_expect(zero(uint, tick(5000 * MS)));
+        cr_expect(zero(uint, tick(5999 * MS)));
+        cr_expect(eq(uint, tick(6000 * MS), 1));
+        cr_expect(eq(uint, tick(15999 * MS), 1));
+        cr_expect(eq(uint, tick(16000 * MS), 2));
+        cr_expect(eq(uint, tick(25999 * MS), 2));
+        cr_expect(eq(uint, tick(26000 * MS), 3));
+}
+
+Test(account, writes_loops_every_second_while_a_reader_shows_them_live)
+{
+        struct flock lock = { .l_type = F_RDLCK, .l_start = RECORD_READER_BYTE, .l_len = 1 };
+        tick(5000 * MS);
+        cr_expect(eq(uint, tick(6000 * MS), 1));
+        cr_expect(eq(uint, tick(7000 * MS), 1));
+        int fd = open(output_path, O_RDONLY);
+        cr_assert(zero(int, fcntl(fd, F_OFD_SETLK, &lock)));
+        cr_expect(eq(uint, tick(7500 * MS), 1), "asked a second after the last time");
+        cr_expect(eq(uint, tick(8000 * MS), 2));
+        cr_expect(eq(uint, tick(8999 * MS), 2));
+        cr_expect(eq(uint, tick(9000 * MS), 3));
+        close(fd);
+        cr_expect(eq(uint, tick(10000 * MS), 3));
+        cr_expect(eq(uint, tick(19000 * MS), 4));
 }

@@ -21,6 +21,7 @@
 
 #include "base/limits.h"
 #include "base/notice.h"
+#include "record/record.h"
 #include "record/sink.h"
 
 #define LIMIT 1000000
@@ -175,6 +176,23 @@ Test(sink, lets_processes_share_a_file_without_mixing_their_lines)
         cr_expect(eq(uint, whole, 1200));
         cr_expect(eq(uint, process, 4));
         cr_expect(zero(uint, other));
+}
+
+Test(sink, sees_who_shows_the_file_live_and_nobody_else)
+{
+        struct flock elsewhere = { .l_type = F_RDLCK, .l_len = 1 };
+        struct flock lock = { .l_type = F_RDLCK, .l_start = RECORD_READER_BYTE, .l_len = 1 };
+        sink_setup(in_folder("out.jsonl"), LIMIT);
+        cr_expect(not(sink_is_read()));
+        put("one\n");
+        int fd = open(path, O_RDONLY);
+        cr_assert(zero(int, fcntl(fd, F_OFD_SETLK, &elsewhere)));
+        cr_expect(not(sink_is_read()));
+        cr_assert(zero(int, fcntl(fd, F_OFD_SETLK, &lock)));
+        cr_expect(sink_is_read());
+        cr_expect(zero(int, put("two\n")));
+        close(fd);
+        cr_expect(not(sink_is_read()));
 }
 
 /* ---- its name ---- */
