@@ -226,7 +226,7 @@ static int start_failed(const struct run *run, int error)
 
 static int follow_output(struct run *run)
 {
-        int error = follow_open(&run->follow, &run->live.input, run->output.folder, run->output.pattern);
+        int error = follow_open(&run->follow, &run->live.input, run->output.folder, run->output.pattern, 0);
         if (error < 0)
                 say("%s: %s", run->output.folder, strerror(-error));
         return error;

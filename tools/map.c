@@ -31,6 +31,14 @@ static uint32_t *find_slot(const struct map *map, const char *key, size_t length
         }
 }
 
+static void fill_slots(struct map *map)
+{
+        for (size_t i = 0; i < map->count; i++) {
+                const struct map_entry *entry = &map->entries[i];
+                *find_slot(map, entry->key, entry->length, entry->hash) = (uint32_t)i + 1;
+        }
+}
+
 static void grow(struct map *map)
 {
         map->capacity = map->capacity ? map->capacity * 2 : 16;
@@ -38,10 +46,7 @@ static void grow(struct map *map)
         free(map->slots);
         map->slots_count = map->capacity * 2;
         map->slots = alloc_zeroed(map->slots_count, sizeof(*map->slots));
-        for (size_t i = 0; i < map->count; i++) {
-                const struct map_entry *entry = &map->entries[i];
-                *find_slot(map, entry->key, entry->length, entry->hash) = (uint32_t)i + 1;
-        }
+        fill_slots(map);
 }
 
 void *map_find(const struct map *map, const char *key, size_t length)
@@ -80,6 +85,26 @@ bool map_has_string(const struct map *map, const char *key)
 {
         size_t length = strlen(key);
         return map->count > 0 && *find_slot(map, key, length, hash_key(key, length)) != 0;
+}
+
+void map_keep(struct map *map, bool (*keep)(void *context, void *value), void *context, void (*release)(void *value))
+{
+        size_t kept = 0;
+        for (size_t i = 0; i < map->count; i++) {
+                struct map_entry *entry = &map->entries[i];
+                if (keep(context, entry->value)) {
+                        map->entries[kept++] = *entry;
+                        continue;
+                }
+                free(entry->key);
+                if (release)
+                        release(entry->value);
+        }
+        if (kept == map->count)
+                return;
+        map->count = kept;
+        memset(map->slots, 0, map->slots_count * sizeof(*map->slots));
+        fill_slots(map);
 }
 
 void map_free(struct map *map, void (*release)(void *value))

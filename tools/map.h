@@ -2,8 +2,8 @@
  *
  * map.h - from a key of bytes to a pointer
  *
- * Entries keep the order in which they came, so that what is printed does not depend on a hash. Nothing is ever removed
- * but all at once: the reader only gathers.
+ * Entries keep the order in which they came, so that what is printed does not depend on a hash. Most readers only
+ * gather; what runs without end goes through all of a map to let go of what is old.
  *
  * Context: reader
  */
@@ -42,6 +42,8 @@ void **map_at_string(struct map *map, const char *key);
 
 /* Is the key there, with a value or without? */
 bool map_has_string(const struct map *map, const char *key);
+/* Remove the entries that keep() does not want; `release` may be NULL. The order of the others stays. */
+void map_keep(struct map *map, bool (*keep)(void *context, void *value), void *context, void (*release)(void *value));
 
 /* Empty it; `release` may be NULL. */
 void map_free(struct map *map, void (*release)(void *value));

@@ -8,6 +8,7 @@
 #include <criterion/redirect.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@
 #include "read/lines.h"
 #include "read/parse.h"
 #include "read/scan.h"
+#include "record/record.h"
 
 #define COMMON                                                                                                         \
         "\"v\":1,\"time\":\"2026-11-22T20:15:03.620700Z\",\"host\":\"web1\",\"pid\":42,\"run\":\"b1946ac92492d234\","  \
@@ -458,7 +460,7 @@ Test(files, follows_a_file_from_its_end_and_new_ones_from_their_beginning)
         struct input input = { .take = take, .context = &taken };
         struct follow follow;
         append_string("loopdog.a.1.jsonl", PROCESS "\n");
-        cr_assert_eq(follow_open(&follow, &input, folder, "loopdog.*.jsonl"), 0);
+        cr_assert_eq(follow_open(&follow, &input, folder, "loopdog.*.jsonl", 0), 0);
         taken = 0;
         follow_scan(&follow);
         cr_expect_eq(taken, 0, "what was there before is none of our business");
@@ -487,7 +489,7 @@ Test(files, begins_anew_where_a_file_was_rotated_or_cut)
         struct input input = { .take = take, .context = &taken };
         struct follow follow;
         taken = 0;
-        cr_assert_eq(follow_open(&follow, &input, folder, NULL), 0);
+        cr_assert_eq(follow_open(&follow, &input, folder, NULL, 0), 0);
         append_string("a", PROCESS "\n" PROCESS "\n");
         follow_scan(&follow);
         cr_expect_eq(taken, 2);
@@ -507,12 +509,84 @@ Test(files, begins_anew_where_a_file_was_rotated_or_cut)
         follow_close(&follow, true);
 }
 
+Test(files, follows_what_files_hold_already_and_folders_below)
+{
+        struct input input = { .take = take, .context = &taken };
+        struct follow follow;
+        taken = 0;
+        append_string("a.jsonl", PROCESS "\n");
+        cr_assert_eq(mkdir(path_of("web1"), 0700), 0);
+        append_string("web1/b.jsonl", PROCESS "\n" PROCESS "\n");
+        append_string("web1/other", PROCESS "\n");
+        cr_assert_eq(follow_open(&follow, &input, folder, "*.jsonl", FOLLOW_FROM_BEGIN | FOLLOW_DEEP), 0);
+        cr_expect_eq(taken, 3);
+
+        cr_assert_eq(mkdir(path_of("web2"), 0700), 0);
+        append_string("web2/c.jsonl", PROCESS "\n");
+        append_string("web1/b.jsonl", PROCESS "\n");
+        cr_expect_eq(follow_scan(&follow), 0);
+        cr_expect_eq(taken, 5);
+        append_string("web2/c.jsonl", PROCESS "\n");
+        struct pollfd news = { .fd = follow_descriptor(&follow), .events = POLLIN };
+        cr_expect_eq(poll(&news, 1, 10000), 1, "a folder that came later is watched, too");
+        follow_close(&follow, false);
+}
+
+Test(files, forgets_files_that_are_gone)
+{
+        struct input input = { .take = take, .context = &taken };
+        struct follow follow;
+        char name[16];
+        taken = 0;
+        cr_assert_eq(follow_open(&follow, &input, folder, NULL, FOLLOW_FROM_BEGIN), 0);
+        for (int i = 0; i < 100; i++) {
+                snprintf(name, sizeof(name), "%d", i);
+                append_string(name, PROCESS "\n");
+                follow_scan(&follow);
+                cr_expect_eq(follow.files.count, 1);
+                cr_assert_eq(unlink(path_of(name)), 0);
+        }
+        cr_expect_eq(taken, 100);
+        cr_assert_eq(rmdir(folder), 0);
+        cr_expect_eq(follow_scan(&follow), -ENOENT);
+        follow_close(&follow, false);
+        cr_assert_eq(mkdir(folder, 0700), 0);
+}
+
+/* What the agent asks: is there a reader? */
+static bool is_read(const char *name)
+{
+        struct flock lock = { .l_type = F_WRLCK, .l_start = RECORD_READER_BYTE, .l_len = 1 };
+        int fd = open(path_of(name), O_WRONLY);
+        cr_assert_eq(fcntl(fd, F_OFD_GETLK, &lock), 0);
+        close(fd);
+        return lock.l_type == F_RDLCK;
+}
+
+Test(files, tells_agents_of_itself_where_it_is_live)
+{
+        struct input input = { .take = take, .context = &taken };
+        struct follow follow, quiet;
+        append_string("a", PROCESS "\n");
+        cr_assert_eq(follow_open(&quiet, &input, folder, NULL, FOLLOW_FROM_BEGIN), 0);
+        cr_expect(!is_read("a"));
+        cr_assert_eq(follow_open(&follow, &input, folder, NULL, FOLLOW_FROM_BEGIN | FOLLOW_LIVE), 0);
+        cr_expect(is_read("a"));
+        cr_expect_eq(follow.live, 1);
+        append_string("a", PROCESS "\n");
+        follow_scan(&follow);
+        cr_expect_eq(follow.live, 1);
+        follow_close(&follow, false);
+        cr_expect(!is_read("a"));
+        follow_close(&quiet, false);
+}
+
 Test(files, never_opens_a_link_or_a_pipe_in_a_followed_folder)
 {
         struct input input = { .take = take, .context = &taken };
         struct follow follow;
         taken = 0;
-        cr_assert_eq(follow_open(&follow, &input, folder, NULL), 0);
+        cr_assert_eq(follow_open(&follow, &input, folder, NULL, 0), 0);
         append_string(".target", PROCESS "\n");
         cr_assert_eq(symlink(".target", path_of("link")), 0);
         cr_assert_eq(mkfifo(path_of("pipe"), 0600), 0);
@@ -525,7 +599,7 @@ Test(files, says_that_a_folder_can_not_be_followed)
 {
         struct input input = { .take = take, .context = &taken };
         struct follow follow;
-        cr_expect_eq(follow_open(&follow, &input, path_of("missing"), NULL), -ENOENT);
+        cr_expect_eq(follow_open(&follow, &input, path_of("missing"), NULL, 0), -ENOENT);
 }
 
 /* ---- scan ---- */
