@@ -42,6 +42,7 @@ void **map_at_string(struct map *map, const char *key);
 
 /* Is the key there, with a value or without? */
 bool map_has_string(const struct map *map, const char *key);
+
 /* Remove the entries that keep() does not want; `release` may be NULL. The order of the others stays. */
 void map_keep(struct map *map, bool (*keep)(void *context, void *value), void *context, void (*release)(void *value));
 

@@ -218,14 +218,14 @@ static struct analysed_stack *find_stack(struct analysis *analysis, const struct
         return stack;
 }
 
-static const char *call_of(const struct record_stall *stall)
+const char *stall_call(const struct record_stall *stall)
 {
         if (stall->cause == RECORD_UNKNOWN)
                 return stall->detail.reason;
         return stall->cause == RECORD_LOCK ? stall->detail.object : stall->detail.call;
 }
 
-static enum analysed_kind kind_of(const struct record_stall *stall)
+enum analysed_kind stall_kind(const struct record_stall *stall)
 {
         if (stall->phase && strcmp(stall->phase, "startup") == 0)
                 return KIND_STARTUP;
@@ -275,8 +275,8 @@ static char *said_of(struct analysis *analysis, const struct record_stall *stall
 static struct analysed_unit *find_unit(struct analysis *analysis, struct analysed_stack *stack,
                                        struct analysed_loop *loop, const struct record_stall *stall)
 {
-        const char *call = call_of(stall);
-        enum analysed_kind kind = kind_of(stall);
+        const char *call = stall_call(stall);
+        enum analysed_kind kind = stall_kind(stall);
         char *said = said_of(analysis, stall);
         char *key = alloc_format("%s\n%p\n%d\n%s\n%d\n%s", stack->key, (void *)loop, (int)stall->cause,
                                  call ? call : "", (int)kind, said ? said : "");
@@ -459,23 +459,32 @@ void analysis_finish(struct analysis *analysis)
 
 /* ------------------------------------------------------------------------------------------------------ questions */
 
-uint64_t analysed_loop_permille_ns(const struct analysed_loop *loop, unsigned permille)
+uint64_t bucket_middle_ns(const struct record_bucket *bucket)
 {
-        uint64_t count = 0;
-        for (size_t i = 0; i < loop->buckets_count; i++)
-                count += loop->buckets[i].count;
-        uint64_t rank = count / 1000 * permille + (count % 1000 * permille + 999) / 1000;
-        for (size_t i = 0; i < loop->buckets_count; i++) {
-                const struct record_bucket *bucket = &loop->buckets[i];
-                if (bucket->count < rank) {
-                        rank -= bucket->count;
+        uint64_t width_ns = bucket->from_ns / 16 > 1024 ? bucket->from_ns / 16 : 1024;
+        return bucket->from_ns + width_ns / 2;
+}
+
+uint64_t buckets_permille_ns(const struct record_bucket *buckets, size_t count, uint64_t longest_ns, unsigned permille)
+{
+        uint64_t iterations = 0;
+        for (size_t i = 0; i < count; i++)
+                iterations += buckets[i].count;
+        uint64_t rank = iterations / 1000 * permille + (iterations % 1000 * permille + 999) / 1000;
+        for (size_t i = 0; i < count; i++) {
+                if (buckets[i].count < rank) {
+                        rank -= buckets[i].count;
                         continue;
                 }
-                uint64_t width_ns = bucket->from_ns / 16 > 1024 ? bucket->from_ns / 16 : 1024;
-                uint64_t middle_ns = bucket->from_ns + width_ns / 2;
-                return loop->longest_ns && middle_ns > loop->longest_ns ? loop->longest_ns : middle_ns;
+                uint64_t middle_ns = bucket_middle_ns(&buckets[i]);
+                return longest_ns && middle_ns > longest_ns ? longest_ns : middle_ns;
         }
         return 0;
+}
+
+uint64_t analysed_loop_permille_ns(const struct analysed_loop *loop, unsigned permille)
+{
+        return buckets_permille_ns(loop->buckets, loop->buckets_count, loop->longest_ns, permille);
 }
 
 bool analysis_span(const struct analysis *analysis, uint64_t *first_ns, uint64_t *last_ns)

@@ -168,6 +168,17 @@ void analysis_free(struct analysis *analysis);
  * where it is not known. */
 uint64_t analysed_loop_permille_ns(const struct analysed_loop *loop, unsigned permille);
 
+/* The same of any list of buckets; `longest_ns`: of all iterations, 0 where it is not known. */
+uint64_t buckets_permille_ns(const struct record_bucket *buckets, size_t count, uint64_t longest_ns, unsigned permille);
+
+/* An iteration of this bucket took about so long. */
+uint64_t bucket_middle_ns(const struct record_bucket *bucket);
+
+/* What a stall counts as, and what is said of its cause besides its name: the call that it was blocked in, the object
+ * that it waited for, why the cause is not known; or NULL. */
+enum analysed_kind stall_kind(const struct record_stall *stall);
+const char *stall_call(const struct record_stall *stall);
+
 /* From the earliest line of all processes to the latest (CLOCK_REALTIME); false where there is none. */
 bool analysis_span(const struct analysis *analysis, uint64_t *first_ns, uint64_t *last_ns);
 

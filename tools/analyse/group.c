@@ -72,16 +72,21 @@ static const char *or_empty(const char *string)
         return string ? string : "";
 }
 
+char *group_culprit_key(const struct record_frame *culprit)
+{
+        if (!culprit->function && !culprit->file && !culprit->module)
+                return alloc_string("");
+        if (!culprit->function && !culprit->file) /* each place of a stripped program for itself */
+                return alloc_format("%s\n%llx", culprit->module, (unsigned long long)culprit->offset);
+        return alloc_format("%s\n%s\n%s", record_lang_name(culprit->lang), or_empty(culprit->function),
+                            culprit->file ? culprit->file : or_empty(culprit->module));
+}
+
 static char *make_key(const struct analysed_unit *unit, const struct record_frame *culprit, enum group_by by)
 {
         switch (by) {
         case GROUP_CULPRIT:
-                if (!culprit->function && !culprit->file && !culprit->module)
-                        return alloc_string("");
-                if (!culprit->function && !culprit->file) /* each place of a stripped program for itself */
-                        return alloc_format("%s\n%llx", culprit->module, (unsigned long long)culprit->offset);
-                return alloc_format("%s\n%s\n%s", record_lang_name(culprit->lang), or_empty(culprit->function),
-                                    culprit->file ? culprit->file : or_empty(culprit->module));
+                return group_culprit_key(culprit);
         case GROUP_CAUSE:
                 return alloc_format("%d\n%s", (int)unit->cause, or_empty(unit->call));
         case GROUP_STACK:

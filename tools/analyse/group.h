@@ -57,6 +57,9 @@ struct groups {
         uint64_t total_ns;
 };
 
+/* What stalls with the same culprit are told by, to be freed: language, function, and file or module. */
+char *group_culprit_key(const struct record_frame *culprit);
+
 /* After analysis_finish(). Symbolizes one example of each stack. Only stalls of that kind. */
 void groups_make(struct groups *groups, const struct analysis *analysis, enum group_by by, enum analysed_kind kind,
                  struct symbolizer *symbolizer);

@@ -153,22 +153,18 @@ static bool make_file(const char *path)
         return regular;
 }
 
-static bool prepare_folder(struct output *output, char *path)
+static bool make_folder(const char *path)
 {
         struct stat status;
         if (stat(path, &status) < 0 && mkdir(path, 0700) < 0) {
                 say("%s: %s", path, strerror(errno));
-                free(path);
                 return false;
         }
-        output->folder = path;
-        output->pattern = alloc_string(AGENT_FILES);
         return may_write_folder(path);
 }
 
-static bool prepare_path(struct output *output)
+bool output_split(const char *value, char **folder, char **pattern)
 {
-        const char *value = output->variable;
         size_t length = strlen(value);
         size_t folder_length = (size_t)(strrchr(value, '/') - value);
         struct stat status;
@@ -177,12 +173,27 @@ static bool prepare_path(struct output *output)
                 return false;
         }
         char *path = literal_path(value, length);
-        bool one_file = !has_placeholder(value, length);
-        if (one_file && (value[length - 1] == '/' || (stat(path, &status) == 0 && S_ISDIR(status.st_mode))))
-                return prepare_folder(output, path);
-        output->folder = folder_length ? literal_path(value, folder_length) : alloc_string("/");
-        output->pattern = name_pattern(value + folder_length + 1);
-        bool ready = one_file ? make_file(path) : may_write_folder(output->folder);
+        bool is_folder = !has_placeholder(value, length) &&
+                         (value[length - 1] == '/' || (stat(path, &status) == 0 && S_ISDIR(status.st_mode)));
+        *folder = is_folder ? path : folder_length ? literal_path(value, folder_length) : alloc_string("/");
+        *pattern = is_folder ? alloc_string(AGENT_FILES) : name_pattern(value + folder_length + 1);
+        if (!is_folder)
+                free(path);
+        return true;
+}
+
+static bool prepare_path(struct output *output)
+{
+        const char *value = output->variable;
+        size_t length = strlen(value);
+        if (!output_split(value, &output->folder, &output->pattern))
+                return false;
+        if (has_placeholder(value, length))
+                return may_write_folder(output->folder);
+        if (strcmp(output->pattern, AGENT_FILES) == 0)
+                return make_folder(output->folder);
+        char *path = literal_path(value, length);
+        bool ready = make_file(path);
         free(path);
         return ready;
 }

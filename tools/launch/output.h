@@ -20,6 +20,10 @@ struct output {
  * said and answered by false, before anything has been started. */
 bool output_prepare(struct output *output, const char *path);
 
+/* Where the files of a LOOPDOG_OUTPUT that begins with '/' are, each to be freed: their folder, and for fnmatch() their
+ * names in it. False, said, where that can't be told. */
+bool output_split(const char *value, char **folder, char **pattern);
+
 /* Remove a private folder with its files. */
 void output_remove(const struct output *output);
 

@@ -10,51 +10,20 @@
  */
 #include "launch/survivors.h"
 
-#include <ctype.h>
-#include <dirent.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "alloc.h"
+#include "process.h"
 
 #define NAMED 3
-#define ENVIRONMENT_BYTES (256u << 10)
 
 struct survivors {
         struct map pids; /* pid as text -> not NULL */
         char *names;
+        const char *output; /* the value of LOOPDOG_OUTPUT that they have */
 };
-
-/* All of a file of /proc, or up to `capacity`; bytes, or -1. */
-static ssize_t read_proc(int pid, const char *name, char *bytes, size_t capacity)
-{
-        char path[64];
-        snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
-        int fd = open(path, O_RDONLY | O_CLOEXEC);
-        if (fd < 0)
-                return -1;
-        size_t length = 0;
-        ssize_t got;
-        while (length < capacity && (got = read(fd, bytes + length, capacity - length)) > 0)
-                length += (size_t)got;
-        close(fd);
-        return (ssize_t)length;
-}
-
-/* Runs, and has not merely not been waited for. */
-static bool is_alive(int pid)
-{
-        char stat[512];
-        ssize_t length = read_proc(pid, "stat", stat, sizeof(stat) - 1);
-        if (length <= 0)
-                return false;
-        stat[length] = '\0';
-        const char *end = strrchr(stat, ')');
-        return end && end[1] == ' ' && end[2] != 'Z' && end[2] != 'X';
-}
 
 static void add(struct survivors *found, int pid, const char *program)
 {
@@ -72,52 +41,29 @@ static void add(struct survivors *found, int pid, const char *program)
         found->names = names;
 }
 
-static bool has_variable(const char *environment, size_t length, const char *variable)
+static void look_at(void *context, int pid)
 {
-        size_t wanted = strlen(variable) + 1; /* with its NUL */
-        for (size_t at = 0; at + wanted <= length; at += strnlen(environment + at, length - at) + 1)
-                if (memcmp(environment + at, variable, wanted) == 0)
-                        return true;
-        return false;
-}
-
-static void look_at(struct survivors *found, int pid, const char *variable)
-{
-        static char environment[ENVIRONMENT_BYTES];
+        static char environment[PROCESS_ENVIRONMENT_BYTES];
+        struct survivors *found = context;
         char program[64];
-        ssize_t length = read_proc(pid, "environ", environment, sizeof(environment));
-        if (length <= 0 || !has_variable(environment, (size_t)length, variable))
+        ssize_t length = process_read(pid, "environ", environment, sizeof(environment));
+        const char *output = length > 0 ? process_variable(environment, (size_t)length, "LOOPDOG_OUTPUT") : NULL;
+        if (!output || strcmp(output, found->output) != 0)
                 return;
-        length = read_proc(pid, "comm", program, sizeof(program) - 1);
-        program[length > 0 ? length : 0] = '\0';
-        program[strcspn(program, "\n")] = '\0';
-        if (is_alive(pid))
+        process_read_line(pid, "comm", program, sizeof(program));
+        if (process_is_alive(pid))
                 add(found, pid, program);
-}
-
-static void look_at_all(struct survivors *found, const char *output)
-{
-        char *variable = alloc_format("LOOPDOG_OUTPUT=%s", output);
-        DIR *folder = opendir("/proc");
-        for (struct dirent *entry; folder && (entry = readdir(folder));) {
-                int pid = isdigit((unsigned char)entry->d_name[0]) ? atoi(entry->d_name) : 0;
-                if (pid > 0 && pid != getpid())
-                        look_at(found, pid, variable);
-        }
-        if (folder)
-                closedir(folder);
-        free(variable);
 }
 
 size_t survivors_find(const struct analysis *analysis, const char *output, char **names)
 {
-        struct survivors found = { 0 };
+        struct survivors found = { .output = output };
         for (size_t i = 0; i < analysis->processes.count; i++) {
                 const struct analysed_process *process = analysis->processes.entries[i].value;
-                if (!process->exited && process->pid > 0 && is_alive(process->pid))
+                if (!process->exited && process->pid > 0 && process_is_alive(process->pid))
                         add(&found, process->pid, process->program);
         }
-        look_at_all(&found, output);
+        process_each(look_at, &found);
         size_t count = found.pids.count;
         if (count > NAMED) {
                 char *more = alloc_format("%s and %zu more", found.names, count - NAMED);

@@ -41,3 +41,37 @@ void json_set_time(json_t *object, const char *name, uint64_t realtime_ns)
         text_time(&text, realtime_ns);
         json_set_string(object, name, text.bytes);
 }
+
+void json_set_spread(json_t *object, const struct spread *stalls)
+{
+        json_set_number(object, "count", stalls->count);
+        json_set_number(object, "total_ns", stalls->total_ns);
+        json_set_number(object, "longest_ns", stalls->longest_ns);
+        json_set_number(object, "median_ns", spread_median_ns(stalls));
+        json_set_number(object, "p99_ns", spread_permille_ns(stalls, 990));
+}
+
+void json_set_cause(json_t *object, enum record_cause cause, const char *call)
+{
+        const char *what = cause == RECORD_UNKNOWN ? "reason" : cause == RECORD_LOCK ? "object" : "call";
+        json_set_string(object, "cause", record_cause_name(cause));
+        json_set_string(object, what, call);
+}
+
+json_t *json_frame(const struct record_frame *frame)
+{
+        json_t *object = json_object();
+        json_set_string(object, "lang", record_lang_name(frame->lang));
+        json_set_string(object, "function", frame->function);
+        json_set_string(object, "file", frame->file);
+        if (frame->line)
+                json_set_number(object, "line", frame->line);
+        json_set_string(object, "module", frame->module);
+        json_set_string(object, "build_id", frame->build_id);
+        if (!frame->function && frame->offset) {
+                char digits[32];
+                snprintf(digits, sizeof(digits), "0x%llx", (unsigned long long)frame->offset);
+                json_set_string(object, "offset", digits);
+        }
+        return object;
+}

@@ -10,6 +10,7 @@
 #include <jansson.h>
 #include <stdint.h>
 
+#include "analyse/spread.h"
 #include "record/record.h"
 
 /* Takes the value. */
@@ -21,5 +22,14 @@ json_t *json_safe_string(const char *value); /* the same as a value; "" for NULL
 
 void json_set_number(json_t *object, const char *name, uint64_t value);
 void json_set_time(json_t *object, const char *name, uint64_t realtime_ns);
+
+/* Count, sum, longest, median and p99. */
+void json_set_spread(json_t *object, const struct spread *stalls);
+
+/* Why; `call` as stall_call() has it. */
+void json_set_cause(json_t *object, enum record_cause cause, const char *call);
+
+/* A symbolized frame. */
+json_t *json_frame(const struct record_frame *frame);
 
 #endif

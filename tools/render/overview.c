@@ -18,7 +18,7 @@
 
 /* --------------------------------------------------------------------------------------------------------- totals */
 
-static void write_spread(FILE *out, const struct spread *stalls)
+void overview_spread(FILE *out, const struct spread *stalls)
 {
         char *count = words_count(stalls->count);
         char *total = words_duration(stalls->total_ns);
@@ -34,7 +34,7 @@ static void write_apart(FILE *out, const char *what, const struct spread *stalls
         if (stalls->count == 0)
                 return;
         fprintf(out, "%s, not counted above: ", what);
-        write_spread(out, stalls);
+        overview_spread(out, stalls);
         fputc('\n', out);
 }
 
@@ -43,7 +43,7 @@ void overview_totals(const struct overview *view, const struct analysis *analysi
         FILE *out = view->out;
         size_t processes = analysis->processes.count;
         if (analysis->stalls.count > 0)
-                write_spread(out, &analysis->stalls);
+                overview_spread(out, &analysis->stalls);
         else
                 fputs("no stalls", out);
         if (analysis->loops.count > 0)

@@ -18,7 +18,10 @@ struct overview {
         int run_digits; /* name an example of each group by so many digits of its run, with its hint; 0: do not */
 };
 
-/* "3 stalls, 1.62 s lost, longest 620 ms", and the lines about those that are not counted and those that never
+/* "3 stalls, 1.62 s lost, longest 620 ms". */
+void overview_spread(FILE *out, const struct spread *stalls);
+
+/* The same, and the lines about those that are not counted and those that never
  * ended. */
 void overview_totals(const struct overview *view, const struct analysis *analysis);
 

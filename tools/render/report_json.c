@@ -17,19 +17,10 @@
 
 #define REPORT_VERSION 1
 
-static void set_spread(json_t *object, const struct spread *stalls)
-{
-        json_set_number(object, "count", stalls->count);
-        json_set_number(object, "total_ns", stalls->total_ns);
-        json_set_number(object, "longest_ns", stalls->longest_ns);
-        json_set_number(object, "median_ns", spread_median_ns(stalls));
-        json_set_number(object, "p99_ns", spread_permille_ns(stalls, 990));
-}
-
 static json_t *spread_json(const struct spread *stalls)
 {
         json_t *object = json_object();
-        set_spread(object, stalls);
+        json_set_spread(object, stalls);
         return object;
 }
 
@@ -91,20 +82,13 @@ static json_t *loop_json(const struct analysed_loop *loop)
         return object;
 }
 
-/* What `call` of a cause is. */
-static const char *name_of(enum record_cause cause)
-{
-        return cause == RECORD_UNKNOWN ? "reason" : cause == RECORD_LOCK ? "object" : "call";
-}
-
 static json_t *causes_json(const struct group *group)
 {
         json_t *list = json_array();
         for (size_t i = 0; i < group->causes_count; i++) {
                 const struct group_cause *cause = &group->causes[i];
                 json_t *object = json_object();
-                json_set_string(object, "cause", record_cause_name(cause->cause));
-                json_set_string(object, name_of(cause->cause), cause->call);
+                json_set_cause(object, cause->cause, cause->call);
                 json_set_number(object, "count", cause->count);
                 json_set_number(object, "total_ns", cause->total_ns);
                 json_array_append_new(list, object);
@@ -112,30 +96,12 @@ static json_t *causes_json(const struct group *group)
         return list;
 }
 
-static json_t *culprit_json(const struct record_frame *culprit)
-{
-        json_t *object = json_object();
-        json_set_string(object, "lang", record_lang_name(culprit->lang));
-        json_set_string(object, "function", culprit->function);
-        json_set_string(object, "file", culprit->file);
-        if (culprit->line)
-                json_set_number(object, "line", culprit->line);
-        json_set_string(object, "module", culprit->module);
-        json_set_string(object, "build_id", culprit->build_id);
-        if (!culprit->function && culprit->offset) {
-                char digits[32];
-                snprintf(digits, sizeof(digits), "0x%llx", (unsigned long long)culprit->offset);
-                json_set_string(object, "offset", digits);
-        }
-        return object;
-}
-
 static json_t *group_json(const struct report *report, const struct group *group)
 {
         json_t *object = json_object();
         const struct record_frame *culprit = &group->culprit;
         if (culprit->function || culprit->file || culprit->module)
-                json_set(object, "culprit", culprit_json(culprit));
+                json_set(object, "culprit", json_frame(culprit));
         if (group->said && group->said[0])
                 json_set_string(object, group_by_name(report->by), group->said);
         if (group_by_is_of_run(report->by))
@@ -144,7 +110,7 @@ static json_t *group_json(const struct report *report, const struct group *group
                 json_set(object, "tid", json_integer(group->loop->tid));
         if (report->by == GROUP_LOOP)
                 json_set_string(object, "loop", group->loop->name);
-        set_spread(object, &group->stalls);
+        json_set_spread(object, &group->stalls);
         json_set_number(object, "never_ended", group->never_ended);
         json_set(object, "share",
                  json_real(report->groups->total_ns ? (double)group->stalls.total_ns / (double)report->groups->total_ns
@@ -182,7 +148,7 @@ static json_t *tree_json(const struct calltree *tree)
                 json_t *object = json_object();
                 if (i > 0) {
                         json_set_number(object, "parent", node->parent);
-                        json_set(object, "frame", culprit_json(frame));
+                        json_set(object, "frame", json_frame(frame));
                 }
                 json_set_number(object, "total_ns", node->total_ns);
                 json_set_number(object, "own_ns", node->own_ns);
@@ -210,7 +176,7 @@ static json_t *diff_json(const struct diff *diff)
                 const struct diff_row *row = &diff->rows[i];
                 json_t *item = json_object();
                 json_set_string(item, "change", diff_change_name(row->change));
-                json_set(item, "culprit", culprit_json(&(row->after ? row->after : row->before)->culprit));
+                json_set(item, "culprit", json_frame(&(row->after ? row->after : row->before)->culprit));
                 if (row->before)
                         json_set(item, "before", diff_side_json(row->before, row->before_per_hour_ns));
                 if (row->after)

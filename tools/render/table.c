@@ -59,11 +59,23 @@ static void spaces(FILE *out, size_t count)
                 fputc(' ', out);
 }
 
-static void write_last(FILE *out, const char *cell, size_t room)
+static void write_begin(FILE *out, const char *cell, size_t room)
+{
+        size_t length = 0;
+        for (size_t width = 0; width < room; length++)
+                width += (cell[length + 1] & 0xc0) != 0x80;
+        fprintf(out, "%.*s\xe2\x80\xa6", (int)length, cell);
+}
+
+static void write_last(FILE *out, const char *cell, size_t room, bool cut_end)
 {
         size_t width = words_width(cell);
         if (width <= room) {
                 fputs(cell, out);
+                return;
+        }
+        if (cut_end) {
+                write_begin(out, cell, room - 1);
                 return;
         }
         for (; width > room - 1; cell++)
@@ -87,7 +99,7 @@ static void write_row(const struct table *table, FILE *out, char *const *cells, 
                 if (table->right[i])
                         spaces(out, padding);
                 if (cells[i] && last)
-                        write_last(out, cells[i], room);
+                        write_last(out, cells[i], room, table->cut_end);
                 else if (cells[i])
                         fputs(cells[i], out);
                 if (!table->right[i] && !last)

@@ -18,6 +18,7 @@ struct table {
         bool right[TABLE_COLUMNS]; /* aligned to the right: numbers */
         int spare[TABLE_COLUMNS];  /* left out where there is no room, the greatest first; 0: never */
         size_t columns;
+        bool cut_end; /* the last column is cut at its right and not at its left */
         char **cells; /* rows of `columns` each */
         char **notes; /* one for each row; NULL: none */
         size_t rows;
@@ -38,7 +39,7 @@ void table_cell(struct table *table, char *text);
 
 /* Write the table with its heads, two spaces between columns, and empty it. Where a row is wider than `width` (0:
  * unlimited), columns that can be spared are left out, and then the last one is cut at its left, where paths say
- * least. */
+ * least, or at its right. */
 void table_write(struct table *table, FILE *out, unsigned width, bool colour);
 
 #endif
