@@ -41,12 +41,14 @@ int complete(int argc, char **argv);
 
 const struct argp *report_parser(void);
 const struct argp *show_parser(void);
+const struct argp *top_parser(void);
 const struct argp *export_parser(void);
 const struct argp *doctor_parser(void);
 
 int cmd_run(int argc, char **argv);
 int cmd_report(int argc, char **argv);
 int cmd_show(int argc, char **argv);
+int cmd_top(int argc, char **argv);
 int cmd_export(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_help(int argc, char **argv);

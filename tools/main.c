@@ -21,6 +21,7 @@ const struct command commands[] = {
         { "run", cmd_run, "start a program under loopdog and show its stalls as they end", run_parser },
         { "report", cmd_report, "what recorded stalls add up to, by culprit, cause or loop", report_parser },
         { "show", cmd_show, "one stall whole: each of its stacks, when, and why", show_parser },
+        { "top", cmd_top, "loops and their stalls as they happen, on a screen", top_parser },
         { "export", cmd_export, "a page to look at, and the formats of other tools", export_parser },
         { "doctor", cmd_doctor, "what works on this machine and in a process, and what to do", doctor_parser },
         { "help", cmd_help, "this list, or the options of one command", NULL },

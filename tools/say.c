@@ -32,6 +32,11 @@ static struct {
         uint64_t dropped;
 } queue;
 
+static struct {
+        void (*take)(void *context, const char *bytes, size_t length);
+        void *context;
+} diverted;
+
 static bool writable(int timeout_ms)
 {
         struct pollfd room = { .fd = STDERR_FILENO, .events = POLLOUT };
@@ -68,8 +73,18 @@ static void append(const char *bytes, size_t length)
         queue.length += length;
 }
 
+void say_divert(void (*take)(void *context, const char *bytes, size_t length), void *context)
+{
+        diverted.take = take;
+        diverted.context = context;
+}
+
 void say_bytes(const char *bytes, size_t length)
 {
+        if (diverted.take) {
+                diverted.take(diverted.context, bytes, length);
+                return;
+        }
         if (!queue.on) {
                 write_some(bytes, length, true);
                 return;

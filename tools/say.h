@@ -23,6 +23,9 @@ void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* All bytes to stderr; a closed pipe or a full disk there is nobody's concern. */
 void say_bytes(const char *bytes, size_t length);
 
+/* From now on hand everything to take() instead of stderr, where it would spoil a screen; NULL: as before. */
+void say_divert(void (*take)(void *context, const char *bytes, size_t length), void *context);
+
 /* From now on never wait: queue up to 16 MB, then drop. */
 void say_queue(void);
 bool say_pending(void); /* something is queued: poll stderr for POLLOUT and then call say_drain() */

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * find.h - where a running process writes its records
+ *
+ * Context: reader
+ */
+#ifndef LOOPDOG_TOP_FIND_H
+#define LOOPDOG_TOP_FIND_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct found {
+        char *folder;
+        char *pattern; /* of the names in it, as for fnmatch() */
+        int32_t pid;   /* as the process itself calls it: in a container it is another */
+};
+
+/* Where does it write? False where that is not known: then `why`, unless it is NULL, is set to a sentence that says
+ * what to do about it, to be freed. */
+bool find_records(int pid, struct found *found, char **why);
+
+void found_free(struct found *found);
+
+/* A name as a pattern that it alone matches, to be freed. */
+char *find_literal(const char *name);
+
+#endif
