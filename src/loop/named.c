@@ -150,14 +150,6 @@ static void end_here(struct slot *slot)
                 return_to(around);
 }
 
-static void close_hooked(struct slot *slot)
-{
-        hooked_here = 0;
-        loop_name_here[0] = '\0';
-        if (slot != NULL)
-                memset(slot->name, 0, sizeof slot->name);
-}
-
 enum named_misuse named_close(uintptr_t handle)
 {
         struct entry *entry = find(handle);
@@ -169,9 +161,11 @@ enum named_misuse named_close(uintptr_t handle)
         uint32_t generation = (uint32_t)(handle >> INDEX_BITS);
         if (!atomic_compare_exchange_strong(&entry->generation, &generation, generation + 1))
                 return NAMED_UNKNOWN;
-        if (handle == hooked_here)
-                close_hooked(slot);
-        else if (slot != NULL && !entry->hooked)
+        if (handle == hooked_here) {
+                hooked_here = 0;
+                loop_name_here[0] = '\0';
+        }
+        if (slot != NULL) /* with its name, by which the watchdog has yet to tell of its last stall */
                 end_here(slot);
         return NAMED_OK;
 }

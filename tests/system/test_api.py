@@ -257,5 +257,30 @@ add_adapter("attached_libuv", "kinds", 5)
 add_adapter("attached_glib", "", 5)
 add_adapter("attached_glib", "kinds", 3)
 
+def add_many(library, loops):
+    """Loops beside each other, within each other and after each other: each stall is in the one that it was in."""
+    def run(place, env):
+        place.run_victim(f"many_{library}", env=env)
+        harness.check(len(place.planted) == len(loops) + 1, "what was planted")
+        book = place.expect(files=None if place.plain else 1)
+        if place.plain:
+            return
+        stalls = book.stalls(startup=False)
+        first = [stall["loop"] for stall in stalls if stall["tid"] == stall["pid"]]
+        beside = [stall["loop"] for stall in stalls if stall["tid"] != stall["pid"]]
+        harness.check((first, beside) == (list(loops), ["second"]), f"loops of the stalls: {first}, {beside}")
+        for stall in stalls:
+            harness.check(stall.get("callback", {}).get("name") in ("on_timer", "timer"), f"{stall.get('callback')}")
+        names = {line["loop"] for line in book.all("loop")}
+        harness.check(names == {*loops, "second"}, f"loops {names}")
+        place.expect_exact()
+    add(f"many loops of {library}", run)
+
+
+add_many("libev", ("inner", "outer", "again"))
+add_many("glib", ("inner", "outer", "again"))
+add_many("libuv", ("outer", "again"))
+add_many("libevent", ("outer", "again"))
+
 if __name__ == "__main__":
     sys.exit(suite.main())

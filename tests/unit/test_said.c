@@ -375,9 +375,16 @@ Test(named, gives_its_name_to_the_loop_that_the_hooks_find)
         loop_label(slot, label, sizeof label);
         cr_expect(eq(str, label, (char *)"hooked"));
         cr_expect(eq(int, named_wait_begin(loop, CFA), NAMED_HOOKED));
+        atomic_store(&slot->met, SLOT_MET); /* the watchdog knows it, and has yet to tell of its last stall */
+        busy_since(slot, 200 * MS);
         cr_expect(eq(int, named_close(loop), NAMED_OK));
         loop_label(slot, label, sizeof label);
-        cr_expect(eq(str, label, (char *)"epoll:5"));
+        cr_expect(eq(str, label, (char *)"hooked"));
+        cr_expect(eq(u32, atomic_load(&slot->state), SLOT_RELEASED));
+        cr_expect(eq(u32, atomic_load(&slot->ring_head), 1));
+        cr_assert(eq(ptr, loop_slot_here, NULL));
+        loop_label(make_loop(5), label, sizeof label);
+        cr_expect(eq(str, label, (char *)"epoll:5"), "it goes on without a name");
 }
 
 Test(named, is_all_that_counts_with_only_named_loops)
