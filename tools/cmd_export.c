@@ -127,7 +127,7 @@ static void take_stall(void *context, const struct record *record, const struct 
         struct exporting *exporting = context;
         struct symbolized symbolized;
         if (exporting->format->wants_tree && counted->kind == KIND_STALL)
-                calltree_add(&exporting->tree, record);
+                calltree_add_named(&exporting->tree, record, exporting->export.symbolizer);
         if (!exporting->format->stall)
                 return;
         begin(exporting);
@@ -166,6 +166,7 @@ static int run(const struct export_options *chosen, FILE *out)
         struct exporting exporting = { .format = chosen->format,
                                        .export = { .out = out, .symbolizer = chosen->filter.symbolizer } };
         struct reading reading = {
+                .symbolizer = exporting.export.symbolizer,
                 .analysis = { .filter = chosen->filter, .on_stall = take_stall, .context = &exporting },
         };
         bool read = reading_all(&reading, chosen->paths, chosen->paths_count);

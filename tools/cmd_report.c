@@ -158,10 +158,16 @@ const struct argp *report_parser(void)
         return &parser;
 }
 
+struct growing {
+        struct calltree tree;
+        struct symbolizer *symbolizer;
+};
+
 static void grow_tree(void *context, const struct record *record, const struct counted *counted)
 {
+        struct growing *growing = context;
         if (counted->kind == KIND_STALL)
-                calltree_add(context, record);
+                calltree_add_named(&growing->tree, record, growing->symbolizer);
 }
 
 static void print(const struct report_options *chosen, const struct report *report)
@@ -213,30 +219,32 @@ static bool tell(const struct report_options *chosen, const struct reading *read
 
 static int run(const struct report_options *chosen)
 {
-        struct calltree tree = { 0 };
+        struct growing growing = { .symbolizer = chosen->filter.symbolizer };
         struct reading reading = {
+                .symbolizer = chosen->filter.symbolizer,
                 .analysis = { .filter = chosen->filter,
                               .on_stall = chosen->tree ? grow_tree : NULL,
-                              .context = &tree,
+                              .context = &growing,
                               .said = said_by(chosen->by),
                               .label_key = chosen->label_key },
         };
         struct reading before = {
+                .symbolizer = chosen->filter.symbolizer,
                 .analysis = { .filter = chosen->filter, .said = said_by(chosen->by), .label_key = chosen->label_key },
         };
         int code = EXIT_FAILED;
         bool compare = chosen->before_count > 0;
         if ((!compare || reading_all(&before, chosen->before, chosen->before_count)) &&
             reading_all(&reading, chosen->paths, chosen->paths_count)) {
-                calltree_finish(&tree);
-                bool shut = tell(chosen, &reading, compare ? &before : NULL, chosen->tree ? &tree : NULL);
+                calltree_finish(&growing.tree);
+                bool shut = tell(chosen, &reading, compare ? &before : NULL, chosen->tree ? &growing.tree : NULL);
                 code = stdout_finish();
                 if (code == EXIT_FINE && shut)
                         code = EXIT_STALLED;
         }
         reading_free(&reading);
         reading_free(&before);
-        calltree_free(&tree);
+        calltree_free(&growing.tree);
         return code;
 }
 

@@ -30,6 +30,7 @@
 #include "render/overview.h"
 #include "render/words.h"
 #include "say.h"
+#include "symbolize/jit.h"
 
 #define SCAN_EVERY_NS UINT64_C(50000000) /* records are read at most this often */
 #define SURVIVOR_TRIES 10                /* children that end with the command get 200 ms for it */
@@ -94,6 +95,19 @@ static void follow_command(struct run *run)
 }
 
 /* -------------------------------------------------------------------------------------------------------- the end */
+
+/* The names of code that was made at run time mean nothing without the map of the process that made it. */
+static void save_maps(const struct run *run)
+{
+        const struct map *processes = &run->live.analysis.processes;
+        for (size_t i = 0; i < processes->count && !run->output.temporary; i++) {
+                const struct analysed_process *process = processes->entries[i].value;
+                int error = jit_save(run->output.folder, process->run, process->pid);
+                if (error < 0)
+                        say("%s: the map of %s %d can't be kept: %s", run->output.folder, process->program,
+                            process->pid, strerror(-error));
+        }
+}
 
 /* Processes that go on keep their output: a temporary folder stays for them, and is named. */
 static void leave_output(struct run *run)
@@ -249,6 +263,7 @@ static int run_command(struct run *run)
         leave_output(run);
         follow_close(&run->follow, true);
         live_finish(&run->live);
+        save_maps(run);
         output_remove(&run->output);
         run->output.temporary = false;
         child_release(&run->child); /* from here on Ctrl-C ends us: nothing is left to be done for the command */

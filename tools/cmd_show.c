@@ -197,9 +197,8 @@ static struct record_style style_of(const struct show_options *chosen)
 }
 
 /* One loop of a dump after the other, as they were written. */
-static void print_dump(const struct show_options *chosen, const struct match *match)
+static void print_dump(const struct show_options *chosen, const struct match *match, struct symbolizer *symbolizer)
 {
-        struct symbolizer *symbolizer = symbolizer_new(&chosen->symbols.places);
         struct source_lines sources = { 0 };
         const struct record_style style = style_of(chosen);
         for (size_t i = 0; i < match->loops_count; i++) {
@@ -217,12 +216,11 @@ static void print_dump(const struct show_options *chosen, const struct match *ma
                 parsed_free(&parsed);
         }
         source_lines_free(&sources);
-        symbolizer_free(symbolizer);
 }
 
-static void print(const struct show_options *chosen, const struct analysis *analysis, struct record *record)
+static void print(const struct show_options *chosen, const struct analysis *analysis, struct record *record,
+                  struct symbolizer *symbolizer)
 {
-        struct symbolizer *symbolizer = symbolizer_new(&chosen->symbols.places);
         struct parsed stacks;
         bool repeat = find_stacks(analysis, &record->stall, &stacks);
         const struct record_style style = style_of(chosen);
@@ -240,10 +238,9 @@ static void print(const struct show_options *chosen, const struct analysis *anal
                 show_text(&show, stdout, &style);
         if (repeat)
                 parsed_free(&stacks);
-        symbolizer_free(symbolizer);
 }
 
-static int show_match(const struct show_options *chosen, const struct analysis *analysis)
+static int show_match(const struct show_options *chosen, const struct analysis *analysis, struct symbolizer *symbolizer)
 {
         const struct map *matches = &chosen->matches;
         const char *kind = chosen->dump ? "dump" : "stall";
@@ -259,12 +256,12 @@ static int show_match(const struct show_options *chosen, const struct analysis *
                 return EXIT_FAILED;
         const struct match *match = matches->entries[0].value;
         if (chosen->dump) {
-                print_dump(chosen, match);
+                print_dump(chosen, match, symbolizer);
                 return stdout_finish();
         }
         if (parse_record(&parsed, match->line.line, match->line.length, why, sizeof(why)) != 0)
                 return EXIT_FAILED; /* it was parsed when it came */
-        print(chosen, analysis, &parsed.record);
+        print(chosen, analysis, &parsed.record, symbolizer);
         parsed_free(&parsed);
         return stdout_finish();
 }
@@ -275,11 +272,13 @@ int cmd_show(int argc, char **argv)
         if (argp_parse(&parser, argc, argv, 0, NULL, &chosen) != 0)
                 return EXIT_USAGE;
         signal(SIGPIPE, SIG_IGN);
-        struct reading reading = { .also = look, .context = &chosen };
+        struct symbolizer *symbolizer = symbolizer_new(&chosen.symbols.places);
+        struct reading reading = { .symbolizer = symbolizer, .also = look, .context = &chosen };
         int code = EXIT_FAILED;
         if (reading_all(&reading, chosen.paths, chosen.paths_count))
-                code = show_match(&chosen, &reading.analysis);
+                code = show_match(&chosen, &reading.analysis, symbolizer);
         reading_free(&reading);
+        symbolizer_free(symbolizer);
         map_free(&chosen.matches, free_match);
         free(chosen.run);
         free(chosen.symbols.debug);

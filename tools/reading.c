@@ -21,6 +21,13 @@ static void take(void *context, const struct parsed *parsed, const char *line, s
         analysis_add(&reading->analysis, &parsed->record, line, length);
 }
 
+static void opened(void *context, const char *name)
+{
+        const struct reading *reading = context;
+        if (reading->symbolizer)
+                symbolizer_add_file(reading->symbolizer, name);
+}
+
 static bool wants_stacks(void *context, const struct record *record)
 {
         const struct reading *reading = context;
@@ -32,6 +39,7 @@ bool reading_all(struct reading *reading, char *const *paths, int count)
         struct input *input = &reading->input;
         input->take = take;
         input->wants_stacks = wants_stacks;
+        input->opened = opened;
         input->context = reading;
         for (int i = 0; i < count; i++)
                 input_read(input, paths[i]);

@@ -12,7 +12,8 @@
 
 struct reading {
         struct input input;
-        struct analysis analysis; /* its filter and on_stall are set by the caller beforehand */
+        struct symbolizer *symbolizer; /* learns where the records lie; NULL: nobody is interested */
+        struct analysis analysis;      /* its filter and on_stall are set by the caller beforehand */
         /* Called for each record as it is read, before it is added up; NULL: nobody asks. */
         void (*also)(void *context, const struct record *record, const char *line, size_t length);
         void *context;

@@ -17,7 +17,7 @@ import sys
 import threading
 
 import command
-from command import OPTIONS, Case, stall
+from command import OPTIONS, RUN, Case, process, stall
 
 BUILD_ID = "0123abcd"
 MODULE = "/opt/app/server"
@@ -97,6 +97,42 @@ class Symbols(Case):
         subprocess.run(["objcopy", f"--add-gnu-debuglink={debug}", program], check=True)
         self.record(program)
         self.check()
+
+    def jit_records(self, name, run=RUN, **fields):
+        """A stall in code that was made at run time, below a function of no name."""
+        frames = [{"lang": "jit", "offset": "0x1008"}, {"lang": "jit", "offset": "0x2010", "caller": True}]
+        one = stall(1, 500, cause="cpu", detail={}, signature="1111111111111111", culprit=frames[0], stacks=[
+            {"count": 2, "first_ns": 1, "last_ns": 2, "state": "R", "complete": True, "frames": frames}], **fields)
+        return self.records(name, {**process(), "run": run}, {**one, "run": run})
+
+    def test_perf_map(self):
+        """a perf map beside the records, by run or by process id, names what was compiled at run time"""
+        path = self.jit_records("one/a.jsonl")
+        self.assertIn("0x1008", self.loopdog("report", path)[0])
+        text = "1000 10 Builtin:Add\n2000 10 JS:*total /srv/shop.js:7:3\n"
+        self.write("one/perf-42.map", text)
+        for arguments in (["report", path], ["report", self.folder / "one"], ["report", "--tree", path]):
+            out = self.loopdog(*arguments)[0]
+            self.assertIn("total", out)
+            self.assertIn("/srv/shop.js:7", out)
+        out = self.loopdog("show", "1", path)[0]
+        self.assertIn("in total() at /srv/shop.js:7, busy on the CPU", out)
+        self.assertIn("Builtin:Add", out)
+        self.assertIn("total", self.loopdog("export", "-f", "folded", path)[0])
+        self.write(f"one/{RUN}.perf-map", text.replace("total", "sum"))
+        self.assertIn("sum()", self.loopdog("report", path)[0])
+        other = self.jit_records("two/a.jsonl", "00000000000000aa")
+        self.assertNotIn("/srv/shop.js", self.loopdog("report", other)[0])
+
+    def test_perf_map_saved(self):
+        """run -o keeps the map that a process wrote beside its records"""
+        out = self.folder / "out"
+        out.mkdir()
+        write = "echo '1000 10 JS:~total /srv/shop.js:7:3' > /tmp/perf-$$.map; echo $$"
+        pid = self.loopdog("run", "-o", f"{out}/", "--", "sh", "-c", write, script=[process()])[0].strip()
+        pathlib.Path(f"/tmp/perf-{pid}.map").unlink()
+        self.assertEqual((out / f"{RUN}.perf-map").read_text(), "1000 10 JS:~total /srv/shop.js:7:3\n")
+        self.assertIn("no stalls", self.loopdog("report", out)[0])
 
     def test_debuginfod(self):
         """--debuginfod: only when asked for"""

@@ -175,6 +175,17 @@ void calltree_add(struct calltree *tree, const struct record *record)
                 lose(tree, no_stack(tree, program), stall->duration_ns, 0);
 }
 
+void calltree_add_named(struct calltree *tree, const struct record *record, struct symbolizer *symbolizer)
+{
+        struct symbolized named;
+        if (!symbolize_jit(symbolizer, record, &named)) {
+                calltree_add(tree, record);
+                return;
+        }
+        calltree_add(tree, &named.record);
+        symbolized_free(&named);
+}
+
 static void divide(struct calltree *tree, struct shape *shape)
 {
         uint64_t left_known_ns = shape->known_ns;

@@ -39,6 +39,9 @@ struct calltree {
  * record's. */
 void calltree_add(struct calltree *tree, const struct record *record);
 
+/* The same, with the names of code made at run time, whose addresses mean something in their own process only. */
+void calltree_add_named(struct calltree *tree, const struct record *record, struct symbolizer *symbolizer);
+
 /* All has been added: repeats without stacks are divided as the stalls of the same signature were. Once. */
 void calltree_finish(struct calltree *tree);
 

@@ -17,6 +17,7 @@
 #include "alloc.h"
 #include "read/scan.h"
 #include "say.h"
+#include "symbolize/jit.h"
 
 #define COMPLAINTS_SHOWN 5 /* of each file */
 #define FOLDERS_DEEP 4     /* folders within folders */
@@ -167,13 +168,16 @@ static void read_file(struct input *input, int folder, const char *entry, const 
                 input->files_bad++;
                 return;
         }
+        if (input->opened)
+                input->opened(input->context, name);
         read_descriptor(input, name, fd);
         close(fd);
 }
 
+/* Maps of code made at run time lie beside the records (symbolize/jit.h). */
 static int is_record_file(const struct dirent *entry)
 {
-        return entry->d_name[0] != '.';
+        return entry->d_name[0] != '.' && !jit_is_map_name(entry->d_name);
 }
 
 static void read_folder(struct input *input, const char *path, int depth);

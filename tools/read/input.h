@@ -22,6 +22,8 @@ struct input {
         /* Asked of a record whose stacks have not been parsed: are they wanted? If not, take() gets it without them,
          * though the line has them. NULL: they always are. */
         bool (*wants_stacks)(void *context, const struct record *record);
+        /* Called with the name of each file that is going to be read; NULL: nobody asks. */
+        void (*opened)(void *context, const char *name);
         void *context;
         uint64_t files;
         uint64_t files_bad;   /* could not be opened or read to the end */

@@ -14,6 +14,7 @@
 #include "kept_frame.h"
 #include "map.h"
 #include "record/frame.h"
+#include "symbolize/jit.h"
 #include "symbolize/object.h"
 #include "symbolize/place.h"
 
@@ -24,6 +25,8 @@ struct symbolizer {
         struct map objects;  /* path and build-id -> struct object */
         struct map places;   /* object, address and symbol -> struct places */
         struct map culprits; /* signature -> struct record_frame with strings of its own */
+        struct jit jit;
+        const struct perf_map *made; /* code of the process whose record is being symbolized; NULL */
 };
 
 struct symbolizer *symbolizer_new(const struct object_places *places)
@@ -50,7 +53,13 @@ void symbolizer_free(struct symbolizer *symbolizer)
         map_free(&symbolizer->places, places_free);
         map_free(&symbolizer->objects, release_object);
         map_free(&symbolizer->culprits, release_culprit);
+        jit_free(&symbolizer->jit);
         free(symbolizer);
+}
+
+void symbolizer_add_file(struct symbolizer *symbolizer, const char *path)
+{
+        jit_add_file(&symbolizer->jit, path);
 }
 
 static void close_objects(struct symbolizer *symbolizer)
@@ -93,11 +102,25 @@ static const struct places *find_places(struct symbolizer *symbolizer, const str
         return places;
 }
 
+/* Code of no module, made at run time, that nobody has named yet. */
+static bool is_made(const struct record_frame *frame)
+{
+        return frame->lang == RECORD_JIT && !frame->module && !frame->function;
+}
+
+static void name_made(const struct symbolizer *symbolizer, struct record_frame *frame)
+{
+        if (symbolizer->made)
+                perf_map_name(symbolizer->made, frame->offset - (frame->caller && frame->offset > 0), frame);
+}
+
 /* Append what `frame` stands for to `out`, which has room. Returns how many frames that are. */
 static size_t expand(struct symbolizer *symbolizer, const struct record_frame *frame, struct record_frame *out)
 {
         out[0] = *frame;
-        if (frame->lang != RECORD_NATIVE)
+        if (is_made(frame))
+                name_made(symbolizer, out);
+        if (frame->lang != RECORD_NATIVE) /* as it was: what was named here is no address of a module */
                 return 1;
         const struct places *places = find_places(symbolizer, frame);
         for (size_t i = 0; i < places->count; i++) {
@@ -207,10 +230,66 @@ static struct record_frame find_culprit(struct symbolizer *symbolizer, const str
         return earlier ? *earlier : blame_inlined(symbolizer, culprit);
 }
 
+static const struct record_stack *most_seen(const struct record_stall *stall)
+{
+        const struct record_stack *most = NULL;
+        for (size_t i = 0; i < stall->stacks_count; i++)
+                if (stall->stacks[i].frames_count > 0 && (!most || stall->stacks[i].count > most->count))
+                        most = &stall->stacks[i];
+        return most;
+}
+
+/* The agent did not know the names of code made at run time: the user's own may be among it. */
+static void blame_made(struct symbolizer *symbolizer, const struct record_stall *stall, struct symbolized *out)
+{
+        const struct record_stack *stack = symbolizer->made ? most_seen(stall) : NULL;
+        int index = stack ? record_find_culprit(stack->frames, stack->frames_count, NULL) : -1;
+        if (index < 0 || (stack->frames[index].lang != RECORD_JAVASCRIPT && stack->frames[index].lang != RECORD_JIT))
+                return;
+        out->culprit = stack->frames[index];
+        out->record.stall.culprit = &out->culprit;
+        remember_culprit(symbolizer, stall->signature, &out->culprit);
+}
+
+static bool has_made(const struct record_stall *stall)
+{
+        for (size_t i = 0; i < stall->stacks_count; i++)
+                for (size_t j = 0; j < stall->stacks[i].frames_count; j++)
+                        if (is_made(&stall->stacks[i].frames[j]))
+                                return true;
+        return false;
+}
+
+bool symbolize_jit(struct symbolizer *symbolizer, const struct record *record, struct symbolized *out)
+{
+        const struct record_stall *in = &record->stall;
+        symbolizer->made = has_made(in) ? jit_map_of(&symbolizer->jit, record) : NULL;
+        if (!symbolizer->made)
+                return false;
+        *out = (struct symbolized){ .record = *record };
+        out->stacks = alloc_zeroed(in->stacks_count, sizeof(*out->stacks));
+        out->frames = alloc_zeroed(in->stacks_count, sizeof(*out->frames));
+        out->record.stall.others_count = 0;
+        for (size_t i = 0; i < in->stacks_count; i++) {
+                const struct record_stack *stack = &in->stacks[i];
+                out->stacks[i] = *stack;
+                out->stacks[i].frames = out->frames[i] = alloc_zeroed(stack->frames_count, sizeof(**out->frames));
+                for (size_t j = 0; j < stack->frames_count; j++) {
+                        out->frames[i][j] = stack->frames[j];
+                        if (is_made(&stack->frames[j]))
+                                name_made(symbolizer, &out->frames[i][j]);
+                }
+        }
+        out->record.stall.stacks = out->stacks;
+        symbolizer->made = NULL;
+        return true;
+}
+
 void symbolize(struct symbolizer *symbolizer, const struct record *record, struct symbolized *out)
 {
         const struct record_stall *in = &record->stall;
         *out = (struct symbolized){ .record = *record };
+        symbolizer->made = has_made(in) ? jit_map_of(&symbolizer->jit, record) : NULL;
         struct record_stall *stall = &out->record.stall;
         out->stacks = alloc_zeroed(in->stacks_count, sizeof(*out->stacks));
         out->others = alloc_zeroed(in->others_count, sizeof(*out->others));
@@ -240,6 +319,8 @@ void symbolize(struct symbolizer *symbolizer, const struct record *record, struc
                 out->culprit = find_culprit(symbolizer, in);
                 stall->culprit = &out->culprit;
         }
+        blame_made(symbolizer, stall, out);
+        symbolizer->made = NULL;
 }
 
 void symbolized_free(struct symbolized *symbolized)

@@ -20,6 +20,9 @@ struct object_places;
 struct symbolizer *symbolizer_new(const struct object_places *places);
 void symbolizer_free(struct symbolizer *symbolizer);
 
+/* Records are read from this file: maps of code that was made at run time (perf_map.h) are looked for beside it. */
+void symbolizer_add_file(struct symbolizer *symbolizer, const char *path);
+
 /* A stall whose frames are symbolized. Strings are borrowed from the record and the symbolizer, arrays are its own. */
 struct symbolized {
         struct record record;
@@ -34,6 +37,10 @@ struct symbolized {
  * stacks gets the culprit that an earlier one of the same signature had. */
 void symbolize(struct symbolizer *symbolizer, const struct record *record, struct symbolized *out);
 void symbolized_free(struct symbolized *symbolized);
+
+/* The stacks alone, with the names of code made at run time, whose addresses mean something in their process only; to
+ * be emptied likewise. False: the record has none that are known, and `out` is not set. */
+bool symbolize_jit(struct symbolizer *symbolizer, const struct record *record, struct symbolized *out);
 
 /* What one frame stands for, innermost first: what was inlined there, and itself. To be freed; strings are borrowed. */
 struct record_frame *symbolize_frame(struct symbolizer *symbolizer, const struct record_frame *frame, size_t *count);
