@@ -62,12 +62,23 @@ static void write_when(const struct record *record, FILE *out)
         free(threshold);
 }
 
+/* What `loopdog show` takes; to be freed. Whoever wrote the record may have written anything for a run. */
+static char *name_of(const char *run, uint64_t id)
+{
+        char *safe = words_printable(run);
+        char *name = alloc_format("%s-%llu", safe, (unsigned long long)id);
+        free(safe);
+        return name;
+}
+
 static void write_where(const struct show *show, FILE *out)
 {
         const struct record *record = show->record;
         const struct record_stall *stall = &record->stall;
         const struct analysed_process *process = show->process;
-        fprintf(out, "stall %s-%llu\n", process->run, (unsigned long long)stall->id);
+        char *name = name_of(process->run, stall->id);
+        fprintf(out, "stall %s\n", name);
+        free(name);
         write_when(record, out);
         write_field(out, "process",
                     alloc_format("%s %d%s%s%s%s", process->program, process->pid, process->host[0] ? " on " : "",
@@ -200,6 +211,16 @@ static void write_losses(const struct record_stall *stall, FILE *out)
         }
 }
 
+static void write_repeat(const struct record *stacks_of, FILE *out)
+{
+        char *name = name_of(stacks_of->run, stacks_of->stall.id);
+        fprintf(out,
+                "\nThis is a repeat, recorded without its stacks. Those below are of stall %s, which has the same "
+                "signature.\n",
+                name);
+        free(name);
+}
+
 void show_text(const struct show *show, FILE *out, const struct record_style *style)
 {
         struct symbolized symbolized;
@@ -216,10 +237,7 @@ void show_text(const struct show *show, FILE *out, const struct record_style *st
         whole.source_context = &sources;
         write_where(show, out);
         if (show->stacks_of)
-                fprintf(out,
-                        "\nThis is a repeat, recorded without its stacks. Those below are of stall %s-%llu, which has "
-                        "the same signature.\n",
-                        show->stacks_of->run, (unsigned long long)show->stacks_of->stall.id);
+                write_repeat(show->stacks_of, out);
         else
                 write_timeline(&symbolized.record.stall, out, style);
         fputc('\n', out);

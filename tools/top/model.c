@@ -474,26 +474,31 @@ static void sweep(struct map *map, size_t offset, void (*release)(void *))
         map_keep(map, stays, &offset, release);
 }
 
-static bool is_process_among(const struct top_process *process, bool ended)
+static bool may_go(const struct top_process *process, bool ended)
 {
-        return !ended || process->state != TOP_RUNS;
+        return !process->forgotten && (!ended || process->state != TOP_RUNS);
 }
 
-static uint64_t mark_processes(struct top_model *model, bool ended, size_t most)
+/* Mark those that were silent longest, so that `most` are left: of all, or of those that have ended. Returns how many
+ * that are. */
+static size_t mark_processes(struct top_model *model, bool ended, size_t most)
 {
         uint64_t *moments = alloc_zeroed(model->processes.count, sizeof(*moments));
-        uint64_t marked = 0;
+        size_t marked = 0;
         size_t count = 0;
         for (size_t i = 0; i < model->processes.count; i++) {
                 const struct top_process *process = model->processes.entries[i].value;
-                if (is_process_among(process, ended))
+                if (may_go(process, ended))
                         moments[count++] = process->last_ns;
         }
         uint64_t before_ns = give_up_before(moments, count, most);
         for (size_t i = 0; i < model->processes.count && before_ns > 0; i++) {
                 struct top_process *process = model->processes.entries[i].value;
-                process->forgotten |= is_process_among(process, ended) && process->last_ns <= before_ns;
-                marked += process->forgotten;
+                if (!may_go(process, ended) || process->last_ns > before_ns)
+                        continue;
+                process->forgotten = true;
+                model->forgotten.processes += process->state == TOP_RUNS;
+                marked++;
         }
         free(moments);
         return marked;
@@ -501,11 +506,10 @@ static uint64_t mark_processes(struct top_model *model, bool ended, size_t most)
 
 static void forget_processes(struct top_model *model)
 {
-        uint64_t ended = mark_processes(model, true, TOP_ENDED);
-        uint64_t marked = mark_processes(model, false, TOP_PROCESSES);
-        if (ended + marked == 0)
+        size_t ended = mark_processes(model, true, TOP_ENDED);
+        size_t others = mark_processes(model, false, TOP_PROCESSES);
+        if (ended + others == 0)
                 return;
-        model->forgotten.processes += marked > ended ? marked - ended : 0;
         for (size_t i = 0; i < model->loops.count; i++) {
                 struct top_loop *loop = model->loops.entries[i].value;
                 loop->forgotten = loop->process->forgotten;
