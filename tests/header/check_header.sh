@@ -50,11 +50,79 @@ calls='    struct loopdog_options options = { sizeof(struct loopdog_options), 0,
     loopdog_read_histogram(loop, &bucket, 1); loopdog_flush(); loopdog_dump(); loopdog_loop_close(loop); loopdog_stop();
     return loopdog_version()[0] == 0 || LOOPDOG_VERSION_NUMBER < 1000;'
 
+# Every macro of an adapter is used on a callback that does nothing.
+callback() { # MACRO NAME PARAMETER...      whose names are one letter each
+        macro=$1 name=$2 parameters='' body=''
+        shift 2
+        for parameter; do
+                parameters="$parameters${parameters:+, }$parameter"
+                body="$body (void)${parameter##*[ *]};"
+        done
+        printf 'static void %s(%s) {%s }\n%s\n' "$name" "$parameters" "$body" "$macro"
+}
+
+macros() { # HEADER
+        case $1 in
+        loopdog/ev.h)
+                callback 'LOOPDOG_EV_CALLBACK(ev_timer, f1)' f1 'struct ev_loop *a' 'ev_timer *b' 'int c'
+                callback 'LOOPDOG_EV_IO(f2)' f2 'struct ev_loop *a' 'ev_io *b' 'int c'
+                callback 'LOOPDOG_EV_SIGNAL(f3)' f3 'struct ev_loop *a' 'ev_signal *b' 'int c'
+                callback 'LOOPDOG_EV_CHILD(f4)' f4 'struct ev_loop *a' 'ev_child *b' 'int c'
+                ;;
+        loopdog/event.h)
+                callback 'LOOPDOG_EVENT_CALLBACK(f1)' f1 'evutil_socket_t a' 'short b' 'void *c'
+                ;;
+        loopdog/uv.h)
+                callback 'LOOPDOG_UV_HANDLE(uv_timer_t, f1)' f1 'uv_timer_t *a'
+                callback 'LOOPDOG_UV_POLL(f2)' f2 'uv_poll_t *a' 'int b' 'int c'
+                callback 'LOOPDOG_UV_READ(f3)' f3 'uv_stream_t *a' 'ssize_t b' 'const uv_buf_t *c'
+                callback 'LOOPDOG_UV_CONNECTION(f4)' f4 'uv_stream_t *a' 'int b'
+                callback 'LOOPDOG_UV_REQUEST(uv_write_t, f5)' f5 'uv_write_t *a' 'int b'
+                callback 'LOOPDOG_UV_EXIT(f6)' f6 'uv_process_t *a' 'int64_t b' 'int c'
+                callback 'LOOPDOG_UV_SIGNAL(f7)' f7 'uv_signal_t *a' 'int b'
+                ;;
+        esac
+}
+
+watched() { # COUNT
+        for number in $(seq "$1"); do
+                echo "(void (*)(void))f${number}_watched,"
+        done
+}
+
+# Every function is called, and every macro's callback handed on.
+uses() { # HEADER
+        case $1 in
+        loopdog.h) echo "$calls" ;;
+        loopdog/ev.h)
+                echo 'static struct loopdog_ev watch; loopdog_ev_attach(&watch, ev_default_loop(0), "main");'
+                echo 'void (*all[])(void) = {'
+                watched 4
+                echo '}; loopdog_ev_detach(&watch); return all[0] == NULL;'
+                ;;
+        loopdog/event.h)
+                echo 'void (*all[])(void) = {'
+                watched 1
+                echo '}; return loopdog_event_attach(NULL, "main") == NULL || all[0] == NULL;'
+                ;;
+        loopdog/uv.h)
+                echo 'void (*all[])(void) = {'
+                watched 7
+                echo '}; return loopdog_uv_attach(NULL, "main") == NULL || all[0] == NULL;'
+                ;;
+        loopdog/glib.h)
+                echo 'static struct loopdog_glib watch; loopdog_glib_attach(&watch, NULL, "main");'
+                echo 'loopdog_glib_watch_id(NULL, 1); loopdog_glib_detach(&watch); return 0;'
+                ;;
+        esac
+}
+
 # libuv's own header asks for more than the bare language.
 program() { # HEADER BEFORE
         case $1 in loopdog/*) echo '#define _GNU_SOURCE 1' ;; esac
-        printf '%s\n#include <%s>\n#include <%s>\nint main(void);\nint main(void) {\n%s\n}\n' "$2" "$1" "$1" \
-                "$(case $1 in loopdog.h) printf '%s' "$calls" ;; *) echo 'return 0;' ;; esac)"
+        printf '%s\n#include <%s>\n#include <%s>\n' "$2" "$1" "$1"
+        macros "$1"
+        printf 'int main(void);\nint main(void) {\n%s\n}\n' "$(uses "$1")"
 }
 
 for header in $headers; do
