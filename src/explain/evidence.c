@@ -239,9 +239,19 @@ static void look_at_path(struct evidence *evidence, const struct call *call)
         text_string(&text, openfile_path(bytes));
 }
 
+/* A search may find a process twice: by two of its descriptors, or as a child and as one that was started later. */
+static bool has_holder(const struct evidence *evidence, int32_t pid)
+{
+        for (uint32_t i = 0; i < evidence->holders_count; i++)
+                if (evidence->holders[i].pid == pid)
+                        return true;
+        return false;
+}
+
+/* `pid` -1: a lock that belongs to no process; 0: not known. */
 static void add_holder(struct evidence *evidence, const char *role, int32_t pid)
 {
-        if (evidence->holders_count == LIMIT_HOLDERS || pid <= 0)
+        if (evidence->holders_count == LIMIT_HOLDERS || pid == 0 || has_holder(evidence, pid))
                 return;
         struct evidence_holder *holder = &evidence->holders[evidence->holders_count++];
         *holder = (struct evidence_holder){ .role = role, .pid = pid };

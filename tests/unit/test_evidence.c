@@ -306,17 +306,38 @@ Test(pipe, tells_who_has_its_other_end)
         end(child);
 }
 
+/* To its end, however many processes there are. */
+static const struct evidence *search_all(int call, int fd)
+{
+        struct evidence *found = NULL;
+        for (int i = 0; i < 100000 && (found == NULL || found->search.going_on); i++) {
+                struct evidence *now = look(call, (uint64_t)fd, 0, 0, 0, 0);
+                found = now != NULL ? now : found;
+                if (found != NULL)
+                        found->search.steps = 0;
+        }
+        return found;
+}
+
+Test(pipe, names_a_process_once_however_often_it_has_the_end)
+{
+        int fds[2];
+        cr_assert(pipe(fds) == 0);
+        int again = dup(fds[1]);
+        pid_t child = child_with(fds[1], fds[0]);
+        close(fds[1]);
+        close(again);
+        const struct evidence *found = search_all(SYS_read, fds[0]);
+        cr_expect_eq(found->holders_confirmed, 1);
+        cr_expect_eq(found->holders[0].pid, child);
+        end(child);
+}
+
 Test(pipe, whose_ends_are_both_ours_says_so)
 {
         int fds[2];
         cr_assert(pipe(fds) == 0);
-        const struct evidence *found = NULL;
-        for (int i = 0; i < 100000 && (found == NULL || found->search.going_on); i++) {
-                const struct evidence *now = look(SYS_read, (uint64_t)fds[0], 0, 0, 0, 0);
-                found = now != NULL ? now : found;
-                if (found != NULL)
-                        ((struct evidence *)(uintptr_t)found)->search.steps = 0; /* however many processes there are */
-        }
+        const struct evidence *found = search_all(SYS_read, fds[0]);
         cr_assert_eq(found->holders_confirmed, 1);
         cr_expect_eq(found->holders[0].pid, getpid());
 }
