@@ -16,6 +16,17 @@ static uint64_t over_stall(const struct profile *profile, uint64_t duration_ns, 
         return after > before ? (uint64_t)((unsigned __int128)(after - before) * duration_ns / seen_ns) : 0;
 }
 
+/* From the first sample, when the machine was read, until now. */
+static uint64_t others_cpu_ns(const struct explained *explained)
+{
+        uint64_t before_ns = explained->profile->first_counted_ns - explained->begin_ns;
+        if (explained->duration_ns <= before_ns)
+                return 0;
+        uint64_t own_ns = (uint64_t)((unsigned __int128)explained->cpu_ns * (explained->duration_ns - before_ns) /
+                                     explained->duration_ns);
+        return explained->machine.process_ns > own_ns ? explained->machine.process_ns - own_ns : 0;
+}
+
 void explained_measure(struct explained *explained)
 {
         const struct profile *profile = explained->profile;
@@ -31,6 +42,8 @@ void explained_measure(struct explained *explained)
         explained->cpu_known = profile->first_cpu_ns != 0 && profile->last_cpu_ns != 0;
         if (explained->cpu_known)
                 explained->cpu_ns = over_stall(profile, duration_ns, profile->first_cpu_ns, profile->last_cpu_ns);
+        if (explained->cpu_known)
+                explained->others_cpu_ns = others_cpu_ns(explained);
         explained->usage.known = before->known && after->known;
         explained->usage.delay_known = before->delay_known && after->delay_known;
         if (explained->usage.delay_known)

@@ -35,6 +35,7 @@ struct explained {
         bool cpu_known;
         struct sample_usage usage; /* `delay_ns` over the stall, the rest between its first and last sample */
         struct machine_change machine;
+        uint64_t others_cpu_ns;        /* CPU time of the process's other threads, from the first sample on */
         const struct profile *profile; /* NULL: there is none */
         uint32_t crowded;              /* samples that were taken but not kept: LIMIT_STALLS stalls were open */
         const struct work *work;       /* what the program said of it; NULL: nothing */

@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 #include "base/calls.h"
 #include "base/descriptors.h"
@@ -247,10 +248,18 @@ static void read_groups(struct machine_reading *reading)
 
 /* ---- all of it ---- */
 
+static uint64_t process_cpu_ns(void)
+{
+        struct timespec time;
+        if (!call_allowed_sigsafe(SYS_clock_gettime) || clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time) != 0)
+                return 0;
+        return (uint64_t)time.tv_sec * 1000000000ull + (uint64_t)time.tv_nsec;
+}
+
 void machine_read(struct machine_reading *reading)
 {
         static char text[8192]; /* enough for the lines of some hundred CPUs, which come first */
-        *reading = (struct machine_reading){ .throttled_known = false };
+        *reading = (struct machine_reading){ .process_ns = process_cpu_ns() };
         read_groups(reading);
         if (proc_read("pressure/cpu", text, sizeof text) > 0)
                 reading->pressure_known = machine_parse_pressure(text, &reading->pressure_ns);
@@ -276,6 +285,7 @@ struct machine_change machine_compare(const struct machine_reading *before, cons
         };
         change.throttled_ns = passed(change.throttled_known, before->throttled_ns, after->throttled_ns);
         change.pressure_ns = passed(change.pressure_known, before->pressure_ns, after->pressure_ns);
+        change.process_ns = passed(before->process_ns != 0, before->process_ns, after->process_ns);
         change.steal_ns = passed(change.steal_known, before->steal_ns, after->steal_ns);
         return change;
 }

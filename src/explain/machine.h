@@ -17,15 +17,16 @@ struct machine_reading {
         bool pressure_known;
         uint64_t pressure_ns; /* some task of the machine waited for a CPU */
         bool steal_known;
-        uint64_t steal_ns; /* taken by the hypervisor, of all CPUs together */
-        uint32_t cpus;     /* on line; 0: not known */
-        uint32_t runnable; /* threads of the whole machine that run or could, at that moment; 0: not known */
+        uint64_t steal_ns;   /* taken by the hypervisor, of all CPUs together */
+        uint64_t process_ns; /* CPU time of this process; 0: not known */
+        uint32_t cpus;       /* on line; 0: not known */
+        uint32_t runnable;   /* threads of the whole machine that run or could, at that moment; 0: not known */
 };
 
 /* What passed between two readings. */
 struct machine_change {
         bool throttled_known, pressure_known, steal_known;
-        uint64_t throttled_ns, pressure_ns, steal_ns;
+        uint64_t throttled_ns, pressure_ns, steal_ns, process_ns;
         uint32_t cpus, runnable;
 };
 

@@ -524,6 +524,7 @@ static void fill_machine(struct record_detail *detail, const struct explained *e
         if (!short_of_cpu && explained->verdict.cause != CAUSE_STARVED)
                 return;
         detail->steal_ns = machine->steal_ns;
+        detail->others_cpu_ns = explained->others_cpu_ns;
         detail->pressure_ns = machine->pressure_ns;
         detail->runnable = machine->runnable;
         detail->cpus = machine->cpus;

@@ -193,6 +193,9 @@ static const char *hint_of_cause(const struct record_stall *stall)
         case RECORD_STARVED:
                 if (stall->detail.throttled_ns * 2 > stall->duration_ns)
                         return "raise the CPU quota of its cgroup (cpu.max; limits.cpu of a container), or use less";
+                if (record_starves_itself(stall))
+                        return "let fewer of its threads compute at a time than there are CPUs, or give that of the "
+                               "loop a higher priority (nice)";
                 return "give the program a CPU of its own, or a higher priority than what runs beside it";
         case RECORD_UNKNOWN:
         case RECORD_CPU:

@@ -90,6 +90,7 @@ static void write_counts(struct text *line, const struct record_detail *detail)
         json_add_some(line, "run_delay_ns", detail->delay_ns);
         json_add_some(line, "throttled_ns", detail->throttled_ns);
         json_add_some(line, "steal_ns", detail->steal_ns);
+        json_add_some(line, "others_cpu_ns", detail->others_cpu_ns);
         json_add_some(line, "pressure_ns", detail->pressure_ns);
         json_add_some(line, "runnable", detail->runnable);
         json_add_some(line, "cpus", detail->cpus);

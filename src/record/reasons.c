@@ -11,13 +11,32 @@
 #include "record/parts.h"
 
 #define NAME_COLUMNS 60
+#define CPU_SHARE 10 /* what took less than a tenth of the time is no news */
 
-/* "a mutex", "an rwlock, to write": the article that the word takes. */
+static void put_printable(struct text *text, const char *string, size_t length)
+{
+        char bytes[64];
+        struct text part = TEXT_IN(bytes);
+        text_bytes(&part, string, length);
+        text_printable(text, bytes);
+}
+
+/* "a mutex", "an rwlock (to write), held by readers": what is wanted of it stands behind a comma. */
 static void put_object(struct text *text, const char *object)
 {
-        bool vowel = object[0] != '\0' && strchr("aeio", object[0]);
-        text_string(text, strcmp(object, "GIL") == 0 ? "the " : vowel || strncmp(object, "rw", 2) == 0 ? "an " : "a ");
-        text_printable(text, object);
+        const char *wanted = strchr(object, ',');
+        if (strcmp(object, "GIL") == 0 || strcmp(object, "end of a thread") == 0)
+                text_string(text, "the ");
+        else
+                text_string(text, strncmp(object, "rw", 2) == 0 || strchr("aeio", object[0]) ? "an " : "a ");
+        put_printable(text, object, wanted ? (size_t)(wanted - object) : strlen(object));
+        if (!wanted)
+                return;
+        wanted += strspn(wanted, ", ");
+        text_string(text, " (");
+        put_printable(text, wanted, strcspn(wanted, ","));
+        text_char(text, ')');
+        text_printable(text, strchr(wanted, ','));
 }
 
 /* The thread's name where the record has it: "worker (4250)". */
@@ -40,7 +59,7 @@ static void put_owner(struct text *text, const struct record_stall *stall, int32
         if (tid == 0)
                 return;
         bool end = object && strcmp(object, "end of a thread") == 0;
-        text_string(text, end ? ", of " : " held by ");
+        text_string(text, end ? ": " : " held by ");
         if (tid == stall->tid)
                 text_string(text, "the stalled thread itself");
         else
@@ -119,7 +138,8 @@ void reason_put_other(struct text *text, const struct record_stall *stall, size_
                 text_string(text, "the GIL was held by thread ");
         } else if (strcmp(role, "lock-owner") == 0) {
                 text_string(text, "the ");
-                text_printable(text, held && *held ? held : "lock");
+                held = held && *held ? held : "lock";
+                put_printable(text, held, strcspn(held, ","));
                 text_string(text, " was held by thread ");
         } else {
                 text_string(text, strcmp(role, "joined") == 0 ? "the thread to end is " : "other thread ");
@@ -168,12 +188,27 @@ static void put_of(struct text *line, const char *words, uint64_t part_ns, uint6
         text_duration(line, whole_ns);
 }
 
+static void put_wait_for_cpu(struct text *line, const struct record_stall *stall, uint64_t waited_ns)
+{
+        const struct record_detail *detail = &stall->detail;
+        put_of(line, "it waited for a CPU ", waited_ns, stall->duration_ns);
+        if (detail->cpus && detail->runnable > detail->cpus)
+                text_format(line, ", %u runnable threads on %u CPUs", detail->runnable, detail->cpus);
+}
+
+bool record_starves_itself(const struct record_stall *stall)
+{
+        uint64_t missing_ns = stall->duration_ns > stall->cpu_ns ? stall->duration_ns - stall->cpu_ns : 0;
+        return stall->cause == RECORD_STARVED && stall->detail.others_cpu_ns * 2 > missing_ns;
+}
+
 /* Who took the CPU: the surest first. */
 static void put_starved(struct text *line, const struct record_stall *stall)
 {
         const struct record_detail *detail = &stall->detail;
         uint64_t missing_ns = stall->duration_ns > stall->cpu_ns ? stall->duration_ns - stall->cpu_ns : 0;
-        text_string(line, "the program is not to blame: ");
+        bool blameless = detail->others_cpu_ns * CPU_SHARE <= missing_ns;
+        text_string(line, blameless ? "the program is not to blame: " : "");
         if (2 * detail->throttled_ns >= missing_ns && detail->throttled_ns != 0) {
                 put_of(line, "throttled ", detail->throttled_ns, stall->duration_ns);
                 text_string(line, " by its cgroup's CPU quota");
@@ -182,10 +217,12 @@ static void put_starved(struct text *line, const struct record_stall *stall)
                 text_duration(line, detail->steal_ns);
                 text_format(line, " from the machine's %u CPUs", detail->cpus);
         } else {
-                put_of(line, "it waited for a CPU ", detail->delay_ns ? detail->delay_ns : missing_ns,
-                       stall->duration_ns);
-                if (detail->cpus && detail->runnable > detail->cpus)
-                        text_format(line, ", %u runnable threads on %u CPUs", detail->runnable, detail->cpus);
+                put_wait_for_cpu(line, stall, detail->delay_ns ? detail->delay_ns : missing_ns);
+        }
+        if (!blameless) {
+                text_string(line, "; the program's other threads used ");
+                text_duration(line, detail->others_cpu_ns);
+                text_string(line, " of CPU time meanwhile");
         }
         if (detail->watchdog_delay_ns) {
                 text_string(line, "; the watchdog had none for ");
@@ -212,9 +249,10 @@ static void put_faults(struct text *line, const struct record_detail *detail)
         if (!detail->usage_known)
                 return;
         if (pages == 0) /* memory had to be freed first, or another thread was changing the mappings */
-                text_string(line, "no page was read until the last sample");
+                text_string(line, "no page was read");
         else
                 text_format(line, "%lu page%s read", pages, pages == 1 ? " was" : "s were");
+        text_string(line, " by the last sample");
         if (known && !swap && detail->file_offset) {
                 text_string(line, ", the first at offset 0x");
                 text_hex(line, detail->file_offset, 1);
@@ -237,8 +275,10 @@ void reason_put_evidence(struct text *line, const struct record_stall *stall)
                 put_starved(line, stall);
         else if (stall->cause == RECORD_PAGE_FAULT)
                 put_faults(line, detail);
-        else if (detail->throttled_ns)
+        else if (detail->throttled_ns * CPU_SHARE > stall->duration_ns)
                 put_of(line, "throttled ", detail->throttled_ns, stall->duration_ns);
+        else if (stall->cause == RECORD_CPU && detail->delay_ns * CPU_SHARE > stall->duration_ns)
+                put_wait_for_cpu(line, stall, detail->delay_ns);
         if (stall->suspended_ns == 0)
                 return;
         text_string(line, line->length != 0 ? "; " : "");

@@ -167,10 +167,11 @@ struct record_detail {
         uint64_t voluntary, involuntary; /* switches to another thread */
         uint64_t major_faults;
         /* Why it had no CPU. Each 0 where it is not known, or there was none. */
-        uint64_t delay_ns;     /* ready to run */
-        uint64_t throttled_ns; /* of the duration: its cgroup's quota was used up */
-        uint64_t steal_ns;     /* taken by the hypervisor from all CPUs together */
-        uint64_t pressure_ns;  /* somebody on this machine waited for a CPU */
+        uint64_t delay_ns;      /* ready to run */
+        uint64_t throttled_ns;  /* of the duration: its cgroup's quota was used up */
+        uint64_t steal_ns;      /* taken by the hypervisor from all CPUs together */
+        uint64_t others_cpu_ns; /* CPU time of the program's other threads */
+        uint64_t pressure_ns;   /* somebody on this machine waited for a CPU */
         uint32_t runnable, cpus;
         uint64_t watchdog_delay_ns; /* the watchdog had no CPU either */
 };
@@ -321,6 +322,9 @@ bool record_was_no_stall(const struct record_stall *stall);
 
 /* How long it stalled: without the time that it was stopped. */
 uint64_t record_stalled_ns(const struct record_stall *stall);
+
+/* Did the program's own other threads use the CPU time that the loop lacked, or the half of it at least? */
+bool record_starves_itself(const struct record_stall *stall);
 
 /* Whose code this is, by module, file and function: a table of system libraries, runtimes and loop libraries
  * (record/owner.c). `own_prefixes` is LOOPDOG_OWN: path prefixes separated by ':' that are the user's own; may be

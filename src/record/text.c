@@ -20,8 +20,10 @@
 
 #define LINE_BYTES 1024
 #define INDENT "    "
-#define NAME_COLUMNS 100 /* of a function: the rest of a mangled name says nothing */
-#define LATE_NS 5000000  /* less is the usual precision of a timer */
+#define NAME_COLUMNS 100   /* of a function: the rest of a mangled name says nothing */
+#define KERNEL_NS 20000000 /* two of the kernel's steps */
+#define KERNEL_SHARE 5     /* of the CPU time in system calls and page faults: less than a fifth is usual */
+#define LATE_NS 5000000    /* less is the usual precision of a timer */
 
 /* ---- the head line ---- */
 
@@ -189,6 +191,16 @@ static void put_cpu(struct text *line, uint64_t cpu_ns)
                 text_format(line, "0.%lu ms", tenths);
 }
 
+static void put_kernel_share(struct text *line, const struct record_stall *stall)
+{
+        uint64_t system_ns = stall->detail.system_ns;
+        if (system_ns < KERNEL_NS || system_ns * KERNEL_SHARE < stall->cpu_ns)
+                return;
+        text_string(line, " (");
+        text_duration(line, system_ns);
+        text_string(line, " of it in the kernel)");
+}
+
 static void put_times(struct text *line, uint64_t times)
 {
         if (times == 1)
@@ -268,6 +280,7 @@ static void write_evidence(struct text *text, const struct record *record, const
                 put_cpu(&line, stall->cpu_ns);
                 text_string(&line, " of ");
                 text_duration(&line, stall->duration_ns);
+                put_kernel_share(&line, stall);
         }
         put_samples(&line, stall, stack);
         put_losses(&line, stall, stack);

@@ -59,10 +59,10 @@ static void put_object(struct text *text, const struct record_detail *detail)
         }
 }
 
-static void put_holder_words(struct text *text, const char *role, bool first)
+static void put_holder_words(struct text *text, const char *role, bool first, bool last)
 {
         if (!first)
-                text_string(text, " and ");
+                text_string(text, last ? " and " : ", ");
         else if (role && strcmp(role, "other-end") == 0)
                 text_string(text, ", other end held by ");
         else
@@ -88,7 +88,7 @@ void text_put_waited(struct text *text, const struct record *record)
         for (size_t i = 0; i < detail->held_by_count; i++) {
                 const struct record_holder *holder = &detail->held_by[i];
                 const char *command = is_set(holder->command) ? record_basename(holder->command) : holder->name;
-                put_holder_words(text, holder->role, i == 0);
+                put_holder_words(text, holder->role, i == 0, i + 1 == detail->held_by_count);
                 if (holder->pid == record->pid) {
                         text_string(text, "this process itself");
                 } else if (holder->pid < 0) {

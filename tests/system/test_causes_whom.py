@@ -219,7 +219,17 @@ def was_throttled(stall):
     return [] if throttled_ns > stall["duration_ns"] / 4 else lacked_cpu(stall)
 
 
-add("starved: more busy threads than CPUs", "starved", "starved", lacked_cpu, victim="lacks")
+def lacked_cpu_by(own):
+    """The program's other threads, eight of them on its only CPU, used it as much each, or hardly at all."""
+    def check(stall):
+        others_ns = stall["detail"].get("others_cpu_ns", 0)
+        right = others_ns > 3 * stall["cpu_ns"] if own else others_ns < (stall["duration_ns"] - stall["cpu_ns"]) / 5
+        return lacked_cpu(stall) + ([] if right else [f"others_cpu_ns {others_ns}"])
+    return check
+
+
+add("starved: more busy threads than CPUs", "starved", "starved", lacked_cpu_by(own=False), victim="lacks")
+add("starved: by the program's own threads", "starves_itself", "starved", lacked_cpu_by(own=True), victim="lacks")
 
 
 @contextlib.contextmanager

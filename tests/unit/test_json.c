@@ -648,4 +648,8 @@ Test(json, writes_what_it_always_wrote)
         expect_golden("fault", &fault_stall, 1);
         expect_golden("dump", &busy_dump, 1);
         expect_golden("dump", &idle_dump, 2);
+
+        struct record crowded_stall = starved_stall;
+        crowded_stall.stall.detail.others_cpu_ns = 170000000;
+        expect_golden("starved", &crowded_stall, 1);
 }

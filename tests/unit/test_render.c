@@ -254,7 +254,7 @@ Test(render, says_which_memory_was_waited_for)
         record.stall.detail.file_offset = 0;
         const char *text = render(&record, &plain);
         cr_expect_not_null(strstr(text, "waiting for memory (page faults) in swap   ["), "%s", text);
-        cr_expect_not_null(strstr(text, "    2 pages were read\n"), "%s", text);
+        cr_expect_not_null(strstr(text, "    2 pages were read by the last sample\n"), "%s", text);
         cr_expect_not_null(strstr(text, "hint: its memory was swapped out"), "%s", text);
 }
 
@@ -264,12 +264,79 @@ Test(render, says_why_it_is_not_known_which_memory)
         record.stall.detail.what = "";
         record.stall.detail.reason = "it is not permitted";
         const char *text = render(&record, &plain);
-        cr_expect_not_null(strstr(text, "\n    2 pages were read from a file or swap; which is not known: it is not "
-                                        "permitted\n"),
-                           "%s", text);
+        cr_expect_not_null(
+                strstr(text, "\n    2 pages were read by the last sample from a file or swap; which is not known: it "
+                             "is not permitted\n"),
+                "%s", text);
         record.stall.detail.major_faults = 0;
         text = render(&record, &plain);
-        cr_expect_not_null(strstr(text, "\n    no page was read until the last sample; which is"), "%s", text);
+        cr_expect_not_null(strstr(text, "\n    no page was read by the last sample; which is"), "%s", text);
+}
+
+Test(render, says_that_the_programs_own_threads_took_the_cpu)
+{
+        struct record record = starved_stall;
+        record.stall.detail.throttled_ns = 0;
+        record.stall.detail.delay_ns = 180000000;
+        record.stall.detail.others_cpu_ns = 30000000;
+        const char *text = render(&record, &plain);
+        cr_expect_not_null(strstr(text, "\n    it waited for a CPU 180 ms of 300 ms, 9 runnable threads on 2 CPUs; the "
+                                        "program's other threads used 30 ms of CPU time meanwhile; the watchdog"),
+                           "%s", text);
+        cr_expect_not_null(strstr(text, "hint: give the program a CPU of its own"), "%s", text);
+        record.stall.detail.others_cpu_ns = 150000000;
+        cr_expect_not_null(strstr(render(&record, &plain), "hint: let fewer of its threads compute at a time"), "%s",
+                           output);
+        record.stall.detail.others_cpu_ns = 20000000;
+        cr_expect_not_null(strstr(render(&record, &plain), "\n    the program is not to blame: it waited"), "%s",
+                           output);
+}
+
+Test(render, says_how_a_computing_thread_spent_the_rest)
+{
+        struct record record = starved_stall;
+        record.stall.cause = RECORD_CPU;
+        record.stall.suspended_ns = record.stall.detail.throttled_ns = 0;
+        record.stall.cpu_ns = 120000000;
+        record.stall.detail.system_ns = 90000000;
+        record.stall.detail.delay_ns = 170000000;
+        const char *text = render(&record, &plain);
+        cr_expect_not_null(strstr(text, "\n    cpu 120 ms of 300 ms (90 ms of it in the kernel), 6 of 10"), "%s", text);
+        cr_expect_not_null(strstr(text, "\n    it waited for a CPU 170 ms of 300 ms, 9 runnable threads on 2 CPUs\n"),
+                           "%s", text);
+        record.stall.detail.system_ns = 10000000;
+        record.stall.detail.delay_ns = 20000000;
+        text = render(&record, &plain);
+        cr_expect_null(strstr(text, "in the kernel"), "%s", text);
+        cr_expect_null(strstr(text, "it waited for a CPU"), "%s", text);
+}
+
+Test(render, words_what_a_thread_waits_for)
+{
+        static const struct {
+                const char *object, *words;
+        } objects[] = {
+                { "rwlock, to write", "waiting for an rwlock (to write) held by journal (5002)" },
+                { "error-checking mutex", "waiting for an error-checking mutex held by journal (5002)" },
+                { "GIL", "waiting for the GIL held by journal (5002)" },
+        };
+        struct record record = deadlock_begin;
+        record.stall.detail.deadlock = false;
+        for (size_t i = 0; i < COUNT(objects); i++) {
+                record.stall.detail.object = objects[i].object;
+                cr_expect_not_null(strstr(render(&record, &plain), objects[i].words), "%s", output);
+        }
+        record.stall.detail.object = "rwlock, to write, held by readers";
+        record.stall.detail.owner = 0;
+        record.stall.others_count = 0;
+        cr_expect_not_null(strstr(render(&record, &plain), "waiting for an rwlock (to write), held by readers   ["),
+                           "%s", output);
+        record.stall.cause = RECORD_BLOCKED;
+        record.stall.detail.object = "end of a thread";
+        record.stall.detail.owner = 5002;
+        cr_expect_not_null(strstr(render(&record, &plain), "blocked in futex, waiting for the end of a thread: thread "
+                                                           "5002   ["),
+                           "%s", output);
 }
 
 Test(render, does_not_call_it_a_stall_when_the_program_was_stopped)

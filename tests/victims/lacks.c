@@ -9,6 +9,7 @@
  * Context: one loop, in the main thread
  */
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -170,11 +171,43 @@ static void end_hogs(void)
         }
 }
 
+static _Atomic bool hogging;
+static pthread_t own_hogs[HOGS];
+
+static void *own_hog(void *unused)
+{
+        bind_to_one();
+        while (hogging)
+                for (volatile int j = 0; j < 1000; j++)
+                        ;
+        return unused;
+}
+
+static void start_own_hogs(void)
+{
+        hogging = true;
+        for (unsigned i = 0; i < HOGS; i++)
+                VICTIM_CHECK(pthread_create(&own_hogs[i], NULL, own_hog, NULL) == 0);
+}
+
+static void end_own_hogs(void)
+{
+        hogging = false;
+        for (unsigned i = 0; i < HOGS; i++)
+                VICTIM_CHECK(pthread_join(own_hogs[i], NULL) == 0);
+}
+
 static void do_starved(void)
 {
         struct truth begin = truth_begin();
         computes_ms(40);
         truth_end(begin, "starved", "computes_ms", "");
+}
+
+/* The same by threads of its own. */
+static void do_starves_itself(void)
+{
+        do_starved();
 }
 
 static void do_throttled(void)
@@ -263,9 +296,16 @@ static void do_fault(void)
 /* ---- which ---- */
 
 static const struct victim_case modes[] = {
-        { "busy", do_busy },           { "ten_calls", do_ten_calls }, { "starved", do_starved },
-        { "throttled", do_throttled }, { "stopped", do_stopped },     { "stopped_work", do_stopped_work },
-        { "traced", do_traced },       { "fault", do_fault },         { NULL, NULL },
+        { "busy", do_busy },
+        { "ten_calls", do_ten_calls },
+        { "starved", do_starved },
+        { "throttled", do_throttled },
+        { "stopped", do_stopped },
+        { "stopped_work", do_stopped_work },
+        { "traced", do_traced },
+        { "fault", do_fault },
+        { "starves_itself", do_starves_itself },
+        { NULL, NULL },
 };
 
 static const struct victim_case *chosen;
@@ -279,19 +319,23 @@ static VICTIM_FRAME void callback(struct turn *loop)
 static void run_loop(unsigned runs)
 {
         struct turn loop;
-        bool starved = chosen->run == do_starved;
+        bool starved = chosen->run == do_starved, by_own = chosen->run == do_starves_itself;
         turn_open(&loop);
         turn_run(&loop, 5, NULL);
-        if (starved) {
+        if (starved || by_own)
                 bind_to_one();
+        if (starved)
                 start_hogs();
-        }
+        if (by_own)
+                start_own_hogs();
         for (run = 0; run < runs; run++) {
                 turn_run(&loop, 1, callback);
                 turn_run(&loop, 3, NULL);
         }
         if (starved)
                 end_hogs();
+        if (by_own)
+                end_own_hogs();
         turn_close(&loop);
 }
 

@@ -97,6 +97,7 @@ const struct field detail_fields[] = {
         { "run_delay_ns", FIELD_U64, DETAIL(delay_ns) },
         { "throttled_ns", FIELD_U64, DETAIL(throttled_ns) },
         { "steal_ns", FIELD_U64, DETAIL(steal_ns) },
+        { "others_cpu_ns", FIELD_U64, DETAIL(others_cpu_ns) },
         { "pressure_ns", FIELD_U64, DETAIL(pressure_ns) },
         { "runnable", FIELD_U32, DETAIL(runnable) },
         { "cpus", FIELD_U32, DETAIL(cpus) },
