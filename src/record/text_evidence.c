@@ -28,7 +28,8 @@ static const char *preposition(const char *call)
         static const char of[] =
                 "read readv pread64 preadv preadv2 write writev pwrite64 pwritev pwritev2 fsync fdatasync "
                 "open openat openat2 stat lstat newfstatat statx fstat close fallocate ftruncate "
-                "truncate getdents64 unlink unlinkat rename renameat renameat2";
+                "truncate getdents64 unlink unlinkat rename renameat renameat2 creat chmod fchmodat chown lchown "
+                "fchownat utimensat statfs fstatfs fchmod fchown getxattr lgetxattr setxattr";
         return record_has_word(of, call) ? " of " : " on ";
 }
 

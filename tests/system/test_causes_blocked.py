@@ -16,6 +16,7 @@ import os
 import pathlib
 import re
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -46,6 +47,13 @@ class Case:
     prepare: str = ""           # what the test does, below
 
 
+LOCKS = {
+    "flock": lambda file: fcntl.flock(file, fcntl.LOCK_EX),
+    "fcntl": lambda file: fcntl.lockf(file, fcntl.LOCK_EX),
+    # struct flock of x86-64: the lock belongs to what was opened and to no process
+    "ofd": lambda file: fcntl.fcntl(file, fcntl.F_OFD_SETLK,
+                                    struct.pack("hhxxxxqqixxxx", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)),
+}
 TCP = r"tcp 127\.0\.0\.1:\d+"
 CASES = {
     "nanosleep": Case("clock_nanosleep", "block_nanosleep", "blocked in clock_nanosleep   ", timeout_ms=250,
@@ -73,6 +81,11 @@ CASES = {
                   what="/.*/file", roles={"lock-holder": (OWN_NAME,)}, prepare="flock"),
     "fcntl": Case("fcntl", "block_fcntl", rf"blocked in fcntl on /\S+/file, fd \d+, held by \S+ \({os.getpid()}\)",
                   what="/.*/file", roles={"lock-holder": (OWN_NAME,)}, prepare="fcntl"),
+    "ofd": Case("fcntl", "block_ofd", r"blocked in fcntl on /\S+/file, fd \d+, held by an open file description",
+                what="/.*/file", roles={"lock-holder": ("?",)}, prepare="ofd"),
+    "eventfd": Case("read", "block_eventfd", r"blocked in read of eventfd, count 0, fd \d+   ", what="eventfd, count 0"),
+    "timerfd": Case("read", "block_timerfd", r"blocked in read of timerfd, fires in [\d.]+ ms, fd \d+   ",
+                    what=r"timerfd, fires in [\d.]+ ms"),
     "wait": Case("wait4", "block_wait", r"blocked in wait4 for sleep \(\d+\)", roles={"child": ("sh", "sleep")}),
     "sendfile": Case("sendfile", "block_sendfile", "blocked in sendfile on unix", what="unix.*"),
     "read": Case("read", "block_read", r"blocked in read of /\S+/file, fd \d+", what="/.*/file", prepare="slow:read",
@@ -97,7 +110,7 @@ def prepared(place, how):
         return
     if kind == "fifo":
         os.mkfifo(path)
-    elif kind in ("flock", "fcntl"):
+    elif kind in LOCKS:
         path.touch()
     with socket.socket(socket.AF_UNIX) as server:
         if kind == "unix":
@@ -109,12 +122,11 @@ def prepared(place, how):
 @contextlib.contextmanager
 def locked(path, kind):
     """Hold the lock from before the order until the stall has lasted its time."""
-    take = {"flock": fcntl.flock, "fcntl": fcntl.lockf}.get(kind)
-    if not take:
+    if kind not in LOCKS:
         yield
         return
     with open(path, "r+") as file:
-        take(file, fcntl.LOCK_EX)
+        LOCKS[kind](file)
         yield
         time.sleep(SECONDS)
 

@@ -152,19 +152,23 @@ add("lock: a stream of stdio", "stream", "lock", others_are("lock of a stdio str
 
 
 def deadlock(mode, others):
-    """It never ends: what is known must stand in the line that is written at its begin."""
-    def run(place):
-        program = place.start("whom", [pathlib.Path(suite.options.victims) / "whom", 1, mode])
+    """It never ends: what is known must stand in the line that is written at its begin. A program each."""
+    def run_once(place, number):
+        program = place.start(f"whom{number}", [pathlib.Path(suite.options.victims) / "whom", 1, mode])
         if place.plain:
             return
-        found = harness.wait_until(lambda: place.read().all("stall-begin"), DEADLOCK_S, "a stall-begin")
+        found = harness.wait_until(lambda: [stall for stall in place.read().all("stall-begin")
+                                            if stall["pid"] == program.pid], DEADLOCK_S, "a stall-begin")[0]
         program.stop(signal.SIGKILL, code=-signal.SIGKILL)
-        detail = found[0]["detail"]
-        harness.check(found[0]["cause"] == "lock" and detail.get("deadlock"),
-                      f"cause {found[0]['cause']}, detail {detail}")
-        cycle = [found[0]["tid"], detail["owner"]] + [other["owner"] for other in found[0].get("others", [])]
-        harness.check([other["thread"] for other in found[0].get("others", [])] == others, f"{found[0].get('others')}")
+        detail, chain = found["detail"], found.get("others", [])
+        harness.check(found["cause"] == "lock" and detail.get("deadlock"), f"cause {found['cause']}, detail {detail}")
+        cycle = [found["tid"], detail["owner"]] + [other["owner"] for other in chain]
+        harness.check([other["thread"] for other in chain] == others, f"{chain}")
         harness.check(cycle[0] == cycle[-1], f"no cycle: {cycle}")
+
+    def run(place):
+        for number in range(RUNS):
+            run_once(place, number)
     return run
 
 

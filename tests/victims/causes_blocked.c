@@ -17,11 +17,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/select.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/timerfd.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -222,6 +224,34 @@ static void block_fcntl(void)
         close(fd);
 }
 
+static void block_ofd(void)
+{
+        struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+        int fd = open_file(O_RDWR);
+        VICTIM_CHECK(fcntl(fd, F_OFD_SETLKW, &lock) == 0);
+        close(fd);
+}
+
+static void block_eventfd(void)
+{
+        uint64_t value;
+        int fd = eventfd(0, EFD_CLOEXEC);
+        pid_t child = start_script("sleep 0.25; printf '\\1\\0\\0\\0\\0\\0\\0\\0'", fd, STDOUT_FILENO);
+        VICTIM_CHECK(read(fd, &value, sizeof value) == sizeof value && value == 1);
+        close(fd);
+        reap(child);
+}
+
+static void block_timerfd(void)
+{
+        uint64_t times;
+        int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+        struct itimerspec when = { .it_value = pause_of(STALL_MS) };
+        VICTIM_CHECK(timerfd_settime(fd, 0, &when, NULL) == 0);
+        VICTIM_CHECK(read(fd, &times, sizeof times) == sizeof times);
+        close(fd);
+}
+
 static void block_wait(void)
 {
         reap(start_script("exec sleep 0.25", -1, 0));
@@ -270,7 +300,9 @@ static const struct victim_case cases[] = {
         { "flock", block_flock },         { "fcntl", block_fcntl },
         { "wait", block_wait },           { "read", block_read },
         { "fsync", block_fsync },         { "open", block_open },
-        { "sendfile", block_sendfile },   { NULL, NULL },
+        { "sendfile", block_sendfile },   { "ofd", block_ofd },
+        { "eventfd", block_eventfd },     { "timerfd", block_timerfd },
+        { NULL, NULL },
 };
 static void (*block)(void);
 
