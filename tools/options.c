@@ -101,7 +101,8 @@ static uint32_t parse_causes(const struct argp_state *state, const char *list)
                                    "--cause=%s: cpu, blocked, lock, gil, page-fault, starved, suspended or "
                                    "unknown",
                                    word);
-                causes |= 1u << cause;
+                else
+                        causes |= 1u << cause;
         }
         free(copy);
         return causes;

@@ -126,7 +126,7 @@ static void look_into(struct interpreter *interpreter, int fd)
         elf_end(exports.elf);
 }
 
-static void examine_python(struct interpreter *interpreter, const struct subject *subject)
+void interpreter_look(struct interpreter *interpreter, const struct subject *subject)
 {
         char *path = subject_path(subject, interpreter->file->path);
         int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -164,7 +164,7 @@ void interpreter_find(struct interpreter *interpreter, const struct subject *sub
         }
         interpreter->python = interpreter->name && strcmp(interpreter->name, "CPython") == 0;
         if (interpreter->python)
-                examine_python(interpreter, subject);
+                interpreter_look(interpreter, subject);
 }
 
 bool interpreter_is_supported(const struct interpreter *interpreter)

@@ -22,6 +22,9 @@ struct interpreter {
 
 void interpreter_find(struct interpreter *interpreter, const struct subject *subject);
 
+/* Of CPython: which version, by what its file exports. */
+void interpreter_look(struct interpreter *interpreter, const struct subject *subject);
+
 /* Are the frames of its scripts told? */
 bool interpreter_is_supported(const struct interpreter *interpreter);
 
