@@ -238,6 +238,16 @@ static void read_counters(const struct capture_task *task, struct sample *sample
                 capture_usage(task, &sample->usage);
 }
 
+/* By this signal.c tells whether it has just woken up when its stack is wanted the next time. */
+static void remember(struct capture_task *task, const struct sample *sample)
+{
+        if (sample->loss != CAPTURE_OK)
+                return;
+        task->was_running = sample->by_signal;
+        task->was_switches = sample->switches;
+        task->was_cpu_ns = sample->cpu_ns;
+}
+
 static void take(struct capture_task *task, bool may_signal, const struct wanted *wanted, struct sample *sample)
 {
         struct attempt attempt = { .task = task, .sample = sample, .may_signal = may_signal };
@@ -264,6 +274,7 @@ static void take(struct capture_task *task, bool may_signal, const struct wanted
         if (sample->loss == CAPTURE_RUNNING &&
             may_signal) /* it never ran twice in a row, and never slept long enough */
                 sample->loss = CAPTURE_MOVED;
+        remember(task, sample);
         if (clock_now_ns() - sample->counted_ns > LATE_NS)
                 read_counters(task, sample);
         task_end(task);

@@ -28,9 +28,12 @@ struct capture_task {
         uint64_t stack_high;
         const _Atomic uint64_t *mark; /* of its loop; read together with the stack. NULL: none */
         uint64_t stack_hint;          /* an address on its stack, given by the loop stage */
-        uint64_t stack_bound; /* its thread pointer, above which there is no stack of it; 0: not known. libc puts a
-                                 thread's data above its stack, other memory may follow without a gap. Learned from
-                                 signals; the loop stage may set it earlier. */
+        uint64_t stack_bound;  /* its thread pointer, above which there is no stack of it; 0: not known. libc puts a
+                                  thread's data above its stack, other memory may follow without a gap. Learned from
+                                  signals; the loop stage may set it earlier. */
+        bool was_running;      /* when it was last captured; else it slept */
+        uint64_t was_switches; /* its voluntary switches */
+        uint64_t was_cpu_ns;   /* and CPU time then; 0: not known */
 };
 
 void capture_task_open(struct capture_task *task, int32_t tid, uint64_t stack_hint);

@@ -33,6 +33,7 @@
 #define STEP_NS 50000      /* sleeping, from then on */
 #define STALE_NS 200000ull /* the watchdog itself lost the processor: the thread may be in any call by now */
 #define LOOK_NS 1000000ull /* between two looks at a thread that does not answer */
+#define AWAKE_NS 50000ull  /* CPU time from a thread's waking to the end of its own signal handler, if it is short */
 
 static struct {
         uint32_t generation;
@@ -405,6 +406,18 @@ static bool is_in_handler(const struct task_status *status)
         return (status->blocked | never_blocked) == HANDLER_MASK;
 }
 
+/* A thread that a signal of the program's own wakes up runs its handler and then finds its call interrupted. If ours
+ * came just when that handler returns, nothing would tell this EINTR from one of ours, and the mending would hide it
+ * from the program. So a thread that has slept since it was last captured gets no signal before it has run for longer
+ * than that takes. One that was captured running and has not slept since is at no such place. */
+static bool has_just_woken(const struct capture_task *task, const struct task_status *status)
+{
+        if (task->was_running && status->switches == task->was_switches)
+                return false;
+        uint64_t cpu_ns = task_cpu_ns(task->tid);
+        return cpu_ns != 0 && task->was_cpu_ns != 0 && cpu_ns - task->was_cpu_ns < AWAKE_NS;
+}
+
 enum capture_loss signal_take(struct capture_task *task, struct sample *sample)
 {
         int number = atomic_load(&handler.number);
@@ -429,6 +442,8 @@ enum capture_loss signal_take(struct capture_task *task, struct sample *sample)
                 return CAPTURE_SIGNAL_LATE;
         if (status.blocked & bit_of(number))
                 return CAPTURE_SIGNAL_BLOCKED;
+        if (has_just_woken(task, &status))
+                return CAPTURE_MOVED;
         uint64_t running_ns = mend_now_ns_sigsafe();
         if (!is_running(task))
                 return CAPTURE_MOVED;

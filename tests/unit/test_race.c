@@ -218,3 +218,31 @@ Test(race, an_own_signal_close_to_ours_ends_a_call_with_a_mask, .init = begin)
 {
         fight(true);
 }
+
+/* As the watchdog does it, again and again: a thread that sleeps is captured from outside; then its own signal wakes
+ * it. Ours must not come when that signal's handler returns, as its EINTR would be taken for one of ours. */
+Test(race, a_thread_that_its_own_signal_wakes_gets_none_of_ours, .init = begin)
+{
+        struct duel duel = { .with_mask = false };
+        struct victim sender;
+        struct sample sample;
+        unsigned asleep = 0;
+        handle(SIGUSR1, count_duel);
+        victim_start(&duel.victim, wait_for_own_signals, &duel);
+        victim_start(&sender, send_own_signals, &duel);
+        for (uint64_t end_ns = now_ns() + 3000000000; now_ns() < end_ns;) {
+                capture_take(&duel.victim.task, true, NULL, 0, &sample);
+                asleep += sample.loss == CAPTURE_OK && !sample.by_signal;
+        }
+        atomic_store(&duel.victim.stop, true);
+        sleep_us(100000);
+        victim_join(&duel.victim);
+        victim_join(&sender);
+        unsigned rounds = atomic_load(&duel.answered), hidden = atomic_load(&duel.hidden);
+        unsigned long arrived = (unsigned long)atomic_load(&handler.arrived);
+        printf("own signals, captured all the time: %u rounds, %u captures asleep, %lu signals, %u EINTRs hidden\n",
+               rounds, asleep, arrived, hidden);
+        cr_assert_gt(rounds, 100);
+        cr_assert_leq(arrived, 10 + rounds / 1000, "%lu signals in %u rounds", arrived, rounds);
+        cr_assert_leq(hidden, 1 + rounds / 5000, "%u of %u hidden; the last round may have none", hidden, rounds);
+}
