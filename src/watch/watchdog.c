@@ -35,6 +35,7 @@
 #define IDLE_NS 1000000000ull /* without an iteration, before the sleep without end */
 #define START_ATTEMPTS 3
 #define CHANGE_STEP_NS 1000000
+#define UNCOUNTED_STEP_NS 20000
 
 enum thread_state {
         THREAD_NONE,
@@ -53,7 +54,8 @@ static struct {
         _Atomic uint32_t asked;    /* how often it was asked to look at once, */
         _Atomic uint32_t answered; /* and up to which of these it has; futex */
         _Atomic int tid;
-        _Atomic int forbidden; /* threads that are about to fork */
+        _Atomic int kernel_tid; /* the same, and kept when it has ended */
+        _Atomic int forbidden;  /* threads that are about to fork */
         int failed_starts;
         bool can_sleep_forever;
         int delay_fd;                /* /proc/thread-self/schedstat; -1 */
@@ -242,6 +244,7 @@ static void end_late(bool for_good)
 static void *run(void *unused)
 {
         atomic_store(&dog.tid, (int)raw_syscall_sigsafe(SYS_gettid, 0, 0, 0, 0, 0, 0));
+        atomic_store(&dog.kernel_tid, atomic_load(&dog.tid));
         loop_is_watchdog = true;
         calls_find_out();
         become_modest();
@@ -360,6 +363,20 @@ int watchdog_ask(uint64_t patience_ns)
         return answered ? 0 : -ETIMEDOUT;
 }
 
+/* pthread_join() returns when the thread has given up its memory; the kernel counts it a little longer, on a busy
+ * machine for milliseconds. Whoever forks then and counts its threads, as CPython does since 3.12, would find one. */
+static void wait_until_uncounted(uint64_t patience_ns)
+{
+        struct timespec step = { .tv_nsec = UNCOUNTED_STEP_NS };
+        uint64_t deadline_ns = clock_monotonic_ns() + patience_ns;
+        uint64_t pid = (uint64_t)raw_syscall_sigsafe(SYS_getpid, 0, 0, 0, 0, 0, 0);
+        uint64_t tid = (uint64_t)atomic_load(&dog.kernel_tid);
+        if (!call_allowed_sigsafe(SYS_tgkill) || !call_allowed_sigsafe(SYS_nanosleep))
+                return;
+        while (raw_syscall_sigsafe(SYS_tgkill, pid, tid, 0, 0, 0, 0) == 0 && clock_monotonic_ns() < deadline_ns)
+                raw_syscall_sigsafe(SYS_nanosleep, (uintptr_t)&step, 0, 0, 0, 0, 0);
+}
+
 int watchdog_stop(bool for_good, uint64_t patience_ns)
 {
         int saved_errno = errno;
@@ -385,6 +402,8 @@ int watchdog_stop(bool for_good, uint64_t patience_ns)
         }
         if (ended) {
                 pthread_join(dog.thread, NULL);
+                if (!for_good)
+                        wait_until_uncounted(patience_ns);
                 atomic_store(&dog.state, THREAD_NONE);
                 atomic_store(&loop_attention, for_good ? LOOP_WATCHED : LOOP_STOPPED);
         }

@@ -375,6 +375,34 @@ Test(watchdog, goes_on_with_an_open_stall_after_it_was_stopped_for_a_fork)
         (void)slot;
 }
 
+/* As CPython counts them: the field num_threads of /proc/self/stat. */
+static long threads_counted(void)
+{
+        char text[1024] = "";
+        FILE *file = fopen("/proc/self/stat", "re");
+        cr_assert(file != NULL && fgets(text, sizeof text, file) != NULL);
+        fclose(file);
+        const char *at = strrchr(text, ')');
+        for (int field = 2; at != NULL && field < 20; field++)
+                at = strchr(at + 1, ' ');
+        cr_assert(at != NULL);
+        return strtol(at, NULL, 10);
+}
+
+Test(watchdog, is_not_counted_among_the_threads_once_it_was_stopped_for_a_fork)
+{
+        long before = threads_counted(); /* Criterion has one of its own */
+        make_loop(5);
+        for (int i = 0; i < 200; i++) {
+                cr_assert(wait_until_happened(BEGIN, (unsigned)i + 1));
+                cr_assert(zero(int, watchdog_stop(false, PATIENCE_NS)));
+                long threads = threads_counted();
+                cr_assert(eq(long, threads, before), "after stop %d", i);
+                wait_on(5); /* starts it again */
+        }
+        stop();
+}
+
 Test(watchdog, is_not_there_in_a_child_and_starts_at_its_first_wait)
 {
         int status;
