@@ -39,7 +39,7 @@ class Blamed(records.Planted):
     task: str = None            # the same
     coroutine: str = None
     chain: tuple = ()           # functions, innermost first; each must stand somewhere outside of the one before
-    holder: str = ""            # Python function of the thread that held the GIL; "": no such thread may be named
+    holder: str = ""            # Python function of the thread that held the GIL; "": none may be named; None: no claim
     holder_mark: str = ""       # of its line, in `file`
     python: bool = True         # there are Python frames
 
@@ -88,6 +88,8 @@ def _wrong_place(frame, file, mark):
 
 def _wrong_holder(truth, stall):
     holders = [other for other in stall.get("others", []) if other["role"] == "gil-holder"]
+    if truth.holder is None:
+        return []
     if not truth.holder:
         return [f"others: {stall['others']}"] if holders else []
     if len(holders) != 1 or len(stall["others"]) != 1:

@@ -88,7 +88,8 @@ def plain_claims(minor, name):
     path = blame.PROGRAMS / "plain.py"
     return {"cause": cause, "culprit": named(minor, function), "called": called, "coroutine": named(minor, coroutine),
             "chain": tuple(named(minor, link) for link in chain if "|" not in link),
-            "file": "made.py" if name == "executed" else path, "mark": "" if name == "executed" else name}
+            "file": "made.py" if name == "executed" else path, "mark": "" if name == "executed" else name,
+            "holder": None if name == "with_lock" else ""}  # who lets the lock go has the GIL in the end
 
 
 def check_plain(place, argv, minor, *stalls, **how):

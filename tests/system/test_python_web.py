@@ -9,6 +9,7 @@ Context: system test
 """
 
 import contextlib
+import functools
 import importlib.util
 import json
 import os
@@ -32,21 +33,25 @@ APPLICATION = blame.PROGRAMS / "application.py"
 SECONDS = 0.25
 SHORTEST_S = 0.12
 
-# Route: cause, what it called.
+# Route: cause, what it called, words of the hint.
 ROUTES = {
-    "sleep": ("blocked", "time.sleep"),
-    "requests": ("blocked", "requests.api.get"),
-    "urllib": ("blocked", "urllib.request.urlopen"),
-    "sqlite": ("blocked", "sqlite3.Connection.execute"),
-    "subprocess": ("blocked", "subprocess.run"),
-    "json": ("cpu", "json.dumps"),
-    "regex": ("cpu", "re.match"),
-    "pbkdf2": ("cpu", "_hashlib.pbkdf2_hmac"),
-    "crypt": ("cpu", "crypt.crypt"),
-    "busy": ("cpu", None),
-    "lock": ("blocked", "_thread.lock.acquire"),
-    "lazy": ("blocked", "importlib._bootstrap._find_and_load"),
-    "fifo": ("blocked", "_io.TextIOWrapper.read"),
+    "sleep": ("blocked", "time.sleep", "await asyncio.sleep"),
+    "requests": ("blocked", "requests.api.get", "httpx.AsyncClient"),
+    "urllib": ("blocked", "urllib.request.urlopen", "httpx.AsyncClient"),
+    "sqlite": ("blocked", "sqlite3.Connection.execute", "aiosqlite"),
+    "subprocess": ("blocked", "subprocess.run", "asyncio.create_subprocess_exec"),
+    "json": ("cpu", "json.dumps", "process pool"),
+    "regex": ("cpu", "re.match", "regular expression"),
+    "pbkdf2": ("cpu", "_hashlib.pbkdf2_hmac", "run_in_threadpool"),
+    "pbkdf2_held": ("cpu", "ctypes PKCS5_PBKDF2_HMAC", "process pool"),
+    "crypt": ("cpu", "crypt.crypt", "process pool"),
+    "extension": ("cpu", "blocking.busy", "process pool"),
+    "busy": ("cpu", None, "await asyncio.sleep(0)"),
+    "lock": ("blocked", "_thread.lock.acquire", "asyncio's own Lock"),
+    "with_lock": ("blocked", "_thread.lock.__enter__", "asyncio's own Lock"),
+    "lazy": ("blocked", "importlib._bootstrap._find_and_load", "top of the module"),
+    "fifo": ("blocked", "_io.TextIOWrapper.read", "aiofiles"),
+    "fifo_open": ("blocked", "io.open|_io.open", "aiofiles"),
 }
 QUIET = "plain_def", "run_in_threadpool", "to_thread", "sleep", "process_pool"
 
@@ -100,11 +105,12 @@ def locked_database(place):
 
 
 @contextlib.contextmanager
-def slow_writer(place):
-    """Somebody opens the FIFO at once, but writes later."""
+def slow_writer(place, before_s=0, within_s=0):
+    """Somebody opens the FIFO and writes, each after a while."""
     def write():
-        with open(place.folder / "fifo", "w") as fifo:
-            time.sleep(SECONDS)
+        time.sleep(before_s)
+        with contextlib.suppress(BrokenPipeError), open(place.folder / "fifo", "w") as fifo:
+            time.sleep(within_s)
             fifo.write("data")
     writer = threading.Thread(target=write)
     writer.start()
@@ -112,17 +118,22 @@ def slow_writer(place):
     writer.join()
 
 
-AROUND = {"sqlite": locked_database, "fifo": slow_writer}
+AROUND = {"sqlite": locked_database, "fifo": functools.partial(slow_writer, within_s=SECONDS),
+          "fifo_open": functools.partial(slow_writer, before_s=SECONDS)}
 
 
 def prepare(place):
     """What the routes need beside the application."""
+    extension = pathlib.Path(suite.options.victims) / "blocking.so"
+    if not extension.exists():
+        raise harness.Skip("blocking.so was not built: python3-dev is missing")
     servers.need_modules("fastapi", "uvicorn", "requests")
     connection = sqlite3.connect(place.folder / "database")
     connection.execute("create table numbers (number integer)")
     connection.close()
     os.mkfifo(place.folder / "fifo")
     (place.folder / "site-packages").mkdir()
+    shutil.copy(extension, place.folder / "site-packages")
     place.write("site-packages/slow_library.py", "import time\ntime.sleep(0.25)\n")
     port = harness.free_port()
     place.start("slow", [servers.PYTHON, blame.PROGRAMS / "slow_server.py", port], port=port, preload=False)
@@ -134,7 +145,7 @@ def check_routes(place, loop):
     if loop == "uvloop":
         servers.need_modules("uvloop")
     server, port = uvicorn(place, "application:app", "--loop", loop, env={"SLOW_PORT": slow_port})
-    for name, (cause, called) in ROUTES.items():
+    for name, (cause, called, _) in ROUTES.items():
         with AROUND.get(name, contextlib.nullcontext)(*([place] if name in AROUND else [])):
             ask_route(place, port, name, cause, called)
     ask_route(place, port, "lazy_own", "blocked", "time.sleep", file=blame.PROGRAMS / "imported.py", mark="imported",
@@ -142,7 +153,18 @@ def check_routes(place, loop):
     for name in QUIET:
         clients.http_get(port, f"/quiet/{name}")
     server.stop()
-    blame.expect(place, files=None if place.plain else 1)
+    book = blame.expect(place, files=None if place.plain else 1)
+    if not place.plain:
+        check_hints(place, book)
+
+
+def check_hints(place, book):
+    """Each route has the advice that fits it, unless the machine was so busy that the route is not to blame."""
+    for stall in book.stalls(startup=False):
+        name = stall["culprit"]["function"].replace("route_", "")
+        if name in ROUTES and stall["cause"] == ROUTES[name][0]:
+            shown, _ = blame.command(place, "report", "--culprit", stall["culprit"]["function"], place.records_folder)
+            blame.check_words(shown, ROUTES[name][2])
 
 
 @suite.case("FastAPI on asyncio: each route that blocks to its line; none that does not")

@@ -172,13 +172,22 @@ static void try_type(struct search *search, uint64_t type)
         try_methods(search, type, words[1]);
 }
 
+/* The type of an object; of a bound method that of the object which it is bound to: `with` leaves only `__exit__`. */
+static uint64_t type_of(const struct python_runtime *runtime, const uint8_t *object)
+{
+        uint64_t type = python_word(object, PYTHON_OBJECT_TYPE), self = python_word(object, FUNCTION_SELF);
+        if (type != runtime->function_type || self == 0)
+                return type;
+        return memory_get_sigsafe(self + PYTHON_OBJECT_TYPE, &type, sizeof type) ? type : 0;
+}
+
 static void try_types(struct search *search)
 {
         uint64_t types[TYPES];
         unsigned count = 0;
         for (unsigned i = 0; i < batch.count && count < TYPES; i++) {
                 const uint8_t *object = memory_batch_piece_sigsafe(&batch, i);
-                uint64_t type = object != NULL ? python_word(object, PYTHON_OBJECT_TYPE) : 0;
+                uint64_t type = object != NULL ? type_of(search->runtime, object) : 0;
                 bool is_new = type != 0;
                 for (unsigned t = 0; t < count; t++)
                         is_new = is_new && types[t] != type;

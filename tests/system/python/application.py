@@ -10,6 +10,7 @@ Context: watched program of test_python_web.py; Debian's packages
 import asyncio
 import concurrent.futures
 import crypt
+import ctypes
 import hashlib
 import json
 import os
@@ -21,6 +22,7 @@ import threading
 import time
 import urllib.request
 
+import blocking
 import fastapi
 import fastapi.concurrency
 import requests
@@ -37,9 +39,13 @@ DUMPED = sized(lambda count: json.dumps([ELEMENT] * count), SECONDS, 1000)
 MATCHED = length_for(lambda length: re.match(EXPLODING, "a" * length + "b"), SECONDS)
 HASHED = sized(lambda rounds: hashlib.pbkdf2_hmac("sha256", b"secret", b"salt", rounds), SECONDS, 5000)
 CRYPTED = sized(lambda rounds: crypt.crypt("secret", f"$6$rounds={rounds}$salt$"), SECONDS, 5000)
+CRYPTO = ctypes.PyDLL("libcrypto.so.3")  # keeps the interpreter's lock
 LOCK = threading.Lock()
 LOCK.acquire()
 DATABASE = sqlite3.connect(os.path.join(HOME, "database"), timeout=SECONDS, check_same_thread=False)
+
+CRYPTO.EVP_sha256.restype = ctypes.c_void_p
+SHA256 = ctypes.c_void_p(CRYPTO.EVP_sha256())
 
 app = fastapi.FastAPI()
 
@@ -117,8 +123,19 @@ async def route_pbkdf2():
 
 
 @route
+async def route_pbkdf2_held():
+    key = ctypes.create_string_buffer(32)
+    CRYPTO.PKCS5_PBKDF2_HMAC(b"secret", 6, b"salt", 4, HASHED, SHA256, 32, key)  # pbkdf2_held
+
+
+@route
 async def route_crypt():
     crypt.crypt("secret", f"$6$rounds={CRYPTED}$salt$")  # crypt
+
+
+@route
+async def route_extension():
+    blocking.busy(SECONDS)  # extension
 
 
 @route
@@ -134,6 +151,14 @@ async def route_lock():
 
 
 @route
+async def route_with_lock():
+    threading.Timer(SECONDS, LOCK.release).start()
+    with LOCK:  # with_lock
+        pass
+    LOCK.acquire()
+
+
+@route
 async def route_lazy():
     import slow_library  # lazy
 
@@ -146,6 +171,11 @@ async def route_lazy_own():
 @route
 async def route_fifo():
     open(os.path.join(HOME, "fifo")).read()  # fifo
+
+
+@route
+async def route_fifo_open():
+    open(os.path.join(HOME, "fifo"))  # fifo_open
 
 
 @route

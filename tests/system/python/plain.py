@@ -117,10 +117,9 @@ async def lock():
 
 
 async def with_lock():
-    held = threading.Lock()
-    held.acquire()
-    threading.Timer(DURATION, held.release).start()
-    with held:  # with_lock
+    LOCK.acquire()
+    threading.Timer(DURATION, LOCK.release).start()
+    with LOCK:  # with_lock
         pass
 
 
@@ -178,6 +177,7 @@ def query(most, select="select"):
 
 
 LIBC = ctypes.CDLL(None)
+LOCK = threading.Lock()  # not in a variable of the function: no frame has it
 EXPLODING = r"(a+)+$"
 BIG = big(sized(lambda count: json.dumps(big(count)), COMPUTED_S, 1000))
 TEXT = text(length_for(lambda length: re.match(EXPLODING, text(length)), COMPUTED_S))
