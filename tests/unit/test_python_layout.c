@@ -101,7 +101,10 @@ Test(python_layout, refuses_builds_without_a_lock)
 {
         make_words(13);
         words[2] = 1;
-        cr_expect_eq(read_words(13), -ENOTSUP);
+        cr_expect_eq(read_words(13), -ENOLCK);
+        make_words(14);
+        words[2] = 1;
+        cr_expect_eq(read_words(14), -ENOLCK);
 }
 
 Test(python_layout, refuses_versions_that_it_does_not_know)

@@ -9,6 +9,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "base/notice.h"
 #include "fake_python.h"
 #include "script/script.h"
 #include "unwind/module.h"
@@ -65,6 +66,60 @@ static void start(unsigned minor)
         cr_assert_eq(runtime->module, own_module);
         memset(&stack, 0, sizeof stack);
         memset(c_stack, 0, sizeof c_stack);
+}
+
+/* ---- which interpreters are refused ---- */
+
+/* The one that the runtime state and the version say now. NULL: none is, or what was said once of the one that is. */
+static const char *refusal(void)
+{
+        python_runtime_forget();
+        size_t before = notice_count();
+        if (python_runtime() != NULL)
+                return NULL;
+        cr_expect_null(python_runtime(), "it was refused before");
+        cr_expect_eq(notice_count(), before + 1, "it is said once");
+        return notice_get(before);
+}
+
+static void expect_refusal(unsigned minor, const char *words)
+{
+        Py_Version = 3u << 24 | minor << 16;
+        const char *said = refusal();
+        cr_assert_not_null(said, "3.%u was not refused", minor);
+        cr_expect_not_null(strstr(said, words), "%s", said);
+}
+
+Test(script, interpreters_without_a_lock_are_refused_and_that_is_said_once)
+{
+        start(13);
+        fake_put((uintptr_t)_PyRuntime, 16, 1);
+        expect_refusal(13, "this CPython 3.13 has no global lock");
+}
+
+Test(script, unknown_versions_are_refused_and_that_is_said_once)
+{
+        start(13);
+        expect_refusal(7, "3.7 is none of 3.8 to 3.13");
+        expect_refusal(15, "3.15 is none of 3.8 to 3.13");
+        expect_refusal(14, "3.14 is none of 3.8 to 3.13"); /* its offsets would stand elsewhere */
+}
+
+Test(script, interpreters_whose_words_make_no_sense_are_refused_and_that_is_said_once)
+{
+        start(13);
+        fake_put((uintptr_t)_PyRuntime, 8 * 23, 1ull << 40);
+        expect_refusal(13, "3.13 was built in an unknown way");
+        start(11);
+        fake_put((uintptr_t)_PyRuntime, fake.runtime.layout.runtime_interpreters, 8); /* no interpreter is there */
+        expect_refusal(11, "3.11 was built in an unknown way");
+}
+
+Test(script, interpreters_that_tell_no_offsets_though_they_should_are_refused)
+{
+        start(13);
+        memset(_PyRuntime, 0, sizeof _PyRuntime);
+        expect_refusal(13, "3.13 was built in an unknown way");
 }
 
 /* ---- fake native frames: "x" is of the program, "i" of the interpreter, "e" its evaluation function, "j" of none ----

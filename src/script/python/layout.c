@@ -179,8 +179,10 @@ int python_layout_from_offsets(const uint64_t words[PYTHON_OFFSET_WORDS], unsign
 {
         if (memcmp(words, "xdebugpy", 8) != 0)
                 return -ENOENT;
-        if (words[2] != 0 || minor < 13 || minor > 14) /* the third word is set in builds without a GIL */
+        if (minor < 13 || minor > 14)
                 return -ENOTSUP;
+        if (words[2] != 0) /* is set in builds without a GIL */
+                return -ENOLCK;
         *layout = *python_layout_of(13);
         layout->minor = (uint8_t)minor;
         for (size_t i = 0; i < sizeof words_of / sizeof *words_of; i++) {

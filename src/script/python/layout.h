@@ -61,7 +61,7 @@ static inline uint16_t python_name_offset(const struct python_layout *layout)
 const struct python_layout *python_layout_of(unsigned minor);
 
 /* The same from `_Py_DebugOffsets`, the first words of the runtime state. 0; -ENOENT: it does not begin with them;
- * -ENOTSUP: without a GIL, or the offsets make no sense. */
+ * -ENOLCK: it has no GIL; -ENOTSUP: an unknown version, or the offsets make no sense. */
 #define PYTHON_OFFSET_WORDS 73
 int python_layout_from_offsets(const uint64_t words[PYTHON_OFFSET_WORDS], unsigned minor, struct python_layout *layout);
 

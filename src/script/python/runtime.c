@@ -75,6 +75,26 @@ static bool makes_sense(void)
                (thread == 0 || (read_word(thread + layout->thread_interpreter, &back) && back == interpreter));
 }
 
+/* 0, or -errno: why its frames can't be read. */
+static int examine_layout(unsigned minor)
+{
+        int r = find_layout(minor, &runtime.layout);
+        if (r == 0 && !makes_sense())
+                r = -ENOTSUP;
+        return r;
+}
+
+static void refuse(const struct module *module, unsigned minor, int error)
+{
+        const char *why = "was built in an unknown way";
+        refused = true;
+        if (error == -ENOLCK)
+                why = "has no global lock (free-threaded)";
+        else if (minor < 8 || minor > 13)
+                why = "is none of 3.8 to 3.13";
+        notice("no Python frames: this CPython 3.%u %s (%s)", minor, why, module->name);
+}
+
 static void examine(const struct module *module, uint16_t index)
 {
         uint64_t address = module_symbol(module, "_PyRuntime");
@@ -82,15 +102,9 @@ static void examine(const struct module *module, uint16_t index)
                 return;
         unsigned minor = minor_of(module);
         runtime.address = address;
-        if (find_layout(minor, &runtime.layout) != 0) {
-                notice("no Python frames: this CPython 3.%u is none of 3.8 to 3.13 with a global lock (%s)", minor,
-                       module->name);
-                refused = true;
-                return;
-        }
-        if (!makes_sense()) {
-                notice("no Python frames: this CPython 3.%u was built in an unknown way (%s)", minor, module->name);
-                refused = true;
+        int r = examine_layout(minor);
+        if (r != 0) {
+                refuse(module, minor, r);
                 return;
         }
         runtime.code_type = module_symbol(module, "PyCode_Type");
