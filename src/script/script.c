@@ -193,6 +193,23 @@ static bool may_have_task(void)
         return false;
 }
 
+/* A task that is written in Python (nest_asyncio makes all of them so) is stepped by Python functions of asyncio: its
+ * coroutine is what the innermost of them has called. Index of its frame, or -1. */
+static int stepped_in_python(void)
+{
+        int stepped = -1;
+        for (unsigned i = python.count; i-- > 1;) {
+                const struct script_function *function = script_function_get(python.frames[i].function);
+                bool steps = function != NULL && strstr(function->name, "__step") != NULL &&
+                             strstr(function->file, "/asyncio/tasks.py") != NULL;
+                if (!steps && stepped >= 0)
+                        break;
+                if (steps)
+                        stepped = (int)i - 1;
+        }
+        return stepped;
+}
+
 static void find_task(const struct python_runtime *runtime, const struct script_memory *memory,
                       struct script_context *context)
 {
@@ -205,6 +222,10 @@ static void find_task(const struct python_runtime *runtime, const struct script_
                 size_t count = words_outside(&native.frames[places[i]], memory, words);
                 index = python_task(runtime, &python, words, count, task, sizeof task);
                 tried++;
+        }
+        if (index < 0) {
+                task[0] = '\0';
+                index = stepped_in_python();
         }
         if (index < 0)
                 return;

@@ -7,7 +7,7 @@
  * `_asyncio.Task` and whose coroutine is one that is on the stack: there can be no mistake.
  *
  * Context: watchdog
- * Limits:  tasks of asyncio's Python implementation are not found
+ * Limits:  tasks of asyncio's Python implementation are not found: script.c knows their coroutine by its caller
  */
 #include "script/python/task.h"
 

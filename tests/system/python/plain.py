@@ -164,6 +164,15 @@ async def sleep_in_subclass():
     time.sleep(DURATION)  # subclass
 
 
+async def python_task():
+    await asyncio.tasks._PyTask(sleep_in_python_task(), loop=asyncio.get_event_loop())
+    return ""
+
+
+async def sleep_in_python_task():
+    time.sleep(DURATION)  # python_task
+
+
 def big(count):
     return [{"key": list(range(10))}] * count
 
@@ -187,7 +196,8 @@ QUERY, ROWS = query(NUMBERS), query(NUMBERS, "select 1 union all select")  # the
 STALLS = {"sleep": sleep, "method": Server().handle, "closure": closure, "busy": busy, "generator": generator,
           "recursion": recursion, "through_c": through_c, "init": init, "dumps": dumps, "regex": regex,
           "pbkdf2": pbkdf2, "sqlite": sqlite, "lock": lock, "executed": executed, "names": names,
-          "with_lock": with_lock, "rows": rows, "foreign": foreign, "subclass": subclass}
+          "with_lock": with_lock, "rows": rows, "foreign": foreign, "subclass": subclass,
+          "python_task": python_task}
 
 if __name__ == "__main__":
     asyncio.run(truth.plant_all(STALLS, sys.argv[1:]))

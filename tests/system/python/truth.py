@@ -26,12 +26,14 @@ def measured(function):
 
 
 async def plant(name, coroutine):
-    """Run it as a task that stalls the loop. It returns the name of the task that did, where that was another."""
+    """Run it as a task that stalls the loop. It returns the name of the task that did, where that was another: "" for
+    one whose name is not told."""
     task = asyncio.get_event_loop().create_task(coroutine)
     begin, monotonic, cpu = time.time(), time.monotonic(), time.thread_time()
     other = await task
     seconds, cpu = time.monotonic() - monotonic, time.thread_time() - cpu
-    say(name, begin, seconds, cpu, other or (task.get_name() if hasattr(task, "get_name") else ""))
+    own = task.get_name() if hasattr(task, "get_name") else ""
+    say(name, begin, seconds, cpu, own if other is None else other)
     await asyncio.sleep(PAUSE_S)
 
 
