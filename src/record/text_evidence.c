@@ -81,9 +81,10 @@ static void put_memory(struct text *text, const char *what)
 void text_put_waited(struct text *text, const struct record *record)
 {
         const struct record_detail *detail = &record->stall.detail;
+        bool waits = record->stall.cause == RECORD_BLOCKED || record->type == RECORD_DUMP;
         if (record->stall.cause == RECORD_PAGE_FAULT)
                 put_memory(text, detail->what);
-        if (record->stall.cause != RECORD_BLOCKED || !detail->call)
+        if (!waits || !detail->call)
                 return;
         put_object(text, detail);
         for (size_t i = 0; i < detail->held_by_count; i++) {
