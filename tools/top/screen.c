@@ -54,7 +54,6 @@ static void prepare_for_crash(void)
         const char *shown = tigetstr("cnorm");
         const char *leave = tigetstr("rmcup");
         bool known = shown && shown != (char *)-1 && leave && leave != (char *)-1;
-        screen.before_known = tcgetattr(STDOUT_FILENO, &screen.before) == 0;
         if (known)
                 snprintf(screen.leave, sizeof(screen.leave), "%s%s", leave, shown);
         for (size_t i = 0; i < sizeof(crashes) / sizeof(*crashes); i++)
@@ -84,6 +83,7 @@ bool screen_begin(bool colour)
 {
         if (!is_usable())
                 return false;
+        screen.before_known = tcgetattr(STDOUT_FILENO, &screen.before) == 0;
         screen.keys = open_keys();
         screen.terminal = screen.keys ? newterm(NULL, stdout, screen.keys) : NULL;
         if (!screen.terminal) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * test_top.c - tools/top without a terminal: what is known, rows in order, frames as text and JSON, keys
+ * test_top_model.c - tools/top without a terminal: what is known, rows in order, frames as text and JSON, keys
  *
  * Context: unit test
  */
