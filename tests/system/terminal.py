@@ -7,19 +7,21 @@ started by a shell that says with which code it ended.
 Context: tests; Python's standard library only
 """
 
+import itertools
 import shlex
 import subprocess
 
 import harness
 
 PATIENCE_S = 20     # for what takes milliseconds on an idle machine
+NUMBERS = itertools.count()
 
 
 class Terminal:
     """One pane. What stands in it is looked at again and again until it is as expected: nothing waits a fixed time."""
 
     def __init__(self, place, *argv, columns=80, lines=24, **environment):
-        self.tmux_argv = [harness.need("tmux"), "-f", "/dev/null", "-S", str(place.folder / "tmux")]
+        self.tmux_argv = [harness.need("tmux"), "-f", "/dev/null", "-S", str(place.folder / f"tmux{next(NUMBERS)}")]
         self.environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": str(place.folder),
                             "TMPDIR": str(place.folder), "SHELL": "/bin/sh", "PS1": "$ ", **environment}
         self.code_file = place.folder / "code"
