@@ -135,8 +135,12 @@ static inline void loopdog_glib_watch_source(GSource *source)
 #endif
 }
 
-/* The same by the source's number, which g_timeout_add() and others return; it is returned. NULL is the default
- * context. */
+/* The same by the source's number, as g_timeout_add() and others return it.
+ *
+ * context: NULL is the default one
+ * id:      the number; it is returned
+ * Context: the context's thread
+ */
 static inline guint loopdog_glib_watch_id(GMainContext *context, guint id)
 {
         GSource *source = g_main_context_find_source_by_id(context, id);

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """check_man.py - the man pages say what the programs and the header say, and are well formed
 
-loopdog.h(3) below its DESCRIPTION and the settings in libloopdog(7) are made from the header and from the agent's own
-table: --update writes them, the check compares. Each command has a page with every option that its help lists. mandoc
-has no complaint about any.
+What loopdog.h(3) says of functions, structures and adapters, and the settings in libloopdog(7), are made from the
+headers and from the agent's own table: --update writes them, the check compares. Each command has a page with every
+option that its help lists. mandoc has no complaint about any.
 
 Usage: check_man.py [--update] PRINT_SETTINGS LOOPDOG
        check_man.py --self-test
@@ -22,8 +22,14 @@ import tree
 MAN = tree.ROOT / 'docs' / 'man'
 HEADER = tree.ROOT / 'include' / 'loopdog.h'
 FUNCTION = re.compile(r'/\* ([^/]*?) \*/\n((?:(?:const char \*|int |void |loopdog_loop \*)loopdog_\w+\([^;]*\);\n)+)')
+STRUCT = re.compile(r'(?:^/\*(?:(?!\*/).)*\*/\n)?^struct \w+ \{.*?^\};\n(?:#define \w+[^\n]*\n(?: {8}[^\n]*\n)?)*',
+                    re.MULTILINE | re.DOTALL)
+ATTACHING = re.compile(r'/\* ((?:(?!\*/).)*?Context:(?:(?!\*/).)*) \*/\nstatic inline ([^(]*?)(\w+)\(([^)]*)\)\n\{',
+                       re.DOTALL)
+MACRO = re.compile(r'/\* ((?:(?!\*/).)*) \*/\n#define (LOOPDOG_\w+)\(([^)]*)\)', re.DOTALL)
+PROTOTYPE = re.compile(r'^(const char \*|int |void |loopdog_loop \*)(loopdog_\w+)\(([^;]*)\);$', re.MULTILINE)
 OPTION = re.compile(r'^ {2,6}(?:-(\w), )?(?:    )?--([\w-]+)', re.MULTILINE)
-BEGIN, END = '.\\" begin of what is generated\n', '.\\" end of what is generated\n'
+BEGIN, END = '.\\" begin of what is generated: {}\n', '.\\" end of what is generated\n'
 
 
 def output(*command):
@@ -51,6 +57,38 @@ def functions_page(header):
                    for comment, prototypes in found)
 
 
+def prototype(kind, name, parameters):
+    """One function of a synopsis. A comma within parentheses parts no parameters."""
+    lines = [f'.Fa "{part.strip()}"\n' for part in re.split(r',(?![^(]*\))', parameters)]
+    return f'.Ft {kind.strip()}\n.Fo {name}\n{"".join(lines)}.Fc\n'
+
+
+def synopsis_page(header):
+    return ''.join(prototype(*found) for found in PROTOTYPE.findall(header[:header.index('#else /* LOOPDOG_DISABLE')]))
+
+
+def structures_page(header):
+    """As they stand in the header, with the constants that follow them."""
+    found = [text.replace('\\', '\\e') for text in STRUCT.findall(header)]
+    return '.Bd -literal\n' + '\n'.join(found) + '.Ed\n'
+
+
+def adapter_page(name, header):
+    """The functions that attach and the macros that wrap."""
+    page = f'.Ss <loopdog/{name}>\n.Bl -tag -width Ds\n'
+    for comment, kind, function, parameters in ATTACHING.findall(header):
+        words = ' '.join(f'{kind}{function}({parameters})'.split())
+        page += function_text(comment, [function]).replace(f'.It Fn {function}\n', f'.It Li \\&{words}\n', 1)
+    for comment, macro, parameters in MACRO.findall(header):
+        page += function_text(comment, [macro]).replace(f'.It Fn {macro}\n', f'.It Li {macro}({parameters})\n', 1)
+    return page + '.El\n'
+
+
+def adapters_page():
+    headers = sorted((HEADER.parent / 'loopdog').glob('*.h'))
+    return ''.join(adapter_page(path.name, path.read_text()) for path in headers)
+
+
 def settings_page(printed):
     page = ''
     for line in printed.splitlines()[2:]:
@@ -60,9 +98,9 @@ def settings_page(printed):
     return page
 
 
-def exchange(page, made):
-    before, _, rest = page.partition(BEGIN)
-    return before + BEGIN + made + END + rest.partition(END)[2]
+def exchange(page, name, made):
+    before, _, rest = page.partition(BEGIN.format(name))
+    return before + BEGIN.format(name) + made + END + rest.partition(END)[2]
 
 
 def check_options(page, help_text):
@@ -95,11 +133,21 @@ def check_form():
 
 def self_test():
     header = '/* Do it.\n *\n * loop: which\n * Errors: none\n */\nint loopdog_do(void);\n#else /* LOOPDOG_DISABLE'
+    structs = 'x\n/* All. */\nstruct loopdog_x {\n        int a;\n};\n#define LOOPDOG_Y 1\n\n'
+    adapter = ('/* Attach.\n *\n * Context: any\n */\nstatic inline void loopdog_x_attach(int a)\n{\n}\n'
+               '/* Wrap. */\n#define LOOPDOG_X(name) f(name)\n')
     settings = 'a\nb\n| `LOOPDOG_A` | `--a X` | 1 | 0 or 1 | what it means |'
     for got, wanted in [
             (functions_page(header), '.It Fn loopdog_do\nDo it.\n.br\nloop: which\n.br\nErrors: none\n'),
             (settings_page(settings), '.It Ev LOOPDOG_A\nWhat it means.\n.br\nRange: 0 or 1.\n.br\nDefault: 1.\n'),
-            (exchange(f'x\n{BEGIN}old\n{END}y\n', 'new\n'), f'x\n{BEGIN}new\n{END}y\n'),
+            (synopsis_page('void loopdog_a(void (*f)(int, int), long b);\n#else /* LOOPDOG_DISABLE'),
+             '.Ft void\n.Fo loopdog_a\n.Fa "void (*f)(int, int)"\n.Fa "long b"\n.Fc\n'),
+            (structures_page(structs), '.Bd -literal\n' + structs[2:-1] + '.Ed\n'),
+            (adapter_page('x.h', adapter),
+             '.Ss <loopdog/x.h>\n.Bl -tag -width Ds\n.It Li \\&void loopdog_x_attach(int a)\nAttach.\n.br\n'
+             'Context: any\n.It Li LOOPDOG_X(name)\nWrap.\n.El\n'),
+            (exchange(f'x\n{BEGIN.format("a")}old\n{END}y\n', 'a', 'new\n'),
+             f'x\n{BEGIN.format("a")}new\n{END}y\n'),
             (check_options('.It Fl \\-color Ns = Ns Ar WHEN\n', '      --color=WHEN\n  -o, --output=PATH\n'),
              ['--output'])]:
         if got != wanted:
@@ -113,10 +161,14 @@ def main(arguments):
     update = arguments[0] == '--update'
     print_settings, loopdog = arguments[1:] if update else arguments
     complaints = []
-    for name, made in (('loopdog.h.3', functions_page(HEADER.read_text())),
-                       ('libloopdog.7', settings_page(output(print_settings)))):
+    header = HEADER.read_text()
+    for name, part, made in (('loopdog.h.3', 'synopsis', synopsis_page(header)),
+                             ('loopdog.h.3', 'functions', functions_page(header)),
+                             ('loopdog.h.3', 'structures', structures_page(header)),
+                             ('loopdog.h.3', 'adapters', adapters_page()),
+                             ('libloopdog.7', 'settings', settings_page(output(print_settings)))):
         page = (MAN / name).read_text()
-        whole = exchange(page, made)
+        whole = exchange(page, part, made)
         if update:
             (MAN / name).write_text(whole)
         elif page != whole:
