@@ -162,14 +162,41 @@ static struct whom_look look_at_thread(int32_t tid, uint64_t pthread, void *may_
         return look_at_sample(found);
 }
 
+static struct whom find_whom(const struct whom_look *look)
+{
+        if (!look->in_call)
+                return (struct whom){ .kind = WHOM_NOBODY };
+        return whom_find(look->sample, look->address, look->stack);
+}
+
+/* A cycle is a deadlock once it was seen twice: look again at once. Its begin may be all that is ever told of a stall
+ * that does not end. */
+static void look_at_cycle_again(const struct slot *slot, struct profile *profile, uint64_t mark, bool may_signal)
+{
+        static struct whom_chain chain;
+        struct script_context context = { .called = NULL };
+        int32_t tid = atomic_load(&slot->tid);
+        capture_take(&tasks[slot_index(slot)], false, &slot->mark, mark, &sample);
+        if (sample.loss != CAPTURE_OK)
+                return;
+        struct whom_look look = look_at_sample(find_stack(&context));
+        uint64_t switches = sample.switches;
+        chain.first = find_whom(&look);
+        whom_follow(&chain, tid, look_at_thread, &may_signal);
+        profile_see_cycle(profile, &chain, switches);
+}
+
 /* Of a sample that was counted: the threads that it waits for are looked at, too. */
-static void look_for_others(struct profile *profile, const struct whom *first, int32_t tid, bool may_signal)
+static void look_for_others(const struct stall *stall, struct profile *profile, const struct whom *first,
+                            bool may_signal)
 {
         static struct whom_chain chain;
         uint64_t switches = sample.switches;
         chain.first = *first;
-        whom_follow(&chain, tid, look_at_thread, &may_signal);
+        whom_follow(&chain, atomic_load(&stall->slot->tid), look_at_thread, &may_signal);
         profile_add_wait(profile, &chain, switches);
+        if (chain.cycle && !profile->deadlock)
+                look_at_cycle_again(stall->slot, profile, stall->mark, may_signal);
 }
 
 static void add_sample(const struct slot *slot, struct profile *profile, const struct stack *found,
@@ -253,11 +280,10 @@ struct seen {
 
 static struct seen look_closely(void)
 {
-        struct seen seen = { .whom.kind = WHOM_NOBODY };
+        struct seen seen = { .context.called = NULL };
         bool unwound = find_stack(&seen.context);
         seen.look = look_at_sample(unwound);
-        if (seen.look.in_call)
-                seen.whom = whom_find(seen.look.sample, seen.look.address, seen.look.stack);
+        seen.whom = find_whom(&seen.look);
         return seen;
 }
 
@@ -272,7 +298,7 @@ static void keep_sample(const struct stall *stall, const struct seen *seen, bool
         if (stall->place != DUMP_PLACE)
                 look_at_fault(stall);
         if (seen->whom.object != NULL)
-                look_for_others(profile, &seen->whom, atomic_load(&stall->slot->tid), may_signal);
+                look_for_others(stall, profile, &seen->whom, may_signal);
 }
 
 static enum watch_finding take_sample(struct stall *stall, bool may_signal)

@@ -219,14 +219,30 @@ static bool is_same_chain(const struct whom_chain *a, const struct whom_chain *b
         return same;
 }
 
-/* Whoever has the lock may be known in some samples only: those count. */
-static bool tells_more(const struct whom_chain *chain)
+/* How much it tells. Whoever has the lock may be known in some samples only: those count. A cycle is told at once,
+ * however long its threads had waited for others before. */
+static int worth_of(const struct whom_chain *chain)
 {
-        return chain->cycle || (chain->count != 0 && chain->links[0].frames_count != 0);
+        bool known = chain->count != 0 && chain->links[0].frames_count != 0;
+        return chain->cycle ? 2 : known;
+}
+
+static void vote_for_chain(struct profile *profile, const struct whom_chain *chain)
+{
+        bool first = profile->waits == 1;
+        bool given_up = !first && profile->chain.cycle && !chain->cycle;
+        int worth = worth_of(chain), known = first ? 0 : worth_of(&profile->chain);
+        if (worth < known && !given_up)
+                return;
+        if (first || given_up || worth > known)
+                profile->chain_votes = 0;
+        bool same = !first && is_same_chain(&profile->chain, chain);
+        if (vote_is_won(same, &profile->chain_votes, UINT32_MAX) && !same)
+                profile->chain = *chain;
 }
 
 /* A cycle is a deadlock where nothing has moved between two looks at it. */
-static void look_for_deadlock(struct profile *profile, const struct whom_chain *chain, uint64_t switches)
+void profile_see_cycle(struct profile *profile, const struct whom_chain *chain, uint64_t switches)
 {
         bool again = chain->cycle && profile->cycle_switches != 0 && profile->cycle_switches == switches &&
                      whom_same_chain(&profile->chain, chain);
@@ -240,15 +256,8 @@ void profile_add_wait(struct profile *profile, const struct whom_chain *chain, u
         profile->locked += chain->first.kind == WHOM_LOCK;
         profile->locked_out += chain->first.kind == WHOM_GIL;
         vote_for_word(&profile->object, chain->first.object);
-        look_for_deadlock(profile, chain, switches);
-        bool first = profile->waits == 1;
-        if (!first && !tells_more(chain) && tells_more(&profile->chain))
-                return;
-        if (first || (tells_more(chain) && !tells_more(&profile->chain)))
-                profile->chain_votes = 0;
-        bool same = !first && is_same_chain(&profile->chain, chain);
-        if (vote_is_won(same, &profile->chain_votes, UINT32_MAX) && !same)
-                profile->chain = *chain;
+        profile_see_cycle(profile, chain, switches);
+        vote_for_chain(profile, chain);
 }
 
 void profile_add_ended(struct profile *profile, const struct sample *sample)

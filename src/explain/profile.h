@@ -86,6 +86,9 @@ void profile_add(struct profile *profile, const struct sample *sample, const str
  * stalled thread had slept by then. */
 void profile_add_wait(struct profile *profile, const struct whom_chain *chain, uint64_t switches);
 
+/* It was looked at once more, which is no sample of its own: do those threads still wait for each other? */
+void profile_see_cycle(struct profile *profile, const struct whom_chain *chain, uint64_t switches);
+
 /* Count a sample that came too late: the iteration had just ended. Only its CPU time is worth keeping. */
 void profile_add_ended(struct profile *profile, const struct sample *sample);
 

@@ -256,6 +256,31 @@ Test(profile, calls_a_cycle_a_deadlock_when_it_was_seen_twice_and_nothing_has_mo
         cr_expect(not(profile.deadlock), "somebody has given up");
 }
 
+Test(profile, tells_a_deadlock_at_once_however_long_the_threads_had_waited_before)
+{
+        struct whom_chain open = chain_to(8), cycle = chain_to(1);
+        open.links[0].frames_count = cycle.links[0].frames_count = 1;
+        for (int i = 0; i < 100; i++)
+                profile_add_wait(&profile, &open, 5);
+        profile_add_wait(&profile, &cycle, 5);
+        cr_expect(profile.chain.cycle);
+        profile_see_cycle(&profile, &cycle, 5);
+        cr_expect(profile.deadlock, "a second look at the same sample is enough");
+        cr_expect(eq(uint, profile.waits, 101), "and is no sample of its own");
+}
+
+Test(profile, forgets_a_cycle_that_was_none)
+{
+        struct whom_chain open = chain_to(8), cycle = chain_to(1);
+        profile_add_wait(&profile, &cycle, 5);
+        profile_see_cycle(&profile, &open, 5);
+        cr_expect(not(profile.deadlock));
+        profile_add_wait(&profile, &open, 5);
+        cr_expect(not(profile.chain.cycle));
+        profile_add_wait(&profile, &cycle, 5);
+        cr_expect(not(profile.deadlock), "it was not seen twice in a row");
+}
+
 Test(profile, remembers_the_first_and_the_last_sample)
 {
         add(sample_at(100, 'R', -1), NULL);
