@@ -402,16 +402,27 @@ static const struct record_stall *explain_and_report(const struct stall *stall, 
         return journal_stall(&explained, as);
 }
 
+static bool is_deadlock(const struct stall *stall)
+{
+        const struct profile *profile = profile_of(stall);
+        return profile != NULL && profile->deadlock;
+}
+
 static void stall_detected(struct stall *stall)
 {
+        stall->deadlock = is_deadlock(stall);
         explain_and_report(stall, JOURNAL_BEGUN);
 }
 
+/* More is known by now, and it may never end. */
 static void stall_goes_on(struct stall *stall)
 {
-        if (stall->reminded || clock_now_ns() - stall->begin_ns < JOURNAL_REMINDER_NS)
+        bool due = !stall->reminded && clock_now_ns() - stall->begin_ns >= JOURNAL_REMINDER_NS;
+        bool stuck = !stall->deadlock && is_deadlock(stall);
+        if (!due && !stuck)
                 return;
         stall->reminded = true;
+        stall->deadlock = stall->deadlock || stuck;
         explain_and_report(stall, JOURNAL_REMINDER);
 }
 

@@ -40,6 +40,7 @@ struct match {
         bool ended;
         struct kept *loops; /* of a dump: the records of its loops */
         size_t loops_count;
+        uint64_t duration_ns;
 };
 
 struct show_options {
@@ -149,10 +150,13 @@ static void look(void *context, const struct record *record, const char *line, s
                 return;
         }
         if (match->line.line && record->type == RECORD_STALL_BEGIN)
+        bool older = match->ended || match->duration_ns >= record->stall.duration_ns;
+        if (match->line.line && record->type == RECORD_STALL_BEGIN && older)
                 return;
         free(match->line.line);
         match->line = (struct kept){ .line = alloc_bytes(line, length), .length = length };
         match->ended = record->type == RECORD_STALL;
+        match->duration_ns = record->stall.duration_ns;
 }
 
 static void free_match(void *pointer)

@@ -26,6 +26,7 @@ struct live_begin {
         uint64_t id;
         struct kept line;
         uint64_t announce_ns; /* CLOCK_MONOTONIC; UINT64_MAX: done */
+        bool deadlock;
 };
 
 /* -------------------------------------------------------------------------------------------------------- showing */
@@ -71,31 +72,53 @@ static bool is_apart(const struct record *record)
         return record->stall.phase && strcmp(record->stall.phase, "startup") == 0;
 }
 
+static struct live_begin *find_begun(struct live *live, const struct record *record)
+{
+        for (size_t i = 0; i < live->begun_count; i++)
+                if (live->begun[i].id == record->stall.id && strcmp(live->begun[i].run, record->run) == 0)
+                        return &live->begun[i];
+        return NULL;
+}
+
+/* More is known of it by now. That it is a deadlock is told at once, also where it was told that it goes on. */
+static void replace_begun(struct live_begin *begun, const struct record *record, const char *line, size_t length)
+{
+        bool news = record->stall.detail.deadlock && !begun->deadlock;
+        free(begun->line.line);
+        begun->line = (struct kept){ .line = alloc_bytes(line, length), .length = length };
+        begun->deadlock = record->stall.detail.deadlock;
+        if (news)
+                begun->announce_ns = now_ns(CLOCK_MONOTONIC);
+}
+
 static void add_begun(struct live *live, const struct record *record, const char *line, size_t length)
 {
+        struct live_begin *known = find_begun(live, record);
+        if (known) {
+                replace_begun(known, record, line, length);
+                return;
+        }
         live->begun = alloc_resize(live->begun, live->begun_count + 1, sizeof(*live->begun));
         live->begun[live->begun_count++] = (struct live_begin){
                 .run = alloc_string(record->run),
                 .id = record->stall.id,
                 .line = { .line = alloc_bytes(line, length), .length = length },
                 .announce_ns = now_ns(CLOCK_MONOTONIC) + ANNOUNCE_AFTER_NS,
+                .deadlock = record->stall.detail.deadlock,
         };
 }
 
 /* Has it been shown that this stall had begun? */
 static bool remove_begun(struct live *live, const struct record *record)
 {
-        for (size_t i = 0; i < live->begun_count; i++) {
-                struct live_begin *begun = &live->begun[i];
-                if (begun->id != record->stall.id || strcmp(begun->run, record->run) != 0)
-                        continue;
-                bool shown = begun->announce_ns == UINT64_MAX;
-                free(begun->run);
-                free(begun->line.line);
-                *begun = live->begun[--live->begun_count];
-                return shown;
-        }
-        return false;
+        struct live_begin *begun = find_begun(live, record);
+        if (!begun)
+                return false;
+        bool shown = begun->announce_ns == UINT64_MAX;
+        free(begun->run);
+        free(begun->line.line);
+        *begun = live->begun[--live->begun_count];
+        return shown;
 }
 
 /* What a process says about its settings, each thing once. */

@@ -139,8 +139,8 @@ static bool is_to_be_said(const struct record_stall *stall)
 const struct record_stall *journal_stall(const struct explained *explained, enum journal_stall_as as)
 {
         static struct record record;
-        /* As text a stall is told when it has ended, or goes on and on; as records when it begins and ends. */
-        if (as == (sink_is_file() ? JOURNAL_REMINDER : JOURNAL_BEGUN))
+        /* As text a stall is told when it has ended, or goes on and on; as records also when it begins. */
+        if (as == JOURNAL_BEGUN && !sink_is_file())
                 return NULL;
         fill_stall(&record, explained);
         if (sink_is_file())

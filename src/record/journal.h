@@ -17,7 +17,7 @@
 #include "explain/explained.h"
 #include "record/record.h"
 
-/* A stall that goes on this long is told on stderr before it ends. */
+/* A stall that goes on this long is told (again) before it ends. */
 #define JOURNAL_REMINDER_NS 1000000000ull
 
 enum journal_stall_as {

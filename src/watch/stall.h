@@ -44,7 +44,8 @@ struct stall {
         bool announced; /* the stall-begin record was written */
         bool startup;
         bool suspended; /* without the time that it was stopped it is none */
-        bool reminded;  /* said as text that it still goes on */
+        bool reminded;  /* said that it still goes on */
+        bool deadlock;  /* said that it never will */
 };
 
 #endif

@@ -75,7 +75,7 @@ CASES = [
     ("a stall that was not planted", [PROCESS, STALL, EXIT], (), "not planted"),
     ("a planted stall without a report", [PROCESS, {**EXIT, "stalls": 0}], (TRUTH,), "0 reports instead of 1"),
     ("two reports of one stall", [PROCESS, STALL, stall(id=2), {**EXIT, "stalls": 2}], (TRUTH,), "2 reports"),
-    ("the same id twice", [PROCESS, STALL, STALL, {**EXIT, "stalls": 1}], (TRUTH,), "same id twice"),
+    ("the same id twice", [PROCESS, STALL, STALL, {**EXIT, "stalls": 1}], (TRUTH,), "same id too often"),
     ("a duration off by 30 ms", [PROCESS, stall(duration_ns=330000000), EXIT], (TRUTH,), "duration differs by +30"),
     ("a begin off by 30 ms", [PROCESS, stall(begin="2026-11-22T20:15:04.030000Z"), EXIT], (TRUTH,), "begin differs"),
     ("another cause", [PROCESS, stall(cause="cpu"), EXIT], (TRUTH,), "cause cpu instead"),

@@ -82,6 +82,20 @@ class Live(Case):
         self.assertIn("cpu 0.3 ms of 2.6 s", ended)
         self.assertIn("loopdog: 1 stall, 2.6 s lost", err)
 
+    def test_tells_a_deadlock_at_once(self):
+        """a stall that turns out to be a deadlock is told so at once, also where it was announced"""
+        deadlock = {"call": "futex", "object": "mutex", "owner": 7, "deadlock": True}
+        begun = stall_begin()
+        again = {**begun, "duration_ns": 1000 * command.MS}
+        locked = {**begun, "duration_ns": 1400 * command.MS, "cause": "lock", "detail": deadlock}
+        _, err = self.run_command("true", script=[process(), begun, "sleep 1300", again, locked, "sleep 300",
+                                                  farewell()])
+        announced, told, at_the_end = err.split("still stalled after")[1:]
+        self.assertNotIn("deadlock", announced)
+        self.assertIn("deadlock: waiting for a mutex held by thread 7", told)
+        self.assertIn("deadlock: waiting for a mutex held by thread 7", at_the_end)
+        self.assertIn("1 stall", err)
+
     def test_takes_back_what_was_none(self):
         """a begun stall that was none after all is shown only if it was announced, and never counted"""
         script = [process(), stall_begin(), "sleep 300", stall(1, 400, end="left"), farewell()]

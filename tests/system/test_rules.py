@@ -283,7 +283,9 @@ def underscore_exit(place):
 def left_open(place, book):
     """A stall-begin without a stall, in whole lines, written at about the threshold."""
     harness.check(not book.complaints, "\n".join(book.complaints))
-    begin = only(book, "stall-begin")
+    begins = book.all("stall-begin")  # one more where it went on for a second
+    harness.check(begins and {begin["id"] for begin in begins} == {1}, f"{len(begins)} begins")
+    begin = begins[0]
     harness.check(not book.all("stall") and not book.all("exit"), "the stall has an end")
     harness.check(100e6 <= begin["duration_ns"] < 200e6, f"detected after {begin['duration_ns'] / 1e6:.1f} ms")
 

@@ -88,6 +88,21 @@ Test(analysis, counts_a_stall_once_with_its_begin)
         cr_expect_eq(analysis.never_ended, 0);
 }
 
+/* It went on, and was told again with more evidence; then the older line is read once more. */
+Test(analysis, counts_a_stall_once_with_the_later_of_its_begins)
+{
+        add("stall-begin", "a", STALL "," BLOCKED, 1, 100 * MS);
+        add("stall-begin", "a", STALL "," BLOCKED, 1, 1000 * MS);
+        add("stall-begin", "a", STALL "," BLOCKED, 1, 100 * MS);
+        const struct analysed_process *process = analysis.processes.entries[0].value;
+        cr_assert_eq(process->open_count, 1);
+        cr_expect_eq(process->open[0].duration_ns, 1000 * MS);
+        cr_expect_not_null(strstr(process->open[0].begin.line, "\"duration_ns\":1000000000"));
+        analysis_finish(&analysis);
+        cr_expect_eq(analysis.stalls.count, 1);
+        cr_expect_eq(analysis.never_ended, 1);
+}
+
 Test(analysis, counts_a_stall_once_if_its_begin_comes_later)
 {
         add_stall("a", 1, 500 * MS);

@@ -267,6 +267,21 @@ static void do_deadlock(void)
         wants_mutex();
 }
 
+/* The same, but the holder computes for a while before it wants it: the stall's begin is told by then. */
+static void holds_and_wants_stream_late(void)
+{
+        quiet_busy_ms(STALL_MS);
+        holds_by_wanting_stream();
+}
+
+static void do_late_deadlock(void)
+{
+        static struct holding holding = { take_mutex, holds_and_wants_stream_late, give_mutex };
+        take_stream();
+        start(holder, &holding);
+        wants_mutex();
+}
+
 static void do_self_deadlock(void)
 {
         take_mutex();
@@ -358,6 +373,7 @@ static const struct victim_case modes[] = {
         { "rwlock_readers", do_rwlock_readers },
         { "stream", do_stream },
         { "deadlock", do_deadlock },
+        { "late_deadlock", do_late_deadlock },
         { "self_deadlock", do_self_deadlock },
         { "condition", do_condition },
         { "semaphore", do_semaphore },

@@ -364,20 +364,28 @@ static void remove_open(struct analysed_process *process, uint64_t id)
         }
 }
 
-static bool is_open(const struct analysed_process *process, uint64_t id)
+static struct analysed_open *find_open(const struct analysed_process *process, uint64_t id)
 {
         for (size_t i = 0; i < process->open_count; i++)
                 if (process->open[i].id == id)
-                        return true;
-        return false;
+                        return &process->open[i];
+        return NULL;
 }
 
-static void add_begin(struct analysed_process *process, uint64_t id, const char *line, size_t length)
+/* Of two the later one counts, in whichever order they are read. */
+static void add_begin(struct analysed_process *process, const struct record_stall *stall, const char *line,
+                      size_t length)
 {
-        if (idset_has(&process->ended, id) || is_open(process, id))
+        struct analysed_open *known = find_open(process, stall->id);
+        if (idset_has(&process->ended, stall->id) || (known && known->duration_ns >= stall->duration_ns))
                 return;
-        process->open = alloc_resize(process->open, process->open_count + 1, sizeof(*process->open));
-        process->open[process->open_count++] = (struct analysed_open){ .id = id, .begin = keep(line, length) };
+        if (known) {
+                free(known->begin.line);
+        } else {
+                process->open = alloc_resize(process->open, process->open_count + 1, sizeof(*process->open));
+                known = &process->open[process->open_count++];
+        }
+        *known = (struct analysed_open){ stall->id, stall->duration_ns, keep(line, length) };
 }
 
 static void add_stall(struct analysis *analysis, struct analysed_process *process, const struct record *record,
@@ -412,7 +420,7 @@ void analysis_add(struct analysis *analysis, const struct record *record, const 
                 add_process(analysis, process, record);
                 break;
         case RECORD_STALL_BEGIN:
-                add_begin(process, record->stall.id, line, length);
+                add_begin(process, &record->stall, line, length);
                 break;
         case RECORD_STALL:
                 add_stall(analysis, process, record, line, length);

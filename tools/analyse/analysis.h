@@ -64,6 +64,7 @@ struct analysed_process {
 
 struct analysed_open {
         uint64_t id;
+        uint64_t duration_ns; /* so far */
         struct kept begin;
 };
 
