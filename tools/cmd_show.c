@@ -149,7 +149,6 @@ static void look(void *context, const struct record *record, const char *line, s
                 add_loop(match, line, length);
                 return;
         }
-        if (match->line.line && record->type == RECORD_STALL_BEGIN)
         bool older = match->ended || match->duration_ns >= record->stall.duration_ns;
         if (match->line.line && record->type == RECORD_STALL_BEGIN && older)
                 return;

@@ -28,6 +28,12 @@ static void opened(void *context, const char *name)
                 symbolizer_add_file(reading->symbolizer, name);
 }
 
+static void advance(void *context, uint64_t bytes)
+{
+        struct reading *reading = context;
+        progress_add(&reading->progress, bytes);
+}
+
 static bool wants_stacks(void *context, const struct record *record)
 {
         const struct reading *reading = context;
@@ -38,11 +44,16 @@ bool reading_all(struct reading *reading, char *const *paths, int count)
 {
         struct input *input = &reading->input;
         input->take = take;
-        input->wants_stacks = wants_stacks;
+        input->wants_stacks = reading->analysis.on_stall ? NULL : wants_stacks; /* of each stall, then */
+        input->every_cpu = true;
+        input->progress = advance;
         input->opened = opened;
         input->context = reading;
+        progress_begin(&reading->progress, paths, count);
         for (int i = 0; i < count; i++)
                 input_read(input, paths[i]);
+        input_finish(input);
+        progress_end(&reading->progress);
         analysis_finish(&reading->analysis);
         if (input->records > 0 || (input->files_empty > 0 && input->files_empty == input->files))
                 return true;

@@ -8,10 +8,12 @@
 #define LOOPDOG_TOOLS_READING_H
 
 #include "analyse/analysis.h"
+#include "progress.h"
 #include "read/input.h"
 
 struct reading {
         struct input input;
+        struct progress progress;
         struct symbolizer *symbolizer; /* learns where the records lie; NULL: nobody is interested */
         struct analysis analysis;      /* its filter and on_stall are set by the caller beforehand */
         /* Called for each record as it is read, before it is added up; NULL: nobody asks. */

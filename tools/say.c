@@ -79,12 +79,27 @@ void say_divert(void (*take)(void *context, const char *bytes, size_t length), v
         diverted.context = context;
 }
 
+static bool passing; /* a line that is to go stands there */
+
+static const char remove_line[] = "\r\033[K";
+
+void say_passing(const char *line)
+{
+        if (!line && !passing)
+                return;
+        char *text = alloc_format("%s%s", remove_line, line ? line : "");
+        write_some(text, strlen(text), true);
+        free(text);
+        passing = line;
+}
+
 void say_bytes(const char *bytes, size_t length)
 {
         if (diverted.take) {
                 diverted.take(diverted.context, bytes, length);
                 return;
         }
+        say_passing(NULL);
         if (!queue.on) {
                 write_some(bytes, length, true);
                 return;

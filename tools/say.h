@@ -26,6 +26,9 @@ void say_bytes(const char *bytes, size_t length);
 /* From now on hand everything to take() instead of stderr, where it would spoil a screen; NULL: as before. */
 void say_divert(void (*take)(void *context, const char *bytes, size_t length), void *context);
 
+/* A line that stays until something else is said, on a terminal; NULL: remove it. */
+void say_passing(const char *line);
+
 /* From now on never wait: queue up to 16 MB, then drop. */
 void say_queue(void);
 bool say_pending(void); /* something is queued: poll stderr for POLLOUT and then call say_drain() */

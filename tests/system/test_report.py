@@ -11,12 +11,13 @@ import os
 import pathlib
 import pty
 import re
-import resource
 import subprocess
 import sys
+import time
 
 import command
 from command import MS, OPTIONS, PATIENCE_S, RUN, Case, farewell, loop, process, python_frame, stall, stall_begin
+from command import text_of
 
 GOLDEN = pathlib.Path(__file__).resolve().parents[1] / "golden"
 LIMIT = 256 * 1024
@@ -341,13 +342,14 @@ class Sums(Report):
         size = path.stat().st_size
         if "asan" in os.environ.get("ASAN_OPTIONS", "") or b"__asan_init" in pathlib.Path(OPTIONS.loopdog).read_bytes():
             self.skipTest("AddressSanitizer takes memory of its own")
-        peak = 100 << 20
-        started = self.start("report", "--json", path,
-                             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (peak, peak)))
-        out, err = started.communicate(timeout=PATIENCE_S)
-        self.assertEqual(started.returncode, 0, err)
-        self.assertEqual(json.loads(out)["stalls"]["count"], 100000)
+        with open(self.folder / "out", "wb") as out:
+            started = self.start("report", "--json", path, stdout=out)
+            _, status, usage = os.wait4(started.pid, 0)
+        started.returncode = os.waitstatus_to_exitcode(status)
+        self.assertEqual(started.returncode, 0)
+        self.assertEqual(json.loads((self.folder / "out").read_text())["stalls"]["count"], 100000)
         self.assertGreater(size, 50 << 20)
+        self.assertLess(usage.ru_maxrss, 40 << 10)
 
 
 class BadFiles(Report):
@@ -552,6 +554,54 @@ class Surroundings(Report):
         os.close(terminal)
         os.waitpid(leader, 0)
         return got.decode().replace("\r\n", "\n")
+
+    def test_progress(self):
+        """a long read says how far it has come on a terminal, and nothing is left of that; elsewhere nothing is said"""
+        line = text_of(stall()).replace("@PID@", "42") + "\n"
+        for variables, shown in (({"TERM": "xterm"}, True), ({"TERM": "dumb"}, False)):
+            leader, terminal = pty.openpty()
+            started = self.start("report", "-", stdin=subprocess.PIPE, stderr=terminal, environment=variables)
+            os.close(terminal)
+            os.set_blocking(leader, False)
+            got, end = b"", time.monotonic() + (PATIENCE_S if shown else 1)
+            while b"reading: " not in got and time.monotonic() < end:
+                started.stdin.write(line)
+                started.stdin.flush()
+                time.sleep(0.02)
+                got += self.read_all(leader)
+            started.stdin.close()
+            started.wait(PATIENCE_S)
+            got += self.read_all(leader)
+            os.close(leader)
+            self.assertEqual(b"reading: " in got, shown, got)
+            self.assertTrue(got.endswith(b"\r\x1b[K") if shown else got == b"", got)
+        self.assertEqual(self.report(self.records("a.jsonl", stall()))[1], "")
+
+    @staticmethod
+    def read_all(fd):
+        """All that a terminal's other side has at present."""
+        got = b""
+        try:
+            while piece := os.read(fd, 65536):
+                got += piece
+        except OSError:  # nothing more, or its end
+            pass
+        return got
+
+    def test_every_cpu(self):
+        """a file that every CPU works on adds up like one that a single one reads, complaints and all"""
+        lines = [stall(number, 100 + number % 50, f"f{number % 7}") if number % 500 else "no record"
+                 for number in range(1, 4001)]
+        path = self.records("a.jsonl", process(), *lines)
+        self.assertGreater(path.stat().st_size, 1 << 20)
+        out, err = self.report(path)
+        with subprocess.Popen(["taskset", "-c", str(min(os.sched_getaffinity(0))), OPTIONS.loopdog, "report",
+                               str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                              env=self.environment()) as alone:
+            self.assertEqual(alone.communicate(timeout=PATIENCE_S), (out, err))
+        self.assertIn("3,992 stalls", out)
+        self.assertIn(f"{path}:501: skipped: not JSON", err)
+        self.assertIn("3 more lines skipped", err)
 
     def test_terminal(self):
         """a terminal gets colour, and rows as wide as it is"""

@@ -15,12 +15,13 @@
 #include <unistd.h>
 
 #include "alloc.h"
-#include "read/scan.h"
+#include "read/pool.h"
 #include "say.h"
 #include "symbolize/jit.h"
 
 #define COMPLAINTS_SHOWN 5 /* of each file */
-#define FOLDERS_DEEP 4     /* folders within folders */
+#define POOL_FROM_BYTES ((uint64_t)512 * 1024)
+#define FOLDERS_DEEP 4 /* folders within folders */
 
 void source_init(struct source *source, const char *name)
 {
@@ -34,61 +35,77 @@ void source_free(struct source *source)
         *source = (struct source){ 0 };
 }
 
-static void skip_line(struct input *input, struct source *source, const char *why)
+static void skip_line(struct input *input, struct source *source, uint64_t number, const char *why)
 {
         input->lines++;
         input->skipped++;
         if (source->complaints++ < COMPLAINTS_SHOWN)
-                say("%s:%llu: skipped: %s", source->name, (unsigned long long)source->lines.number, why);
+                say("%s:%llu: skipped: %s", source->name, (unsigned long long)number, why);
 }
 
-static void take_record(struct input *input, struct source *source, struct parsed *parsed, const char *line,
-                        size_t length)
+static void take_record(struct input *input, struct source *source, const struct taken *taken)
 {
         input->lines++;
         input->records++;
         source->records++;
-        input->take(input->context, parsed, line, length);
-        parsed_free(parsed);
+        input->take(input->context, &taken->parsed, taken->line, taken->length);
 }
 
-/* Take a line by what stands before its stacks, if nobody wants these. */
-static bool take_scalars(struct input *input, struct source *source, const char *line, size_t length)
+/* A line that was parsed, and is freed. Where its stacks were left out and are wanted, it is parsed once more. */
+static void take_parsed(struct input *input, struct source *source, struct taken *taken)
 {
-        size_t scalars = input->wants_stacks ? scan_stacks(line, length) : 0;
-        struct parsed parsed;
-        char why[256];
-        if (scalars == 0)
+        if (taken->status == 0 && taken->brief && input->wants_stacks(input->context, &taken->parsed.record)) {
+                parsed_free(&taken->parsed);
+                parse_taken(taken, false);
+        }
+        if (taken->status == 0) {
+                take_record(input, source, taken);
+                parsed_free(&taken->parsed);
+        } else if (taken->status < 0) {
+                bool cut = !taken->whole && taken->line[0] == '{';
+                skip_line(input, source, taken->number, cut ? "the file ends in the middle of this line" : taken->why);
+        }
+        free(taken->why);
+        taken->why = NULL;
+}
+
+static void take_pooled(void *context, struct taken *taken)
+{
+        struct input *input = context;
+        take_parsed(input, input->pooled, taken);
+}
+
+/* A small file is not worth a thread. Only one file's lines are in the pool at a time. */
+static bool use_pool(struct input *input, struct source *source)
+{
+        if (input->pooled)
+                return true;
+        if (!input->every_cpu || source->bytes < POOL_FROM_BYTES)
                 return false;
-        char *object = alloc_bytes(line, scalars + 1);
-        object[scalars] = '}';
-        int status = parse_record(&parsed, object, scalars + 1, why, sizeof(why));
-        free(object);
-        if (status != 0)
-                return false; /* the whole line tells better what is wrong */
-        bool taken = !input->wants_stacks(input->context, &parsed.record);
-        if (taken)
-                take_record(input, source, &parsed, line, length);
-        else
-                parsed_free(&parsed);
-        return taken;
+        if (!input->pool)
+                input->pool = pool_new(input->wants_stacks, take_pooled, input);
+        input->every_cpu = input->pool;
+        input->pooled = input->pool ? source : NULL;
+        return input->pooled;
 }
 
 static void take_line(struct input *input, struct source *source, const char *line, size_t length, bool whole)
 {
-        struct parsed parsed;
-        char why[256];
-        if (take_scalars(input, source, line, length))
-                return;
-        int status = parse_record(&parsed, line, length, why, sizeof(why));
-        if (status == PARSE_BLANK)
-                return;
-        if (status < 0) {
-                bool cut = !whole && line[0] == '{';
-                skip_line(input, source, cut ? "the file ends in the middle of this line" : why);
+        if (use_pool(input, source)) {
+                pool_add(input->pool, line, length, source->lines.number, whole);
                 return;
         }
-        take_record(input, source, &parsed, line, length);
+        struct taken taken = { .line = line, .length = length, .number = source->lines.number, .whole = whole };
+        parse_taken(&taken, input->wants_stacks);
+        take_parsed(input, source, &taken);
+}
+
+/* Complaints come in the order of the lines. */
+static void skip_long_line(struct input *input, struct source *source)
+{
+        if (input->pooled)
+                pool_flush(input->pool);
+        skip_line(input, source, source->lines.number, "longer than a record may be (256 KB)");
 }
 
 static void take_lines(struct input *input, struct source *source)
@@ -103,25 +120,44 @@ static void take_lines(struct input *input, struct source *source)
                         take_line(input, source, line, length, true);
                         break;
                 case LINES_TOO_LONG:
-                        skip_line(input, source, "longer than a record may be (256 KB)");
+                        skip_long_line(input, source);
                         break;
                 }
         }
 }
 
-int input_take(struct input *input, struct source *source, int fd, bool finished)
+static int take_all(struct input *input, struct source *source, int fd, bool finished)
 {
         char *line;
         size_t length;
         int got;
-        while ((got = lines_fill(&source->lines, fd)) > 0)
+        while ((got = lines_fill(&source->lines, fd)) > 0) {
+                source->bytes += (uint64_t)got;
+                if (input->progress)
+                        input->progress(input->context, (uint64_t)got);
                 take_lines(input, source);
+        }
         if (got < 0)
                 return got;
         if (finished && lines_last(&source->lines, &line, &length) == LINES_LINE)
                 take_line(input, source, line, length, false);
         lines_rest(&source->lines);
         return 0;
+}
+
+int input_take(struct input *input, struct source *source, int fd, bool finished)
+{
+        int error = take_all(input, source, fd, finished);
+        if (input->pooled)
+                pool_flush(input->pool);
+        input->pooled = NULL;
+        return error;
+}
+
+void input_finish(struct input *input)
+{
+        pool_free(input->pool);
+        input->pool = NULL;
 }
 
 void input_close(struct input *input, struct source *source)
