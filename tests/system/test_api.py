@@ -28,7 +28,7 @@ def api_case(name, judge, files=1, stacks=True, victim="api"):
         program = place.run_victim(victim, name, env=env)
         if place.plain:
             return
-        if name in ("misuse", "dump"):  # what is wrong is said on stderr, and only there
+        if name in ("misuse", "dump", "anywhere"):  # what is wrong is said on stderr, and only there
             judge(place, place.read(), program)
             return
         book = place.expect(stacks=stacks, files=files, clean=True)
@@ -145,6 +145,15 @@ def judge_dump(place, book, program):
         harness.check(dumps[3, loop]["duration_ns"] > 0 and dumps[3, loop]["begin"] <= dumps[3, loop]["time"], loop)
 
 
+def judge_anywhere(place, book, program):
+    stall = only_stall(book)
+    harness.check(stall.get("callback", {}).get("name") == "read_cb", f"callback {stall.get('callback')}")
+    _, complaints = records.join([stall], place.planted)
+    harness.check(not complaints and not book.complaints, f"{complaints} {book.complaints}")
+    said = program.output().splitlines()
+    harness.check(all(said.count(line) <= 2 for line in said), f"said twice by parent or child: {said}")
+
+
 api_case("callbacks", judge_callbacks)
 api_case("labels", judge_labels)
 api_case("large_label", judge_large_label)
@@ -156,6 +165,7 @@ api_case("statistics", judge_statistics)
 api_case("misuse", judge_misuse)
 api_case("fork", judge_fork, files=2)
 api_case("dump", judge_dump)
+api_case("anywhere", judge_anywhere)
 # The static library, which stands down where the shared one is preloaded.
 api_case("callbacks", judge_callbacks, victim="api_static")
 api_case("nested", judge_nested, victim="api_static")

@@ -9,6 +9,7 @@
  *
  * Context: the main thread, and one more where a case says so
  */
+#include <errno.h>
 #include <loopdog.h>
 #include <pthread.h>
 #include <signal.h>
@@ -16,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -302,6 +304,97 @@ static void case_dump(void)
         VICTIM_CHECK(loopdog_stop() == 0 && loopdog_dump() == -3);
 }
 
+/* Every function, with nothing, with rubbish and with sense. Whatever they answer, errno is the program's. */
+static void call_all(loopdog_loop *here)
+{
+        struct loopdog_statistics numbers = { .size = sizeof numbers };
+        struct loopdog_bucket bucket;
+        struct loopdog_options no_size = { 0 };
+        struct loopdog_loop_options odd = { .size = sizeof odd, .threshold_ns = 1, .flags = ~LOOPDOG_LOOP_HOOKED };
+        errno = EINTR;
+        VICTIM_CHECK(strcmp(loopdog_version(), LOOPDOG_VERSION) == 0);
+        loopdog_set_handler(NULL, NULL);
+        loopdog_loop_close(loopdog_loop_open(NULL, &odd));
+        loopdog_wait_begin(here);
+        loopdog_wait_end(here);
+        loopdog_callback_begin(NULL, NULL, NULL, -1);
+        loopdog_label("key", "value");
+        loopdog_label(NULL, NULL);
+        loopdog_section_begin(UINT64_MAX);
+        loopdog_section_end();
+        loopdog_callback_end();
+        loopdog_pause(here);
+        loopdog_resume(here);
+        loopdog_set_threshold(here, 0);
+        loopdog_set_threshold((loopdog_loop *)&numbers, 0);
+        loopdog_read_statistics(here, &numbers);
+        loopdog_read_histogram(here, &bucket, 1);
+        loopdog_read_histogram((loopdog_loop *)&numbers, NULL, 1);
+        VICTIM_CHECK(loopdog_start(&no_size) == -EINVAL);
+        loopdog_flush();
+        loopdog_dump();
+        VICTIM_CHECK(errno == EINTR);
+}
+
+/* Before main(), and before any loop. */
+__attribute__((constructor)) static void at_load(int argc, char **argv)
+{
+        if (argc == 2 && strcmp(argv[1], "anywhere") == 0)
+                call_all(NULL);
+}
+
+/* What may be called in a signal's handler, wherever it strikes. */
+static _Atomic unsigned strikes;
+
+static void on_tick(int number)
+{
+        loopdog_callback_begin("on_tick", (void (*)(void))on_tick, "signal", number);
+        loopdog_section_begin(1000);
+        loopdog_section_end();
+        loopdog_callback_end();
+        loopdog_wait_begin(loop);
+        loopdog_wait_end(loop);
+        strikes++;
+}
+
+static void under_signals(void)
+{
+        struct itimerval often = { .it_interval.tv_usec = 200, .it_value.tv_usec = 200 },
+                         never = { { 0, 0 }, { 0, 0 } };
+        signal(SIGALRM, on_tick);
+        VICTIM_CHECK(setitimer(ITIMER_REAL, &often, NULL) == 0);
+        while (strikes < 200) {
+                loopdog_callback_begin("outer", NULL, NULL, -1);
+                loopdog_label("request", "GET /");
+                loopdog_section_begin(1000);
+                loopdog_section_end();
+                loopdog_callback_end();
+        }
+        VICTIM_CHECK(setitimer(ITIMER_REAL, &never, NULL) == 0);
+}
+
+/* Before a loop, between waits, after a stop, in a child, in a signal's handler; then all is as it was. */
+static void case_anywhere(void)
+{
+        call_all(NULL);
+        call_all(loop);
+        under_signals();
+        pid_t child = fork();
+        if (child == 0) {
+                call_all(loop);
+                VICTIM_CHECK(loopdog_stop() == 0);
+                call_all(loop);
+                _exit(0);
+        }
+        int status = -1;
+        VICTIM_CHECK(waitpid(child, &status, 0) == child && status == 0);
+        VICTIM_CHECK(loopdog_stop() == 0);
+        call_all(loop);
+        VICTIM_CHECK(loopdog_start(NULL) == 0);
+        turns(3);
+        call("read_cb", read_cb, 12, 200);
+}
+
 static void case_fork(void)
 {
         pid_t child = fork();
@@ -338,20 +431,11 @@ static void case_stop(void)
 }
 
 static const struct victim_case cases[] = {
-        { "callbacks", case_callbacks },
-        { "labels", case_labels },
-        { "large_label", case_large_label },
-        { "section", case_section },
-        { "threshold", case_threshold },
-        { "pause", case_pause },
-        { "nested", case_nested },
-        { "handler", case_handler },
-        { "statistics", case_statistics },
-        { "misuse", case_misuse },
-        { "fork", case_fork },
-        { "dump", case_dump },
-        { "stop", case_stop },
-        { NULL, NULL },
+        { "callbacks", case_callbacks }, { "labels", case_labels },       { "large_label", case_large_label },
+        { "section", case_section },     { "threshold", case_threshold }, { "pause", case_pause },
+        { "nested", case_nested },       { "handler", case_handler },     { "statistics", case_statistics },
+        { "misuse", case_misuse },       { "fork", case_fork },           { "dump", case_dump },
+        { "anywhere", case_anywhere },   { "stop", case_stop },           { NULL, NULL },
 };
 
 int main(int argc, char **argv)
