@@ -52,10 +52,11 @@ static struct {
         bool begun; /* our process record stands in `file` */
         uint64_t dropped;
         uint64_t reopened; /* how often it was removed, rotated or emptied under us */
-        bool torn;         /* the last line was cut by a full disk: the next one begins on a line of its own */
-        bool journal;      /* stderr is systemd's journal */
-        int own_stderr;    /* our copy of it where it can't be borrowed; -1 */
-        int32_t host_tid;  /* a thread of the host; 0: none is known */
+        bool said_unwritten;
+        bool torn;        /* the last line was cut by a full disk: the next one begins on a line of its own */
+        bool journal;     /* stderr is systemd's journal */
+        int own_stderr;   /* our copy of it where it can't be borrowed; -1 */
+        int32_t host_tid; /* a thread of the host; 0: none is known */
         bool stderr_known;
         dev_t stderr_device;
         ino_t stderr_inode;
@@ -196,6 +197,21 @@ static int open_path(const char *path, bool *created)
         return fd < 0 ? -errno : fd;
 }
 
+/* In a folder where everybody may make files, what is there may have been put in our way, under a name that can be
+ * guessed, to read what we write. The kernel's fs.protected_regular has the same rule, but only for O_CREAT. */
+static bool is_planted(const struct file *file, const struct stat *status)
+{
+        char bytes[LIMIT_PATH];
+        struct text folder = TEXT_IN(bytes);
+        struct stat above;
+        const char *end = strrchr(file->path, '/');
+        if (status->st_uid == geteuid() || S_ISCHR(status->st_mode))
+                return false;
+        text_bytes(&folder, file->path, end != NULL ? (size_t)(end - file->path) + 1 : 0);
+        bool anyones = stat(bytes, &above) == 0 && (above.st_mode & S_ISVTX) && (above.st_mode & S_IWOTH);
+        return anyones && status->st_uid != above.st_uid;
+}
+
 static int open_file(struct file *file)
 {
         if (!call_allowed_sigsafe(SYS_openat) || !call_allowed_sigsafe(SYS_newfstatat))
@@ -207,9 +223,10 @@ static int open_file(struct file *file)
         if (fd < 0)
                 return fd;
         struct stat status;
-        if (fstat(fd, &status) != 0) {
+        int wrong = fstat(fd, &status) != 0 ? -EIO : !file->created && is_planted(file, &status) ? -EACCES : 0;
+        if (wrong != 0) {
                 descriptor_close(fd);
-                return -EIO;
+                return wrong;
         }
         file->fd = fd;
         file->device = status.st_dev;
@@ -333,7 +350,9 @@ static int write_line(const char *line, size_t length)
         }
         int error = n < 0 ? -errno : -ENOSPC;
         sink.torn |= n > 0;
-        notice("%s: a record could not be written (error %d); stalls are counted", sink.file.path, -error);
+        if (!sink.said_unwritten)
+                notice("%s: a record could not be written (error %d); stalls are counted", sink.file.path, -error);
+        sink.said_unwritten = true; /* a pipe that is read now and then fails in more than one way */
         return error;
 }
 
@@ -545,4 +564,5 @@ void sink_after_fork(void)
         sink.reopened = 0;
         sink.begun = false;
         sink.torn = false;
+        sink.said_unwritten = false;
 }

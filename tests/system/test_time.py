@@ -67,7 +67,7 @@ def stopped_idle(place):
             client.call("DEBUG", "SLEEP", 0.3)
     server.stop()
     if not place.plain:
-        expect_counted(place, timed.planted(300, cause="blocked"))
+        expect_counted(place, timed.planted(300, cause="blocked", tolerance=0.1))
 
 
 @suite.case("stopped: under load, at any moment", attempts=3)
@@ -105,7 +105,7 @@ def stopped_in_a_stall(place):
     if place.plain:
         return
     # The kernel may count the sleep's rest from the end of the stop.
-    book = expect_counted(place, timed.planted(1000, late_ms=900, cause="blocked"))
+    book = expect_counted(place, timed.planted(1000, late_ms=900, cause="blocked", tolerance=0.1))
     suspended_ns = counted(book)[0].get("suspended_ns", 0)
     harness.check(300e6 < suspended_ns < 600e6, f"suspended for {suspended_ns / 1e6:.0f} ms instead of 400")
 
@@ -141,7 +141,7 @@ def held(place):
 def computes(place, port):
     with clients.Redis(port) as client, clients.Timed() as timed:
         client.call("EVAL", COMPUTE, 0)
-    return timed.planted(300, late_ms=1000, stack=False)
+    return timed.planted(300, late_ms=1000, stack=False, tolerance=0.1)
 
 
 @suite.case("debugger: a thread that computes under its eyes is sent no signal, which would stop it there", attempts=3)

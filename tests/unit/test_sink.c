@@ -645,3 +645,35 @@ Test(sink, removes_no_file_that_it_did_not_make)
         sink_discard_unused();
         cr_expect(exists("/dev/full"));
 }
+
+/* ---- what others have put in our way ---- */
+
+/* A file of `owner`, in a folder of ours with this mode. */
+static int put_into_a_file_of(uid_t owner, mode_t folder_mode)
+{
+        if (geteuid() != 0)
+                cr_skip_test("only root can make another user's file");
+        cr_assert(zero(int, chmod(folder, folder_mode)));
+        int fd = open(in_folder("out.jsonl"), O_CREAT | O_WRONLY | O_CLOEXEC, 0666);
+        cr_assert(ge(int, fd, 0));
+        cr_assert(zero(int, fchown(fd, owner, owner)));
+        close(fd);
+        sink_setup(path, LIMIT);
+        return put("one\n");
+}
+
+Test(sink, refuses_another_users_file_where_everybody_may_make_files)
+{
+        cr_expect(eq(int, put_into_a_file_of(65534, 01777), -EACCES));
+        cr_expect_str_eq(content_of(path), "");
+}
+
+Test(sink, takes_another_users_file_where_only_its_owner_could_have_made_it)
+{
+        cr_expect(zero(int, put_into_a_file_of(65534, 0755)));
+}
+
+Test(sink, takes_a_file_of_its_own_where_everybody_may_make_files)
+{
+        cr_expect(zero(int, put_into_a_file_of(geteuid(), 01777)));
+}
