@@ -15,6 +15,7 @@
 #include "command.h"
 #include "export/export.h"
 #include "render/terminal.h"
+#include "top/rows.h"
 
 static void offer(const char *word, const char *prefix, const char *value)
 {
@@ -55,6 +56,14 @@ static const char *format_name(int index)
         return export_formats[index] ? export_formats[index]->name : NULL;
 }
 
+/* The keys of both tables, one behind the other. */
+static const char *sort_name(int index)
+{
+        if (index < LOOPS_ORDERS)
+                return rows_order_name(ROWS_LOOPS, index);
+        return rows_order_name(ROWS_STALLS, index - LOOPS_ORDERS);
+}
+
 static const char *gate_name(int index)
 {
         static const char *const names[] = { "new", "worse", "any", "total>", "max>", NULL };
@@ -68,6 +77,7 @@ static const struct {
 } values[] = {
         { "--by=", by_name, false },        { "--cause=", cause_name, true },  { "--format=", format_name, false },
         { "--color=", colour_name, false }, { "--fail-on=", gate_name, true },
+        { "--sort=", sort_name, false },
 };
 
 /* "--by=cu" to "--by=culprit"; of a list its last part. `prefix` is what stands before the value. */
