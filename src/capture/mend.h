@@ -92,6 +92,9 @@ bool mend_see_through(uint64_t program_counter, uint64_t stack_pointer, struct m
 /* For the tests: the number of the system call whose instruction ends at the end of `code`, or -1. */
 int mend_decode_sigsafe(const uint8_t *code, size_t length);
 
+/* The same where it was in one of the interrupted thread's registers. */
+int mend_decode_moved_sigsafe(const uint8_t *code, size_t length, const uint64_t registers[SAMPLE_REGISTERS]);
+
 /* ---- mend_run.c ---- */
 
 /* Is there something to mend in a call that ended with this result? */
@@ -99,6 +102,9 @@ bool mend_knows_sigsafe(int64_t number, const uint64_t arguments[6], int64_t res
 
 /* On the thread's own stack: make it go on, and return what the call returns to its program. */
 long mend_run_sigsafe(struct mend_frame *frame);
+
+/* Of an io_uring_enter() that has submitted all it was to: wait for what is left of its time. */
+long mend_wait_sigsafe(struct mend_frame *frame);
 
 uint64_t mend_now_ns_sigsafe(void); /* CLOCK_MONOTONIC, without libc, which may be interposed */
 

@@ -348,19 +348,15 @@ static long events_sigsafe(struct mend_frame *frame)
         return counted_sigsafe(frame, 3, sizeof(struct io_event), 1, 2);
 }
 
-/* Wait as before, but submit nothing. If enough has completed meanwhile, this returns at once. */
+/* Wait on, and submit nothing. If enough has completed meanwhile, this returns at once. */
 static long ring_sigsafe(struct mend_frame *frame)
 {
         struct io_uring_getevents_arg ring;
-        struct mend_call call;
-        bool again;
         if ((frame->arguments[3] & IORING_ENTER_EXT_ARG) != 0 &&
             (frame->arguments[5] != sizeof(ring) || !memory_get_sigsafe(frame->arguments[4], &ring, sizeof(ring)) ||
              spec_may_have_expired_sigsafe(frame, ring.ts)))
                 return frame->result;
-        copy_call_sigsafe(&call, frame);
-        call.arguments[1] = 0;
-        issue_sigsafe(&call, frame, &again);
+        mend_wait_sigsafe(frame);
         return frame->result;
 }
 

@@ -453,11 +453,29 @@ static long finish_sigsafe(const struct again *again, long result)
         return again->row->number == SYS_connect && result == -EALREADY ? -EINPROGRESS : result;
 }
 
+static long wait_sigsafe(struct again *again, struct mend_frame *frame)
+{
+        long result;
+        do {
+                if (again->deadline_ns != 0)
+                        shorten_sigsafe(again);
+                result = mend_call_sigsafe(&again->call, frame);
+        } while (result == MEND_INTERRUPTED);
+        return result;
+}
+
+long mend_wait_sigsafe(struct mend_frame *frame)
+{
+        struct again again;
+        begin_sigsafe(&again, frame, find_sigsafe(SYS_io_uring_enter));
+        again.call.arguments[1] = 0;
+        return wait_sigsafe(&again, frame);
+}
+
 __attribute__((used)) long mend_run_sigsafe(struct mend_frame *frame)
 {
         struct again again;
         const struct row *row = find_sigsafe(frame->number);
-        long result;
         if (frame->result >= 0)
                 return mend_rest_sigsafe(frame);
         begin_sigsafe(&again, frame, row);
@@ -465,11 +483,7 @@ __attribute__((used)) long mend_run_sigsafe(struct mend_frame *frame)
         bool with_mask = has_mask_sigsafe(again.row, again.call.arguments) || give_mask_sigsafe(&again, frame);
         if (!with_mask && !mend_unblock_sigsafe(frame))
                 return -EINTR;
-        do {
-                if (again.deadline_ns != 0)
-                        shorten_sigsafe(&again);
-                result = mend_call_sigsafe(&again.call, frame);
-        } while (result == MEND_INTERRUPTED);
+        long result = wait_sigsafe(&again, frame);
         if (with_mask)
                 set_mask_sigsafe(frame->mask);
         return finish_sigsafe(&again, result);

@@ -261,16 +261,56 @@ int mend_decode_sigsafe(const uint8_t *code, size_t length)
         return found;
 }
 
-static int number_before_sigsafe(uint64_t program_counter)
+#define NUMBER_UNKNOWN (-1)
+#define NUMBER_CLOBBERED (1u << 0 | 1u << 1 | 1u << 4 | 1u << 11) /* rax, rcx, rsp, r11: hold something else now */
+
+/* What register number `reg`, as instructions count them, holds, if that can be the number of a call. */
+static int number_held_sigsafe(unsigned reg, const uint64_t registers[SAMPLE_REGISTERS])
 {
+        static const uint8_t dwarf_of[16] = { 0, 2, 1, 3, 7, 6, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15 };
+        if ((NUMBER_CLOBBERED >> reg & 1) != 0)
+                return NUMBER_UNKNOWN;
+        uint64_t value = registers[dwarf_of[reg]] & UINT32_MAX;
+        return value < 1024 ? (int)value : NUMBER_UNKNOWN;
+}
+
+/* Compilers keep the number of a call within a loop in a register: liburing's waits, for example. Right before the
+ * `syscall` it is moved to eax, and the kernel has left it where it was. */
+int mend_decode_moved_sigsafe(const uint8_t *code, size_t length, const uint64_t registers[SAMPLE_REGISTERS])
+{
+        const uint8_t *end = code + length - 2;
+        if (length < 5 || end[0] != 0x0f || end[1] != 0x05 || end[-1] >> 6 != 3)
+                return NUMBER_UNKNOWN;
+        uint8_t rex = is_rex(end[-3]) ? end[-3] : 0, to_register = end[-2] == 0x8b;
+        if (end[-2] != 0x89 && !to_register) /* mov register, %eax has two forms */
+                return NUMBER_UNKNOWN;
+        unsigned from = (to_register ? end[-1] : end[-1] >> 3) & 7, to = (to_register ? end[-1] >> 3 : end[-1]) & 7;
+        if (to != 0)
+                return NUMBER_UNKNOWN;
+        int number = number_held_sigsafe(from, registers);
+        if ((rex & (REX_R | REX_B)) == 0)
+                return number;
+        bool is_far = (rex & (to_register ? REX_B : REX_R)) != 0, is_rax = (rex & (to_register ? REX_R : REX_B)) == 0;
+        int far = is_far && is_rax ? number_held_sigsafe(from + 8, registers) : NUMBER_UNKNOWN;
+        bool is_argument = from == 2 || from == 6 || from == 7;  /* rdx, rsi, rdi: hardly the number as well */
+        return number < 0 || is_argument ? far : NUMBER_UNKNOWN; /* that may be no REX, but end what is before */
+}
+
+static int number_before_sigsafe(const ucontext_t *context)
+{
+        uint64_t registers[SAMPLE_REGISTERS], program_counter = (uint64_t)context->uc_mcontext.gregs[REG_RIP];
         uint8_t code[WINDOW];
         size_t length = WINDOW;
         if (!memory_get_sigsafe(program_counter - length, code, length)) {
                 length = program_counter % 4096; /* the page before is not there */
                 if (length >= WINDOW || !memory_get_sigsafe(program_counter - length, code, length))
-                        return -1;
+                        return NUMBER_UNKNOWN;
         }
-        return mend_decode_sigsafe(code, length);
+        int number = mend_decode_sigsafe(code, length);
+        if (number >= 0)
+                return number;
+        mend_registers_sigsafe(context, registers);
+        return mend_decode_moved_sigsafe(code, length, registers);
 }
 
 /* ---- in the handler ---- */
@@ -335,7 +375,7 @@ bool mend_sigsafe(ucontext_t *context, struct mend_frame *frame)
         frame->result = r[REG_RAX];
         frame->interrupted = 0;
         memcpy(&frame->mask, &context->uc_sigmask, sizeof(frame->mask));
-        frame->number = number_before_sigsafe(frame->program_counter);
+        frame->number = number_before_sigsafe(context);
         if (frame->number < 0 || !mend_knows_sigsafe(frame->number, frame->arguments, frame->result))
                 return false;
         struct mend_frame *placed = place_sigsafe(frame);

@@ -81,6 +81,36 @@ Test(mend, what_may_be_read_in_two_ways_is_not_believed)
         cr_assert_eq(decode((const uint8_t[]){ 0x05 }, 1), -1);
 }
 
+Test(mend, the_number_is_read_from_a_register)
+{
+        enum { rdx = 1, rcx = 2, rbx = 3, rdi = 5, r12 = 12, r15 = 15 }; /* DWARF's numbers */
+        uint64_t registers[SAMPLE_REGISTERS];
+#define moved(...) mend_decode_moved_sigsafe(CODE(0x90, __VA_ARGS__), registers)
+        for (int i = 0; i < SAMPLE_REGISTERS; i++)
+                registers[i] = 0x7f0000005000;
+        registers[r15] = 426;
+        registers[rbx] = 7;
+        registers[rdx] = 11;
+        registers[rcx] = 12;
+        cr_assert_eq(moved(0x44, 0x89, 0xf8), 426, "mov %%r15d, %%eax: liburing");
+        cr_assert_eq(moved(0x4c, 0x89, 0xf8), 426, "mov %%r15, %%rax");
+        cr_assert_eq(moved(0x41, 0x8b, 0xc7), 426, "the same in the other form");
+        cr_assert_eq(moved(0x90, 0x89, 0xd8), 7, "mov %%ebx, %%eax");
+        cr_assert_eq(moved(0x90, 0x89, 0xd0), 11, "mov %%edx, %%eax");
+        cr_assert_eq(moved(0x90, 0x89, 0xc8), -1, "mov %%ecx, %%eax: not kept");
+        cr_assert_eq(moved(0x90, 0x89, 0xd9), -1, "mov %%ebx, %%ecx");
+        cr_assert_eq(moved(0x41, 0x89, 0xd8), -1, "mov %%ebx, %%r8d; or the REX belongs to what is before");
+        cr_assert_eq(moved(0x44, 0x89, 0xe0), -1, "mov %%r12d, %%eax: no number");
+        registers[rdi] = 3;
+        cr_assert_eq(moved(0x44, 0x89, 0xf8), 426, "rdi is its first argument");
+        registers[11] = 35;
+        cr_assert_eq(moved(0x44, 0x89, 0xd8), -1, "r11 is not kept; or, if that is no REX, rbx");
+        registers[r12] = 9;
+        cr_assert_eq(moved(0x44, 0x89, 0xe0), 9, "mov %%r12d, %%eax");
+        cr_assert_eq(moved(0x8b, 0x03, 0x90), -1, "another instruction before");
+#undef moved
+}
+
 /* Any bytes at all: it reads no further than it may (seen by ASan), and comes to an end. */
 Test(mend, any_bytes_may_stand_before_a_call)
 {
@@ -96,6 +126,7 @@ Test(mend, any_bytes_may_stand_before_a_call)
                 code[length - 1] = 0x05;
                 uint8_t *exact = realloc(code, length);
                 decode(exact, length);
+                mend_decode_moved_sigsafe(exact, length, (uint64_t[SAMPLE_REGISTERS]){ 1, 2, 3 });
                 free(exact);
         }
 }
