@@ -40,6 +40,7 @@ def rows(seconds):
         Row("python_race", [UNIT / "unit_python_race"], {"LOOPDOG_RACE_CAPTURES": "100000"}),
         Row("locks", [UNIT / "unit_locks"], {"LOOPDOG_LOCKS_CAPTURES": "10000"}),
         *(system(path.stem.removeprefix("test_"), "--runs", "20") for path in sorted(HERE.glob("test_causes_*.py"))),
+        system("transparent", "--long"),
         system("time", "--long"),
         system("output"),
         system("steady", "--long", "--seconds", seconds or 600),

@@ -1,0 +1,153 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""test_transparent.py - a call that is captured does what it does alone
+
+The victim `transparent` makes every call that a signal can interrupt in a callback of its own loop and tells what it
+saw: result, errno, what was stored, how often its signal handlers ran, how long it took. The runs with the agent, with
+one capture a call and with a storm of them, must tell the same as the runs without; so must those in which signals of
+the program's own arrive, at random moments that are the same in each run, whose handlers restart calls or do not.
+
+A call that could not be judged, because the machine gave the signals' sender no CPU, took its time elsewhere or had too
+few captures, is made again, on both sides. A difference is a difference at once.
+
+Short: calls of 300 ms. `--long` (./dev soak): of 1,050 ms, with a hundred captures each, some 10 ms apart.
+
+Context: system test
+"""
+
+import collections
+import json
+
+import harness
+import records
+
+suite = harness.Suite("transparent")
+LONG = suite.options.long
+CALL_MS = 1050 if LONG else 300
+SHARES = 6                  # processes: an agent keeps stacks of 32 stalls at a time
+TOGETHER = 2 if LONG else 6
+EARLY_MS = 12               # a tick of the kernel, by which a socket's time limit may be short
+LATE_MS = 120
+ROUNDS = 6
+SECONDS = 60
+
+Way = collections.namedtuple("Way", "name threshold interval least_samples")
+# One capture at the threshold and often one before it, at half of it; or one at each interval.
+WAYS = [Way("once", f"{CALL_MS // 8}ms", "60s", 1), Way("storm", "1ms", "9ms", 15 if LONG else 3)]
+COMPARED = ("result", "error", "seen", "sent")
+
+
+class Run:
+    """What all calls saw in one run of the victim's processes."""
+
+    def __init__(self):
+        self.lines, self.samples, self.captures, self.skipped = {}, {}, 0, {}
+
+    def add_output(self, text):
+        for line in map(json.loads, text.splitlines()):
+            if "skipped" in line:
+                self.skipped[line["call"]] = line["skipped"]
+            else:
+                self.lines[line["call"]] = line
+
+    def add_records(self, book, pids):
+        threads = {line["thread"]: call for call, line in self.lines.items()}
+        for stall in book.stalls(startup=False):
+            if stall["pid"] in pids and stall.get("thread") in threads:
+                self.samples[threads[stall["thread"]]] = stall["samples"]
+        for line in book.all("exit"):
+            if line["pid"] in pids:
+                self.captures += line["captures"] - line["lost"]["samples"]
+
+
+_runs = 0
+
+
+def run(place, own, way, names):
+    """Make all calls (or those named) once; way None: without the agent."""
+    global _runs
+    _runs += 1
+    found, pids = Run(), []
+    shares = range(SHARES)
+    victim = f"{suite.options.victims}/transparent"
+    env = {"LOOPDOG_INTERVAL": way.interval} if way else {}
+    threshold = way.threshold if way else "1ms"
+    for first in shares[::TOGETHER]:
+        programs = [place.start(f"run-{_runs}-{share}", [victim, CALL_MS, share, SHARES, own, *names], env=env,
+                                threshold=threshold, preload=way is not None)
+                    for share in shares[first:first + TOGETHER]]
+        for program in programs:
+            program.wait(SECONDS)
+            found.add_output(program.output())
+            pids.append(program.pid)
+    if way and not place.plain:
+        found.add_records(records.Book.read(place.records_folder), set(pids))
+    return found
+
+
+def doubts(without, watched, samples, least_samples):
+    """Why a pair of lines tells nothing, or ''."""
+    if without["shaken"] or watched["shaken"]:
+        return "a signal came late"
+    off_ms = watched["ms"] - without["ms"]
+    if not -EARLY_MS < off_ms < LATE_MS:
+        return f"{watched['ms']} ms instead of {without['ms']}"
+    return f"{samples} captures" if samples < least_samples else ""
+
+
+def differences(without, watched):
+    return [f"{call}: {key} is {watched[call][key]!r} with the agent and {line[key]!r} without"
+            for call, line in without.items() for key in COMPARED
+            if call in watched and watched[call][key] != line[key] and not (watched[call]["shaken"] or line["shaken"])]
+
+
+def judge(place, own, way, without, names):
+    """One more run. (what differs, {call: why it must be made again}, the run)"""
+    watched = run(place, own, way, names)
+    least = 0 if place.plain else way.least_samples
+    again = {call: doubts(without.lines[call], line, watched.samples.get(call, 0), least)
+             for call, line in watched.lines.items()}
+    return differences(without.lines, watched.lines), {call: why for call, why in again.items() if why}, watched
+
+
+def compare(place, own, way, without):
+    samples, captures, names, again = 0, 0, [], {}
+    for attempt in range(ROUNDS):
+        wrong, again, watched = judge(place, own, way, without, names)
+        harness.check(not wrong, "\n".join(wrong))
+        samples += sum(watched.samples.values())
+        captures += watched.captures
+        if not again:
+            break
+        names = sorted(again)
+        if attempt + 1 < ROUNDS:
+            without.lines.update(run(place, own, None, names).lines)
+    harness.check(not again, f"after {ROUNDS} runs still in doubt: {again}")
+    if not place.plain:
+        place.note(f"{way.name}: {captures} captures accepted, {samples} of them in the calls, no difference")
+
+
+def check_alone(found):
+    """The calls do without us what their table says, and nothing else is compared."""
+    wrong = [f"{call} alone: {line['result']}, error {line['error']} instead of {line['expected']}"
+             for call, line in found.lines.items() if [line["result"], line["error"]] != line["expected"]]
+    harness.check(not wrong, "\n".join(wrong))
+
+
+def add(own, title):
+    @suite.case(f"transparent: {title}")
+    def case(place):
+        without = run(place, own, None, [])
+        if own == "none":
+            check_alone(without)
+        place.note(f"{len(without.lines)} calls of {CALL_MS} ms")
+        for call, why in without.skipped.items():
+            place.note(f"not made: {call}: {why}")
+        for way in WAYS:
+            compare(place, own, way, without)
+
+
+add("none", "calls are captured and do what they do alone")
+add("plain", "with signals of the program's own that interrupt")
+add("restart", "with signals of the program's own that restart")
+raise SystemExit(suite.main())
