@@ -17,6 +17,7 @@
 #include "top/detail.h"
 #include "top/frame.h"
 #include "top/ui.h"
+#include "top/wrap.h"
 
 #define MS UINT64_C(1000000)
 #define SECOND (1000 * MS)
@@ -562,6 +563,29 @@ Test(top, lets_the_open_stall_of_a_dead_process_grow_no_more)
         char *text = detail_text(&model, NOON + 90000 * MS, 80, false);
         cr_expect(strstr(text, "at least 500 ms"), "%s", text);
         free(text);
+}
+
+/* ---- long lines ---- */
+
+static void expect_wrapped(const char *text, unsigned columns, const char *expected)
+{
+        char *wrapped = wrap_text(text, columns);
+        cr_expect_str_eq(wrapped, expected);
+        free(wrapped);
+}
+
+Test(top, breaks_long_lines_between_words)
+{
+        expect_wrapped("short\n\n  indented\n", 20, "short\n\n  indented\n");
+        expect_wrapped("exactly twenty chars\n", 20, "exactly twenty chars\n");
+        expect_wrapped("one more than twenty c\n", 20, "one more than twenty\n        c\n");
+        expect_wrapped("abcdefghijklmnopqrstuvwxyz\n", 20, "abcdefghijkl\n        mnopqrstuvwx\n        yz\n");
+        expect_wrapped("a \033[1;31mred line of some words\033[0m end\n", 20,
+                       "a \033[1;31mred line of some\033[0m\n        \033[1;31mwords\033[0m end\n");
+        expect_wrapped("\xc3\xa4\xc3\xb6\xc3\xbc\xc3\xa4\xc3\xb6\xc3\xbc sixteen more ones\n", 20,
+                       "\xc3\xa4\xc3\xb6\xc3\xbc\xc3\xa4\xc3\xb6\xc3\xbc sixteen more\n        ones\n");
+        expect_wrapped("no room for words at all", 19, "no room for words at all");
+        cr_expect_eq(wrap_count("a\nb\n"), 2);
 }
 
 /* ---- keys ---- */

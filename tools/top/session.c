@@ -29,6 +29,7 @@
 #include "top/feed.h"
 #include "top/notes.h"
 #include "top/screen.h"
+#include "top/wrap.h"
 
 #define READ_EVERY_NS UINT64_C(200000000)
 #define REUSED_NS UINT64_C(2000000000) /* a process that began so much after its first record is another one */
@@ -226,6 +227,20 @@ static void handle_signals(struct session *session)
 
 /* ---------------------------------------------------------------------------------------------------------- screen */
 
+/* What stands on the screen instead of the tables, to be freed; NULL: they do. */
+static char *make_text(const struct session *session)
+{
+        bool colour = terminal_colour(STDOUT_FILENO, session->options->colour);
+        char *text = NULL;
+        if (session->ui.mode == UI_STALL)
+                text = detail_text(&session->model, session->shown_ns, screen_columns(), colour);
+        else if (session->ui.mode == UI_HELP)
+                text = alloc_string(screen_help());
+        char *wrapped = text ? wrap_text(text, screen_columns()) : NULL;
+        free(text);
+        return wrapped;
+}
+
 static void draw(struct session *session)
 {
         struct ui *ui = &session->ui;
@@ -235,16 +250,9 @@ static void draw(struct session *session)
                                      .now_ns = session->shown_ns,
                                      .columns = screen_columns(),
                                      .screen = true };
-        bool colour = terminal_colour(STDOUT_FILENO, session->options->colour);
-        char *text = NULL;
         make_rows(session);
-        if (ui->mode == UI_STALL)
-                text = detail_text(&session->model, session->shown_ns, screen_columns(), colour);
-        else if (ui->mode == UI_HELP)
-                text = alloc_string(screen_help());
-        session->room.text_lines = 0;
-        for (const char *at = text; at && *at; at++)
-                session->room.text_lines += *at == '\n';
+        char *text = make_text(session);
+        session->room.text_lines = text ? wrap_count(text) : 0;
         ui_layout(ui, screen_lines(), session->rows, &session->room);
         ui_settle(ui, session->rows, &session->room);
         screen_draw(ui, &session->room, &frame, text, notes_last());
