@@ -184,6 +184,15 @@ static bool is_agent(const struct record_frame *frame)
         return record_frame_owner(frame, NULL) == RECORD_WATCHER;
 }
 
+/* Where the thread waits for the watchdog, at the program's wish. In the static library what is within it can't be told
+ * from the program by its module. */
+static bool is_asking(const struct record_frame *frame)
+{
+        static const char names[] = "loopdog_dump loopdog_flush loopdog_stop "
+                                    "own_loopdog_dump own_loopdog_flush own_loopdog_stop"; /* api/static.c */
+        return frame->function != NULL && record_has_word(names, frame->function);
+}
+
 /* When a sample was taken, from the stall's begin. The handler may have taken it at the very end, and the watchdog
  * noted the time after that. */
 static uint64_t since_begin(const struct explained *explained, uint64_t time_ns)
@@ -199,7 +208,7 @@ static size_t fill_frames(struct record_frame *filled, const struct frame *frame
         names_resolve(frames, count);
         for (unsigned i = 0; i < count; i++) {
                 fill_frame(&filled[kept], &frames[i]);
-                kept += !is_agent(&filled[kept]);
+                kept = is_asking(&filled[kept]) ? 0 : kept + !is_agent(&filled[kept]);
         }
         return kept;
 }

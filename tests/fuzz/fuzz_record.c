@@ -90,7 +90,7 @@ static void check_scan(const struct parsed *parsed, const char *line, size_t len
         object[scalars] = '}';
         check(parse_record(&brief, object, scalars + 1, why, sizeof(why)) == 0);
         check(brief.record.type == parsed->record.type && brief.record.time_ns == parsed->record.time_ns);
-        if (parsed->record.type == RECORD_STALL) {
+        if (parsed->record.type == RECORD_STALL || parsed->record.type == RECORD_DUMP) {
                 check(brief.record.stall.id == parsed->record.stall.id && brief.record.stall.stacks_count == 0);
                 check(brief.record.stall.duration_ns == parsed->record.stall.duration_ns);
         }

@@ -169,6 +169,7 @@ api_case("anywhere", judge_anywhere)
 # The static library, which stands down where the shared one is preloaded.
 api_case("callbacks", judge_callbacks, victim="api_static")
 api_case("nested", judge_nested, victim="api_static")
+api_case("dump", judge_dump, victim="api_static")
 
 
 @suite.case("handler", attempts=3)

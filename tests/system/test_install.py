@@ -46,6 +46,13 @@ def installed(place):
     return library.parent, env
 
 
+def example_of(place, name):
+    """The installed one, which must be the one of the sources."""
+    path = next((place.folder / "root").rglob(name))
+    harness.check(path.read_bytes() == (SOURCE / "examples" / name).read_bytes(), f"{path} is another")
+    return path
+
+
 def flags(env, *packages):
     return command("pkg-config", "--cflags", "--libs", *filter(None, packages), env=env).split()
 
@@ -85,7 +92,7 @@ def add_example(name, package, more):
         if package and subprocess.run(["pkg-config", "--exists", package], check=False).returncode != 0:
             raise harness.Skip(f"{package} is not installed")
         libraries, env = installed(place)
-        source, program = SOURCE / "examples" / f"{name}_server.c", place.folder / f"{name}_server"
+        source, program = example_of(place, f"{name}_server.c"), place.folder / f"{name}_server"
         others = [*(flags(None, package) if package else ()), *more.split()]
         command("cc", *STRICT, source, "-o", program, *flags(env, "loopdog"), *others)
         release = place.folder / f"{name}_release"
@@ -107,7 +114,7 @@ for example in EXAMPLES.items():
 def static(place):
     libraries, env = installed(place)
     program = place.folder / "static"
-    command("cc", *STRICT, SOURCE / "examples" / "libev_server.c", "-o", program,
+    command("cc", *STRICT, example_of(place, "libev_server.c"), "-o", program,
             *(f for f in flags(env, "loopdog") if f.startswith("-I")), libraries / "libloopdog.a", "-lev")
     harness.check("loopdog" not in command("ldd", program), "it needs the shared library")
     if not place.plain:
@@ -148,7 +155,8 @@ def subproject(place):
 @suite.case("the ASGI middleware labels each stall of uvicorn and FastAPI", attempts=3)
 def middleware(place):
     port = harness.free_port()
-    programs = f"{SOURCE / 'examples'}:{SOURCE / 'tests' / 'system' / 'python'}"
+    installed(place)
+    programs = f"{example_of(place, 'asgi_labels.py').parent}:{SOURCE / 'tests' / 'system' / 'python'}"
     server = place.start("uvicorn", ["/usr/bin/python3", "-m", "uvicorn", "--port", port, "labelled_application:app"],
                          env={"PYTHONPATH": programs, "PYTHONDONTWRITEBYTECODE": "1"}, port=port)
     others = [threading.Thread(target=clients.http_get, args=(port, path)) for path in ("/quick", "/users/42")]

@@ -48,6 +48,14 @@ class Live(Case):
         started.send_signal(signal.SIGTERM)
         self.assertEqual(started.wait(PATIENCE_S), 128 + signal.SIGTERM)
 
+    def test_shows_a_dump_as_it_comes(self):
+        """a dump that the program asks for is shown, and is no stall for the gate or the summary"""
+        dump = stall(1, 30, kind="dump", state="busy", samples=1, culprit=command.python_frame("block"))
+        _, err = self.run_command("true", flags=["--fail-on-stall"], script=[process(), dump, loop(), farewell()])
+        self.assertIn("loopdog: loop busy for 30 ms in block() at /srv/app.py:8", err)
+        self.assertIn("dump #1]", err)
+        self.assertIn("no stalls", err)
+
     def test_does_not_quote_a_file_that_was_changed_since(self):
         """a source file that is newer than the stall is not quoted"""
         source = self.write("app.py", "changed\n")
