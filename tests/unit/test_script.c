@@ -145,14 +145,24 @@ static void make_native(const char *kinds)
         }
 }
 
-static uint64_t python_frame(const char *name, uint64_t previous, uint8_t end)
+static uint64_t python_code(const char *name)
 {
         uint64_t code = fake_code(&fake, name, "app.py", 7);
         memcpy((void *)(uintptr_t)(code + 8), &(uint64_t){ (uintptr_t)PyCode_Type }, 8);
+        return code;
+}
+
+static uint64_t frame_of_code(uint64_t code, uint64_t previous, uint8_t end)
+{
         uint64_t frame = fake_frame(&fake, code, previous, 0);
         if (fake.runtime.layout.frame_end != PYTHON_NONE)
                 fake_set_owner(&fake, frame, end);
         return frame;
+}
+
+static uint64_t python_frame(const char *name, uint64_t previous, uint8_t end)
+{
+        return frame_of_code(python_code(name), previous, end);
 }
 
 /* The thread with these frames, in the only interpreter. */
@@ -328,6 +338,20 @@ Test(script, lists_longer_than_their_limit_are_cut)
         cr_expect(stack.truncated);
 }
 
+/* As with `-X perf`: every frame is an activation of its own. */
+Test(script, lists_with_a_shim_behind_each_frame_have_as_many_frames_as_others)
+{
+        start(13);
+        make_native("xx");
+        uint64_t frame = 0, code = python_code("A");
+        for (unsigned i = 0; i < PYTHON_FRAMES; i++)
+                frame = frame_of_code(code, frame_of_code(code, frame, 3), 0);
+        enter(frame, 0);
+        cr_expect_eq(strspn(merged() + 2, "A"), PYTHON_FRAMES);
+        cr_expect_not(stack.truncated);
+        cr_expect_null(context.lost);
+}
+
 /* ---- no frames ---- */
 
 Test(script, threads_without_python_code_keep_their_native_stack)
@@ -353,6 +377,15 @@ Test(script, lists_that_make_no_sense_are_left_out_and_said)
         enter(b, base_of(1));
         expect_merged("xeix");
         cr_expect(context.lost != NULL);
+}
+
+Test(script, lists_of_a_shim_alone_are_left_out_and_said)
+{
+        start(13);
+        make_native("xx");
+        enter(python_frame("i", 0, 3), 0);
+        expect_merged("xx");
+        cr_expect_not_null(context.lost, "the function that it has called was just being entered");
 }
 
 Test(script, lists_that_end_too_early_are_left_out_and_said)

@@ -11,7 +11,7 @@
  * Every read is by process_vm_readv: a list that is just being changed, or is none, must not crash the host.
  *
  * Context: watchdog and signal handler, never both at once: the handler only runs while the watchdog waits for it
- * Limits:  PYTHON_FRAMES; MISSES single reads in the handler
+ * Limits:  PYTHON_FRAMES, LINKS; MISSES single reads in the handler
  */
 #include "script/python/copy.h"
 
@@ -19,10 +19,11 @@
 
 #include "base/memory.h"
 
-#define MISSES 24    /* frames that were not expected, of one copy; some 0.5 us each */
-#define WALKS 4      /* before one copy, at most */
-#define GAP_MOST 400 /* bytes between two frames that are read in one piece */
-#define LOOK_BACK 8  /* frames, for one with the same code, name or file */
+#define MISSES 24                 /* frames that were not expected, of one copy; some 0.5 us each */
+#define WALKS 4                   /* before one copy, at most */
+#define GAP_MOST 400              /* bytes between two frames that are read in one piece */
+#define LOOK_BACK 8               /* frames, for one with the same code, name or file */
+#define LINKS (2 * PYTHON_FRAMES) /* of the lists: with `-X perf` each frame is followed by a shim */
 #define LOCALS_BYTES (PYTHON_LOCALS * sizeof(uint64_t))
 
 static struct {
@@ -31,18 +32,18 @@ static struct {
         unsigned count;
         unsigned misses_allowed;
         /* What the walk before has found. */
-        uint64_t expected[PYTHON_FRAMES];
-        uint16_t span_of[PYTHON_FRAMES];
+        uint64_t expected[LINKS];
+        uint16_t span_of[LINKS];
         unsigned expected_count;
         struct span {
                 uint64_t address;
                 uint32_t length;
-        } spans[PYTHON_FRAMES];
+        } spans[LINKS];
         unsigned span_count;
 } task;
 
 static struct {
-        const uint8_t *spans[PYTHON_FRAMES];
+        const uint8_t *spans[LINKS];
         const uint8_t *threads[PYTHON_THREADS];
         unsigned next; /* expected frame to look at first */
         unsigned misses;
@@ -51,17 +52,19 @@ static struct {
 /* What the copy points into. */
 static struct {
         uint8_t frames[PYTHON_FRAMES * (PYTHON_FRAME_BYTES + GAP_MOST) + PYTHON_THREADS * PYTHON_THREAD_BYTES];
-        uint8_t unexpected[PYTHON_FRAMES][PYTHON_FRAME_BYTES];
+        uint8_t unexpected[LINKS][PYTHON_FRAME_BYTES];
         uint8_t codes[PYTHON_FRAMES * PYTHON_CODE_BYTES];
         uint8_t heads[LOCALS_BYTES + (2 * PYTHON_FRAMES + PYTHON_TABLES) * PYTHON_HEAD_BYTES]
                 __attribute__((aligned(sizeof(uint64_t))));
 } bytes;
 
-_Static_assert(PYTHON_THREADS + PYTHON_FRAMES <= MEMORY_BATCH && 1 + 2 * PYTHON_FRAMES + PYTHON_TABLES <= MEMORY_BATCH,
+_Static_assert(PYTHON_THREADS + LINKS <= MEMORY_BATCH && 1 + 2 * PYTHON_FRAMES + PYTHON_TABLES <= MEMORY_BATCH,
                "one batch each");
 
 static struct memory_batch batch;
 static struct python_copy copy;
+static uint64_t links[LINKS]; /* the addresses of all frames that were walked, shims included */
+static unsigned link_count;
 
 uint64_t python_word(const uint8_t *object, unsigned offset)
 {
@@ -81,7 +84,7 @@ int32_t python_int(const uint8_t *object, unsigned offset)
 
 static void fetch_expected_sigsafe(void)
 {
-        unsigned thread_pieces[PYTHON_THREADS], span_pieces[PYTHON_FRAMES];
+        unsigned thread_pieces[PYTHON_THREADS], span_pieces[LINKS];
         memory_batch_begin_sigsafe(&batch, bytes.frames, sizeof bytes.frames);
         for (unsigned i = 0; i < task.count; i++)
                 thread_pieces[i] = memory_batch_add_sigsafe(&batch, task.threads[i], PYTHON_THREAD_BYTES);
@@ -126,6 +129,31 @@ static uint64_t first_frame_sigsafe(unsigned index, struct python_run *run)
         return frame;
 }
 
+/* The interpreter's own frames: a shim between two of its activations. */
+static bool is_shim_sigsafe(const struct python_layout *layout, const uint8_t *frame)
+{
+        return layout->frames == PYTHON_SHIMS && frame[layout->frame_end] >= PYTHON_SHIM_OWNER;
+}
+
+/* A frame of a script, or the shim that ends the activation of the one before. False: there is no room for it. */
+static bool add_frame_sigsafe(struct python_run *run, uint64_t address, const uint8_t *frame)
+{
+        bool shim = is_shim_sigsafe(task.layout, frame);
+        if (!shim && copy.count == PYTHON_FRAMES)
+                return false;
+        links[link_count++] = address;
+        if (!shim)
+                copy.frames[copy.count++] = (struct python_copied){
+                        .address = address,
+                        .frame = frame,
+                        .code = python_word(frame, task.layout->frame_code) & ~3ull, /* 3.14 tags it */
+                };
+        else if (copy.count > run->first && copy.frames[copy.count - 1].shim == 0)
+                copy.frames[copy.count - 1].shim = address;
+        run->shims = run->shims || shim;
+        return true;
+}
+
 static void walk_run_sigsafe(unsigned index)
 {
         const struct python_layout *layout = task.layout;
@@ -135,29 +163,24 @@ static void walk_run_sigsafe(unsigned index)
                 return;
         uint64_t address = first_frame_sigsafe(index, run), landmark = 0;
         for (unsigned steps = 1; address != 0; steps++) {
-                bool room = copy.count < PYTHON_FRAMES, round = address == landmark; /* the list bites its own tail */
+                bool room = link_count < LINKS, round = address == landmark; /* the list bites its own tail */
                 const uint8_t *frame = room && !round ? get_frame_sigsafe(address) : NULL;
-                if (frame == NULL) {
+                if (frame == NULL || !add_frame_sigsafe(run, address, frame)) {
                         run->cut = true;
-                        run->broken = room && fetched.misses <= task.misses_allowed;
+                        run->broken = frame == NULL && room && fetched.misses <= task.misses_allowed;
                         break;
                 }
                 if ((steps & (steps - 1)) == 0)
                         landmark = address;
-                copy.frames[copy.count++] = (struct python_copied){
-                        .address = address,
-                        .frame = frame,
-                        .code = python_word(frame, layout->frame_code) & ~3ull, /* 3.14 tags it */
-                };
                 address = python_word(frame, layout->frame_previous);
         }
         run->count = copy.count - run->first;
-        copy.run_count += run->count != 0 || run->cframe != 0 || run->cut;
+        copy.run_count += run->count != 0 || run->cframe != 0 || run->shims || run->cut;
 }
 
 static void walk_sigsafe(void)
 {
-        copy.count = copy.run_count = 0;
+        copy.count = copy.run_count = link_count = 0;
         fetch_expected_sigsafe();
         for (unsigned i = 0; i < task.count; i++)
                 walk_run_sigsafe(i);
@@ -243,10 +266,10 @@ static bool widen(struct span *span, uint64_t address)
 /* From 3.11 on most frames lie next to each other: then they are read in one piece. */
 static void expect_frames(void)
 {
-        task.expected_count = copy.count;
+        task.expected_count = link_count;
         task.span_count = 0;
-        for (unsigned i = 0; i < copy.count; i++) {
-                uint64_t address = task.expected[i] = copy.frames[i].address;
+        for (unsigned i = 0; i < link_count; i++) {
+                uint64_t address = task.expected[i] = links[i];
                 if (task.span_count == 0 || !widen(&task.spans[task.span_count - 1], address))
                         task.spans[task.span_count++] =
                                 (struct span){ .address = address, .length = PYTHON_FRAME_BYTES };
@@ -262,7 +285,7 @@ static void walk_before(void)
         for (unsigned i = 0; i < WALKS; i++) {
                 walk_sigsafe();
                 expect_frames();
-                uint64_t last = copy.count != 0 ? copy.frames[copy.count - 1].address : 0;
+                uint64_t last = link_count != 0 ? links[link_count - 1] : 0;
                 if (i > 0 && last == outermost)
                         return;
                 outermost = last;
@@ -280,7 +303,7 @@ void python_copy_prepare(const struct python_layout *layout, const uint64_t *thr
         task.layout = layout;
         task.count = count < PYTHON_THREADS ? count : PYTHON_THREADS;
         memcpy(task.threads, threads, task.count * sizeof *threads);
-        task.misses_allowed = PYTHON_FRAMES;
+        task.misses_allowed = LINKS;
         walk_before();
         task.misses_allowed = MISSES;
 }

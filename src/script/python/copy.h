@@ -23,6 +23,7 @@
 struct python_copied {
         uint64_t address;
         uint64_t code;
+        uint64_t shim;             /* the interpreter's own frame that follows and ends the activation; 0: none */
         const uint8_t *frame;      /* PYTHON_FRAME_BYTES */
         const uint8_t *code_bytes; /* PYTHON_CODE_BYTES */
         const uint8_t *name, *file, *lines;
@@ -33,6 +34,7 @@ struct python_run {
         uint64_t thread;
         uint64_t cframe; /* the innermost, where the version has them */
         unsigned first, count;
+        bool shims;  /* there are frames of the interpreter's own */
         bool cut;    /* there are more */
         bool broken; /* they lead nowhere, or in a circle */
 };

@@ -17,12 +17,7 @@
 
 static const char changing[] = "the Python frames were just being changed";
 
-/* The interpreter's own frames: a shim between two of its activations; what cleans up after __init__ has no file. */
-static bool is_shim(const struct python_layout *layout, const struct python_copied *copied)
-{
-        return layout->frames == PYTHON_SHIMS && copied->frame[layout->frame_end] >= PYTHON_SHIM_OWNER;
-}
-
+/* What cleans up after __init__ is the interpreter's own, and has no file. */
 static bool is_hidden(uint16_t function)
 {
         const struct script_function *known = script_function_get(function);
@@ -41,11 +36,18 @@ static void end_activation(struct python_stack *stack, unsigned first, uint64_t 
 static bool ends_here(const struct python_layout *layout, const struct python_copied *copied, uint64_t cframe,
                       uint64_t *anchor)
 {
-        *anchor = 0;
-        if (layout->frames == PYTHON_FRAME_OBJECTS)
+        switch (layout->frames) {
+        case PYTHON_FRAME_OBJECTS:
+                *anchor = 0;
                 return true;
-        *anchor = cframe;
-        return layout->frames == PYTHON_CFRAMES && copied->frame[layout->frame_end] == 1;
+        case PYTHON_CFRAMES:
+                *anchor = cframe;
+                return copied->frame[layout->frame_end] == 1;
+        case PYTHON_SHIMS:
+                *anchor = copied->shim;
+                return copied->shim != 0;
+        }
+        return false;
 }
 
 /* 3.11: go from the activation that ends with this frame to the one that has called it. False: the frame does not lead
@@ -78,20 +80,15 @@ static bool add_run(const struct python_runtime *runtime, const struct python_co
                     python_stack_word *word, void *context, struct python_stack *stack)
 {
         const struct python_layout *layout = &runtime->layout;
-        uint64_t cframe = run->cframe, anchor;
+        uint64_t cframe = run->cframe, anchor = 0;
         unsigned first = stack->count; /* of the activation */
         if (run->broken)
                 return false;
         if (run->count == 0)
-                return is_idle(layout, run, word, context);
+                return !run->shims && is_idle(layout, run, word, context);
         for (unsigned i = run->first; i < run->first + run->count; i++) {
                 const struct python_copied *copied = &copy->frames[i];
                 struct python_place place;
-                if (is_shim(layout, copied)) {
-                        end_activation(stack, first, copied->address);
-                        first = stack->count;
-                        continue;
-                }
                 int r = python_place_of(runtime, copied, &place);
                 if (r == -ESTALE && i > 0) { /* those within it are true all the same */
                         stack->cut = true;
