@@ -5,12 +5,13 @@
  * Context: program of a test
  */
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 int main(int argc, char **argv)
 {
         puts("static");
-        if (argc > 1) /* to be looked at */
+        if (argc > 1 && strcmp(argv[1], "wait") == 0) /* to be looked at */
                 pause();
         return 0;
 }

@@ -125,7 +125,7 @@ class Sums(Report):
                             stall(1, 100, "third", run="b1946ac9ffffffff"))
         out, _ = self.report(path)
         self.assertRegex(out, r"block\(\) at .*\n      b1946ac92-1: hint: a sleep stops the whole loop")
-        self.assertRegex(out, r"other\(\) at .*\n      b1946ac92-2\n")
+        self.assertRegex(out, r"other\(\) at .*\n      b1946ac92-2: hint: this computes for long")
         self.assertRegex(out, r"third\(\) at .*\n      b1946ac9f-1: hint")
         group = self.json(path)["groups"][0]
         self.assertEqual(group["example_id"], RUN + "-1")
