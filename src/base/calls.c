@@ -63,6 +63,7 @@ static const struct call {
         { SYS_readlinkat, { ALL, (uintptr_t) "", 0, 0 } },
         { SYS_getdents64, { ALL } },
         { SYS_fcntl, { ALL, F_GETFD } },
+        { SYS_fcntl, { ALL, F_OFD_GETLK } }, /* whether a reader looks on; some filters go by the second argument */
         { SYS_prlimit64, { 0, RLIMIT_NOFILE, 0, 0 } },
         { SYS_unshare, { CLONE_FILES } },
         { SYS_close_range, { ALL >> 32, ALL >> 32, CLOSE_RANGE_UNSHARE } },

@@ -15,9 +15,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/limits.h"
 #include "read/input.h"
 #include "top/frame.h"
 #include "top/ui.h"
+#include "top/wrap.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
 
@@ -34,9 +36,10 @@ static void check(bool holds)
                 abort();
 }
 
-static bool is_gone(void *context, const struct top_process *process)
+static enum top_state state_of(void *context, const struct top_process *process)
 {
-        return process->pid % 3 == 0;
+        static const enum top_state states[] = { TOP_GONE, TOP_RUNS, TOP_SILENT, TOP_RUNS };
+        return states[(unsigned)process->pid % 4];
 }
 
 /* Nothing but what is printable may reach a terminal. */
@@ -81,6 +84,25 @@ static void write_frame(const struct fuzzed *fuzzed, uint64_t now_ns)
         free(text);
 }
 
+/* An open stall: no line is wider than the screen. */
+static void wrap(const struct record *record, unsigned columns)
+{
+        static char bytes[LIMIT_LINE_BYTES];
+        const struct record_style style = { .colour = columns % 2, .all_frames = columns % 3 };
+        struct text text = TEXT_IN(bytes);
+        record_write_text(&text, record, &style);
+        char *wrapped = wrap_text(text.bytes, columns);
+        size_t width = 0;
+        for (const char *at = wrapped; *at; at++) {
+                size_t colour = at[0] == '\033' ? strcspn(at, "m") : 0;
+                at += colour;
+                width = *at == '\n' ? 0 : width + (!colour && (*at & 0xc0) != 0x80);
+                check(width <= columns);
+        }
+        check(wrap_count(wrapped) >= wrap_count(text.bytes));
+        free(wrapped);
+}
+
 /* The key is a byte of the record, or one of those that no byte stands for. */
 static void press(struct fuzzed *fuzzed, uint8_t byte)
 {
@@ -110,12 +132,14 @@ static void take(void *context, const struct parsed *parsed, const char *line, s
         rows_free(fuzzed->rows);
         rows_make(fuzzed->rows, &fuzzed->model, &fuzzed->ui.view, now_ns);
         press(fuzzed, (uint8_t)line[length / 2]);
+        if (parsed->record.type == RECORD_STALL || parsed->record.type == RECORD_STALL_BEGIN)
+                wrap(&parsed->record, 20 + fuzzed->steps % 100);
         write_frame(fuzzed, now_ns);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 {
-        struct fuzzed fuzzed = { .model.is_gone = is_gone };
+        struct fuzzed fuzzed = { .model.state_of = state_of };
         struct input input = { .take = take, .context = &fuzzed };
         struct source source;
         int fd = memfd_create("fuzz", MFD_CLOEXEC);

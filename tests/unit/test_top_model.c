@@ -29,16 +29,16 @@ static struct rows_view view;
 static struct ui ui;
 static const struct ui_room room = { .rows = { 5, 5 }, .lines = 20, .text_lines = 50 };
 
-static bool gone; /* the answer to whether processes are */
+static bool gone; /* whether processes are */
 
-static bool is_gone(void *context, const struct top_process *process)
+static enum top_state state_of(void *context, const struct top_process *process)
 {
-        return gone;
+        return gone ? TOP_GONE : TOP_RUNS;
 }
 
 static void begin(void)
 {
-        model.is_gone = is_gone;
+        model.state_of = state_of;
         model.filter.symbolizer = symbolizer_new(NULL);
 }
 
@@ -465,7 +465,7 @@ Test(top, writes_a_frame_for_a_log)
                 "   STALL    1.5 s        -       0       -     -  shop 42 on web1, epoll:5\n"
                 "  25.0 %  10.3 ms  10.3 ms       1  620 ms   0 s  shop 42 on web1, epoll:5\n"
                 "    lost  count  longest     p99  last  cause            culprit\n"
-                "   1.5 s    NOW        -       -   now  blocked in read  spin() at app.py:8, shop 42 on web1\n"
+                "   1.5 s    NOW        -       -   1 s  blocked in read  spin() at app.py:8, shop 42 on web1\n"
                 "  620 ms      1   620 ms  620 ms   3 s  blocked in read  block() at app.py:8\n"
                 "\n");
 }

@@ -22,6 +22,8 @@
 #include "top/find.h"
 
 #define DISCOVER_EVERY_NS UINT64_C(5000000000)
+#define FIND_TRIES 20
+#define FIND_STEP_US 100000
 
 static void wake_by(const struct feed *feed, int fd)
 {
@@ -87,11 +89,24 @@ static bool add_file(struct feed *feed, const char *path)
         return added;
 }
 
+/* A process that has just begun has no loop yet, and with it no file. */
+static bool find_soon(int pid, struct found *found, char **why)
+{
+        for (int i = 0; !find_records(pid, found, why); i++) {
+                if (i == FIND_TRIES || !find_is_under_loopdog(pid))
+                        return false;
+                free(*why);
+                *why = NULL;
+                usleep(FIND_STEP_US);
+        }
+        return true;
+}
+
 static bool add_process(struct feed *feed, int pid)
 {
         struct found found;
         char *why = NULL;
-        bool added = find_records(pid, &found, &why);
+        bool added = find_soon(pid, &found, &why);
         if (!added)
                 say("%s", why);
         free(why);
@@ -208,11 +223,17 @@ int feed_descriptor(const struct feed *feed)
         return feed->news;
 }
 
+/* A folder that was found by us and is gone, as that of a `loopdog run` that is over, is not looked for any more. */
+static bool read_place(void *context, void *place)
+{
+        const struct feed *feed = context;
+        return follow_scan(place) == 0 || !feed->discovers;
+}
+
 void feed_read(struct feed *feed)
 {
         discover_now_and_then(feed);
-        for (size_t i = 0; i < feed->places.count; i++)
-                follow_scan(feed->places.entries[i].value);
+        map_keep(&feed->places, read_place, feed, release_place);
         read_stream(feed);
 }
 

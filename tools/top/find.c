@@ -175,7 +175,7 @@ static bool find_by_environment(int pid, struct found *found, const char **error
 
 /* ------------------------------------------------------------------------------------------------------- answers */
 
-static bool is_under_loopdog(int pid)
+bool find_is_under_loopdog(int pid)
 {
         static char maps[MAPS_BYTES];
         ssize_t length = process_read(pid, "maps", maps, sizeof(maps));
@@ -192,10 +192,11 @@ static char *advise(int pid, const char *error)
         if (error)
                 return alloc_format("process %d (%s): %s: only its user and root may see where it writes its records",
                                     pid, program, error);
-        if (is_under_loopdog(pid))
-                return alloc_format("process %d (%s) tells its stalls on its stderr and writes no records: start it "
-                                    "with LOOPDOG_OUTPUT=DIR",
-                                    pid, program);
+        if (find_is_under_loopdog(pid))
+                return alloc_format(
+                        "process %d (%s) has written no records: it has no loop yet, or tells its stalls on "
+                        "its stderr; start it with LOOPDOG_OUTPUT=DIR",
+                        pid, program);
         return alloc_format("process %d (%s) is not under loopdog: start it by \"loopdog run -- %s ...\", or with "
                             "libloopdog.so in LD_PRELOAD and LOOPDOG_OUTPUT=DIR",
                             pid, program, program);

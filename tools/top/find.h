@@ -20,6 +20,9 @@ struct found {
  * what to do about it, to be freed. */
 bool find_records(int pid, struct found *found, char **why);
 
+/* Is the agent in that process? */
+bool find_is_under_loopdog(int pid);
+
 void found_free(struct found *found);
 
 /* A name as a pattern that it alone matches, to be freed. */

@@ -149,8 +149,9 @@ static char *words_or_none(uint64_t duration_ns)
 
 static char *busy_cell(const struct top_loop *loop, uint64_t now_ns)
 {
+        static const char *const over[] = { [TOP_ENDED_WELL] = "ended", [TOP_GONE] = "gone", [TOP_SILENT] = "silent" };
         if (loop->process->state != TOP_RUNS)
-                return alloc_string(loop->process->state == TOP_GONE ? "gone" : "ended");
+                return alloc_string(over[loop->process->state]);
         if (loop->stalling_ns > 0)
                 return alloc_string("STALL");
         if (!loop->counted)
@@ -201,7 +202,8 @@ static void add_open(struct table *table, const struct frame *frame, const struc
         table_cell(table, alloc_string(open->startup ? "start" : "NOW"));
         table_cell(table, alloc_string("-"));
         table_cell(table, alloc_string("-"));
-        table_cell(table, alloc_string("now"));
+        table_cell(table, row_is_elsewhere(row->process) ? words_age(row->process->last_ns, frame->now_ns)
+                                                         : alloc_string("now"));
         table_cell(table, cause_cell(frame, open->cause, open->call));
         table_cell(table, alloc_format("%s, %s", open->culprit, process));
         free(process);

@@ -9,7 +9,9 @@
 
 static const char *state_of(const struct top_process *process)
 {
-        static const char *const names[] = { [TOP_RUNS] = "running", [TOP_ENDED_WELL] = "ended", [TOP_GONE] = "gone" };
+        static const char *const names[] = {
+                [TOP_RUNS] = "running", [TOP_ENDED_WELL] = "ended", [TOP_GONE] = "gone", [TOP_SILENT] = "silent"
+        };
         return names[process->state];
 }
 

@@ -42,7 +42,7 @@ static struct top_process *find_process(struct top_model *model, const struct re
                 process->first_ns = record->time_ns;
         if (record->time_ns > process->last_ns) {
                 process->last_ns = record->time_ns;
-                process->elsewhere |= process->state == TOP_GONE;
+                process->elsewhere |= process->state == TOP_GONE || process->state == TOP_SILENT;
                 process->state = record->type == RECORD_EXIT ? TOP_ENDED_WELL : TOP_RUNS;
         }
         return process;
@@ -559,11 +559,12 @@ void top_model_tick(struct top_model *model, uint64_t now_ns)
         size_t stride = 1 + model->processes.count / ASKED_AT_A_TICK;
         for (size_t i = model->ticks++ % stride; i < model->processes.count; i += stride) {
                 struct top_process *process = model->processes.entries[i].value;
-                if (process->state != TOP_RUNS || process->elsewhere || !model->is_gone ||
-                    now_ns < process->last_ns + GONE_AFTER_NS || !model->is_gone(model->context, process))
+                if (process->state != TOP_RUNS || process->elsewhere || !model->state_of ||
+                    now_ns < process->last_ns + GONE_AFTER_NS)
                         continue;
-                process->state = TOP_GONE;
-                end_process(model, process);
+                process->state = model->state_of(model->context, process);
+                if (process->state != TOP_RUNS)
+                        end_process(model, process);
         }
         forget_processes(model);
         forget_loops(model);

@@ -29,9 +29,10 @@
 #define TOP_OPEN 64 /* stalls in progress of one process */
 
 enum top_state {
-        TOP_RUNS,       /* as far as is known: there is no telling of a process on another machine */
+        TOP_RUNS,       /* as far as is known */
         TOP_ENDED_WELL, /* it wrote so */
         TOP_GONE,       /* there is no such process, and it did not write that it ends */
+        TOP_SILENT,     /* on another machine, and nothing was heard of it for long */
 };
 
 /* A stall that has begun and not ended. */
@@ -59,7 +60,7 @@ struct top_process {
         struct idset ended; /* ids of stalls that are over */
         struct top_open *open;
         size_t open_count;
-        bool elsewhere; /* it has written after it was found gone: /proc does not show it */
+        bool elsewhere; /* it has written after it was given up: how it is, is not known */
         bool forgotten; /* while others are let go of */
 };
 
@@ -125,8 +126,9 @@ struct top_model {
         struct filter filter; /* with its symbolizer, also for the names of culprits; may be NULL */
         const int32_t *pids;  /* only these processes, as they call themselves; */
         size_t pids_count;    /* 0: all */
-        /* Is there no such process any more? Asked of those that have not ended; NULL: nobody knows. */
-        bool (*is_gone)(void *context, const struct top_process *process);
+        /* What has become of a process that has not said that it ends: TOP_RUNS, TOP_GONE or TOP_SILENT; NULL: nobody
+         * knows. */
+        enum top_state (*state_of)(void *context, const struct top_process *process);
         void *context;
         struct map processes; /* run -> struct top_process */
         struct map loops;     /* -> struct top_loop */

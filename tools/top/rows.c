@@ -43,12 +43,17 @@ int rows_order_from_name(enum rows_pane pane, const char *name)
 
 /* ----------------------------------------------------------------------------------------------------------- names */
 
-char *row_process_name(const struct top_process *process)
+bool row_is_elsewhere(const struct top_process *process)
 {
         static char here[HOST_NAME_MAX + 1];
         if (!here[0] && gethostname(here, sizeof(here) - 1) < 0)
                 here[0] = '?';
-        bool elsewhere = process->host[0] && strcmp(process->host, here) != 0;
+        return process->host[0] && strcmp(process->host, here) != 0;
+}
+
+char *row_process_name(const struct top_process *process)
+{
+        bool elsewhere = row_is_elsewhere(process);
         return alloc_format("%s %d%s%s", process->program, process->pid, elsewhere ? " on " : "",
                             elsewhere ? process->host : "");
 }

@@ -73,6 +73,9 @@ uint64_t row_lag_ns(const struct top_loop *loop, uint64_t now_ns);
 char *row_loop_name(const struct top_loop *loop);
 char *row_process_name(const struct top_process *process);
 
+/* Is it on another machine? */
+bool row_is_elsewhere(const struct top_process *process);
+
 /* "lag" and so on, as options and documentation have it; NULL behind the last. And back: -1 for another word. */
 const char *rows_order_name(enum rows_pane pane, int order);
 int rows_order_from_name(enum rows_pane pane, const char *name);

@@ -10,7 +10,6 @@
 #include "top/session.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -32,6 +31,7 @@
 #include "top/wrap.h"
 
 #define READ_EVERY_NS UINT64_C(200000000)
+#define SILENT_NS UINT64_C(3600000000000)
 #define REUSED_NS UINT64_C(2000000000) /* a process that began so much after its first record is another one */
 
 struct session {
@@ -42,9 +42,8 @@ struct session {
         struct ui_room room;
         struct rows rows[ROWS_PANES];
         uint64_t shown_ns; /* CLOCK_REALTIME of what is shown: it stands still in a pause */
-        char host[HOST_NAME_MAX + 1];
-        int signals;  /* signalfd; -1: they are as usual */
-        int ended_by; /* a signal; 0 */
+        int signals;       /* signalfd; -1: they are as usual */
+        int ended_by;      /* a signal; 0 */
 };
 
 /* --------------------------------------------------------------------------------------------------------- records */
@@ -63,12 +62,17 @@ static bool wants_stacks(void *context, const struct record *record)
         return top_model_wants_stacks(&session->model, record);
 }
 
-static bool is_gone(void *context, const struct top_process *process)
+/* Of a process on another machine only its records tell. One that stalls for ever writes no more, and neither does one
+ * that was killed: after SILENT_NS it is not said to stall any more. */
+static enum top_state state_of(void *context, const struct top_process *process)
 {
         const struct session *session = context;
-        if (process->pid <= 0 || strcmp(process->host, session->host) != 0 || session->feed.translated)
-                return false;
-        return !process_is_alive(process->pid) || process_start_ns(process->pid) > process->first_ns + REUSED_NS;
+        if (row_is_elsewhere(process))
+                return session->shown_ns > process->last_ns + SILENT_NS ? TOP_SILENT : TOP_RUNS;
+        if (process->pid <= 0 || session->feed.translated)
+                return TOP_RUNS;
+        bool gone = !process_is_alive(process->pid) || process_start_ns(process->pid) > process->first_ns + REUSED_NS;
+        return gone ? TOP_GONE : TOP_RUNS;
 }
 
 static void update(struct session *session)
@@ -83,10 +87,8 @@ static void update(struct session *session)
 static bool begin(struct session *session)
 {
         const struct session_options *options = session->options;
-        if (gethostname(session->host, sizeof(session->host) - 1) < 0)
-                session->host[0] = '\0';
         session->model.filter = options->filter;
-        session->model.is_gone = is_gone;
+        session->model.state_of = state_of;
         session->model.context = session;
         session->feed.input = (struct input){ .take = take, .wants_stacks = wants_stacks, .context = session };
         session->ui.view = options->view;
@@ -129,8 +131,7 @@ static bool wait_for(struct session *session, uint64_t wake_ns, bool news)
         };
         if (poll(wanted, 3, until_ms(wake_ns)) < 0 && errno != EINTR)
                 return false;
-        bool hung_up = wanted[0].revents & (POLLHUP | POLLERR | POLLNVAL) && !(wanted[0].revents & POLLIN);
-        if (hung_up)
+        if (wanted[0].revents & (POLLHUP | POLLERR | POLLNVAL)) /* the connection is gone */
                 session->ended_by = SIGHUP;
         return wanted[2].revents != 0;
 }
