@@ -261,7 +261,7 @@ def processes(place):
     check(code == 1 and "is not under loopdog: start it by \"loopdog run -- sleep ...\"" in err, f"{code}: {err}")
     text, _ = servers.redis(place, env={"LOOPDOG_OUTPUT": ""})
     code, _, err = run("-b", "-n", "1", text.pid)
-    check(code == 1 and "has written no records: it has no loop yet, or tells its stalls on its" in err, f"{code}: {err}")
+    check(code == 1 and "has written no records: it has no loop yet, or tells its" in err, f"{code}: {err}")
     code, _, err = run("-b", "-n", "1", 999999999)
     check(code == 1 and "there is no process 999999999" in err, f"{code}: {err}")
     code, _, err = run("-b", "-n", "1", place.folder / "missing")
