@@ -13,6 +13,7 @@
 
 #include "alloc.h"
 #include "read/parse.h"
+#include "read/scan.h"
 
 #define SAYINGS 10000
 
@@ -168,35 +169,6 @@ static void take_example(struct analysed_stack *stack, const struct analysed_pro
         stack->example_framed = framed;
 }
 
-static void keep_longer(struct analysed_stack *stack, const struct analysed_process *process,
-                        const struct record_stall *stall, const char *line, size_t length)
-{
-        if (stall->stacks_omitted || stall->duration_ns <= stack->example_ns || stall->duration_ns <= stack->longer_ns)
-                return;
-        free(stack->longer.line);
-        stack->longer = keep(line, length);
-        stack->longer_ns = stall->duration_ns;
-        stack->longer_process = process;
-}
-
-/* Now look at the stacks of the longest. */
-static void finish_example(struct analysed_stack *stack)
-{
-        struct parsed parsed;
-        char why[128];
-        if (!stack->longer.line)
-                return;
-        if (parse_record(&parsed, stack->longer.line, stack->longer.length, why, sizeof(why)) == 0) {
-                if (has_frames(&parsed.record.stall) && stack->longer_ns > stack->example_ns) {
-                        take_example(stack, stack->longer_process, &parsed.record.stall, stack->longer, true);
-                        stack->longer = (struct kept){ 0 };
-                }
-                parsed_free(&parsed);
-        }
-        free(stack->longer.line);
-        stack->longer = (struct kept){ 0 };
-}
-
 static struct analysed_stack *find_stack(struct analysis *analysis, const struct analysed_process *process,
                                          const struct record_stall *stall, const char *line, size_t length)
 {
@@ -209,12 +181,10 @@ static struct analysed_stack *find_stack(struct analysis *analysis, const struct
         } else {
                 free(key);
         }
-        bool framed = has_frames(stall);
+        bool framed = has_frames(stall) || (!stall->stacks_omitted && scan_frames(line, length));
         bool better = framed != stack->example_framed ? framed : stall->duration_ns > stack->example_ns;
         if (!stack->example.line || better)
                 take_example(stack, process, stall, keep(line, length), framed);
-        else if (!framed && stack->example_framed)
-                keep_longer(stack, process, stall, line, length);
         return stack;
 }
 
@@ -460,8 +430,6 @@ void analysis_finish(struct analysis *analysis)
                         finish_open(analysis, process, &process->open[j]);
                 finish_exit(analysis, process);
         }
-        for (size_t i = 0; i < analysis->stacks.count && !analysis->finished; i++)
-                finish_example(analysis->stacks.entries[i].value);
         analysis->finished = true;
 }
 
@@ -564,7 +532,6 @@ static void free_stack(void *pointer)
         struct analysed_stack *stack = pointer;
         free(stack->key);
         free(stack->example.line);
-        free(stack->longer.line);
         free(stack);
 }
 

@@ -94,10 +94,6 @@ struct analysed_stack {
         uint64_t example_id;
         const struct analysed_process *example_process;
         bool example_framed;
-        /* While reading: a longer stall, whose stacks have not been looked at. It is the example if it has frames. */
-        struct kept longer;
-        uint64_t longer_ns;
-        const struct analysed_process *longer_process;
 };
 
 /* What the program says of a stall, by which stalls are told apart where that is asked for. */
@@ -138,14 +134,14 @@ struct analysis {
         enum analysed_said said;
         const char *label_key; /* of SAID_LABEL: only this one; NULL: all of a stall together */
         struct map sayings;    /* distinct ones; no values */
-        struct map verdicts;  /* culprit -> taken by the filter or not: while reading */
-        struct map processes; /* run -> struct analysed_process */
-        struct map loops;     /* -> struct analysed_loop */
-        struct map stacks;    /* -> struct analysed_stack */
-        struct map units;     /* -> struct analysed_unit */
-        struct map losses;    /* reason -> struct analysed_loss: samples without a stack, by all exit lines */
-        struct map notices;   /* what processes said about their settings; no values */
-        struct spread stalls; /* all of KIND_STALL */
+        struct map verdicts;   /* culprit -> taken by the filter or not: while reading */
+        struct map processes;  /* run -> struct analysed_process */
+        struct map loops;      /* -> struct analysed_loop */
+        struct map stacks;     /* -> struct analysed_stack */
+        struct map units;      /* -> struct analysed_unit */
+        struct map losses;     /* reason -> struct analysed_loss: samples without a stack, by all exit lines */
+        struct map notices;    /* what processes said about their settings; no values */
+        struct spread stalls;  /* all of KIND_STALL */
         struct spread startup;
         struct spread suspended;
         uint64_t never_ended; /* of all three */

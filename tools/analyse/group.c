@@ -14,7 +14,7 @@
 
 #include "alloc.h"
 #include "kept_frame.h"
-#include "read/parse.h"
+#include "read/taken.h"
 
 static const char *const names[] = {
         [GROUP_CULPRIT] = "culprit", [GROUP_CAUSE] = "cause",       [GROUP_STACK] = "stack",
@@ -48,20 +48,41 @@ static void free_frame(void *frame)
         free(frame);
 }
 
-/* The culprit of a stack's example, with its source line. */
-static struct record_frame *find_culprit(const struct analysed_stack *stack, struct symbolizer *symbolizer)
+static void symbolize_culprit(struct record_frame *culprit, const struct analysed_stack *stack,
+                              struct symbolizer *symbolizer)
 {
-        struct record_frame *culprit = alloc_zeroed(1, sizeof(*culprit));
         struct parsed parsed;
         struct symbolized symbolized;
         char why[128];
         if (parse_record(&parsed, stack->example.line, stack->example.length, why, sizeof(why)) != 0)
-                return culprit;
+                return;
         symbolize(symbolizer, &parsed.record, &symbolized);
         if (symbolized.record.stall.culprit)
                 kept_frame_set(culprit, symbolized.record.stall.culprit);
         symbolized_free(&symbolized);
         parsed_free(&parsed);
+}
+
+/* A script's line stands in the record as it is: the stacks have nothing to add. */
+static bool is_script(const struct record_frame *culprit)
+{
+        return culprit && culprit->lang != RECORD_NATIVE && culprit->lang != RECORD_JIT;
+}
+
+/* The culprit of a stack's example, with its source line. */
+static struct record_frame *find_culprit(const struct analysed_stack *stack, struct symbolizer *symbolizer)
+{
+        struct record_frame *culprit = alloc_zeroed(1, sizeof(*culprit));
+        struct taken taken = { .line = stack->example.line, .length = stack->example.length, .whole = true };
+        parse_taken(&taken, true);
+        bool script = taken.status == 0 && is_script(taken.parsed.record.stall.culprit);
+        if (script)
+                kept_frame_set(culprit, taken.parsed.record.stall.culprit);
+        if (taken.status == 0)
+                parsed_free(&taken.parsed);
+        free(taken.why);
+        if (!script)
+                symbolize_culprit(culprit, stack, symbolizer);
         return culprit;
 }
 

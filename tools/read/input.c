@@ -20,7 +20,7 @@
 #include "symbolize/jit.h"
 
 #define COMPLAINTS_SHOWN 5 /* of each file */
-#define POOL_FROM_BYTES ((uint64_t)512 * 1024)
+#define POOL_FROM_BYTES ((uint64_t)4 << 20)
 #define FOLDERS_DEEP 4 /* folders within folders */
 
 void source_init(struct source *source, const char *name)

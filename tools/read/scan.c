@@ -6,7 +6,6 @@
  */
 #include "read/scan.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -94,4 +93,12 @@ size_t scan_stacks(const char *line, size_t length)
         const char *comma = length > 0 && line[0] == '{' ? find_key(line, end) : NULL;
         const char *behind = comma ? skip_brackets(comma + sizeof(key) - 1, end) : NULL;
         return behind && behind + 1 == end && *behind == '}' ? (size_t)(comma - line) : 0;
+}
+
+/* Within a string its quotes would be escaped. */
+bool scan_frames(const char *line, size_t length)
+{
+        static const char frames[] = "\"frames\":[{";
+        size_t stacks = scan_stacks(line, length);
+        return stacks > 0 && memmem(line + stacks, length - stacks, frames, sizeof(frames) - 1);
 }
