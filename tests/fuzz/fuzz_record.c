@@ -20,6 +20,7 @@
 #include "analyse/analysis.h"
 #include "analyse/calltree.h"
 #include "base/limits.h"
+#include "read/brief.h"
 #include "read/input.h"
 #include "read/scan.h"
 
@@ -78,6 +79,33 @@ static void write_again(const struct record *record)
         parsed_free(&again);
 }
 
+/* As JSON, without what is passed over where a record is read briefly. */
+static void write_brief(struct record *record, struct text *text)
+{
+        struct record_stall *stall = &record->stall;
+        stall->ready_count = stall->profile_count = stall->others_count = stall->stacks_count = 0;
+        stall->detail.waits_for_count = stall->detail.held_by_count = 0;
+        text_clear(text);
+        if (record_write_json(text, record) < 0)
+                text_clear(text);
+}
+
+/* What is read quickly is what the whole parser reads. `brief` is the whole parser's, and is changed. */
+static void check_brief(struct parsed *brief, const char *line, size_t scalars)
+{
+        static char other[LIMIT_LINE_BYTES + 2];
+        struct text wanted = TEXT_IN(output), got = TEXT_IN(other);
+        struct parsed quick;
+        char *object = alloc_bytes(line, scalars);
+        if (brief_parse(&quick, object, scalars)) {
+                write_brief(&quick.record, &got);
+                write_brief(&brief->record, &wanted);
+                check(strcmp(output, other) == 0);
+                parsed_free(&quick);
+        }
+        free(object);
+}
+
 /* What stands before the stacks is the same record without them. */
 static void check_scan(const struct parsed *parsed, const char *line, size_t length)
 {
@@ -94,6 +122,7 @@ static void check_scan(const struct parsed *parsed, const char *line, size_t len
                 check(brief.record.stall.id == parsed->record.stall.id && brief.record.stall.stacks_count == 0);
                 check(brief.record.stall.duration_ns == parsed->record.stall.duration_ns);
         }
+        check_brief(&brief, line, scalars);
         parsed_free(&brief);
         free(object);
 }

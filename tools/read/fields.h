@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum field_kind {
         FIELD_STRING, /* const char *, borrowed from the JSON value */
@@ -28,6 +29,22 @@ struct field {
         enum field_kind kind;
         size_t offset;
 };
+
+/* A value of JSON that can stand in a field. */
+struct value {
+        enum value_kind {
+                VALUE_STRING,
+                VALUE_INTEGER,
+                VALUE_BOOLEAN, /* `integer` is 0 or 1 */
+                VALUE_OTHER,
+        } kind;
+        const char *string;
+        int64_t integer;
+};
+
+/* Set the member of `into` that the field is for; a string is borrowed. 0, or -EBADMSG where it is of another kind or
+ * out of range. */
+int field_set(const struct field *field, const struct value *value, void *into);
 
 /* Where a complaint goes; the first one stays. */
 struct complaint {

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "alloc.h"
+#include "read/brief.h"
 #include "read/scan.h"
 
 /* What stands before the stacks is an object of its own, once it is closed. */
@@ -18,6 +19,9 @@ static bool parse_scalars(struct taken *taken)
         char why[256];
         if (scalars == 0)
                 return false;
+        taken->status = 0;
+        if (brief_parse(&taken->parsed, taken->line, scalars))
+                return true;
         char *object = alloc_bytes(taken->line, scalars + 1);
         object[scalars] = '}';
         taken->status = parse_record(&taken->parsed, object, scalars + 1, why, sizeof(why));
