@@ -6,9 +6,11 @@ Context: system test
 """
 
 import atexit
+import base64
 import csv
 import io
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -19,6 +21,7 @@ import browser
 import command
 from command import BEGIN, MS, RUN, Case, farewell, loop, process, python_frame, stall, stall_begin
 
+IMPORTER = os.environ.get("LOOPDOG_SPEEDSCOPE")
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FORMATS = ("json", "csv", "folded", "speedscope", "pprof", "chrome", "html")
 SPEEDSCOPE = "https://www.speedscope.app/file-format-schema.json"
@@ -337,6 +340,37 @@ class Page(Export):
         self.assertEqual(self.browser.evaluate("D.stalls.length / FIELDS"), 10000)
         self.assertEqual(self.browser.evaluate("nodes[0].total"), sum(line["duration_ns"] for line in lines))
         self.assertEqual(self.browser.said, [])
+
+
+@unittest.skipUnless(browser.PROGRAM, "chromium is not installed")
+@unittest.skipUnless(IMPORTER, "LOOPDOG_SPEEDSCOPE does not name dist/release of npm's package speedscope")
+class Consumer(Export):
+    """speedscope's importer reads four of the formats: does it find in them what was put in?"""
+
+    def imported(self, page, name, content):
+        """The rows of speedscope's table of functions: name -> total and its share."""
+        script = self.write(f"{name}.js", f"speedscope.loadFileFromBase64({json.dumps(name)}, "
+                                          f"'{base64.b64encode(content).decode()}')")
+        page.call("Page.navigate", url="about:blank")
+        page.wait_for("location.href === 'about:blank'")
+        page.call("Page.navigate", url=(pathlib.Path(IMPORTER) / "index.html").as_uri() +
+                  f"#view=sandwich&localProfilePath={script}")
+        page.wait_for("document.querySelectorAll('tr').length > 2")
+        rows = page.evaluate("[...document.querySelectorAll('tr')].map(r => [...r.cells].map(c => c.textContent))")
+        return {row[-1].strip(): row[0] for row in rows if len(row) == 3}
+
+    def test_speedscope(self):
+        """speedscope opens speedscope, pprof, folded and chrome, with the totals of the report"""
+        path = self.some()
+        page = browser.Browser()
+        self.addCleanup(page.close)
+        for name, file, total in (("speedscope", "a.speedscope.json", "600.00ms"), ("pprof", "a.pb", "600.00ms"),
+                                  ("folded", "a.folded.txt", "600,000"), ("chrome", "a.trace.json", "600.00ms")):
+            self.export(name, path, "--output", self.folder / file)
+            rows = self.imported(page, file, (self.folder / file).read_bytes())
+            found = [cell for function, cell in rows.items() if function.startswith("block")]
+            self.assertEqual(len(found), 1, rows)
+            self.assertTrue(found[0].startswith(total), rows)
 
 
 if __name__ == "__main__":
