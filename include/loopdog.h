@@ -7,8 +7,9 @@
  *
  * Every function is safe before the first loop, after loopdog_stop(), in the child of a fork and with NULL for any
  * pointer. What is misused is ignored and said once, on stderr or in the `process` record, as the other notices are.
- * None changes errno, ends the process or throws. With LOOPDOG_DISABLE defined before this header is included
- * nothing is left of all of it, and no library is needed.
+ * None changes errno, ends the process or throws. Those that are called at each event (waits, callbacks, labels,
+ * sections) cost a few nanoseconds with the detector off and some ten with it on. With LOOPDOG_DISABLE defined before
+ * this header is included nothing is left of all of it, and no library is needed.
  *
  * Source: since 0.1.0 unless a function says otherwise. A loop watched by the hooks and one named here go through
  *         the same slots, so a stall is told the same way.

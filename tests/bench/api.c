@@ -58,14 +58,18 @@ static void pair_section(void)
         loopdog_section_end();
 }
 
+static void pair_pause(void)
+{
+        loopdog_pause(loop);
+        loopdog_resume(loop);
+}
+
 static const struct {
         const char *name;
         void (*pair)(void);
 } cases[] = {
-        { "wait", pair_wait },
-        { "callback", pair_callback },
-        { "label", pair_label },
-        { "section", pair_section },
+        { "wait", pair_wait },       { "callback", pair_callback }, { "label", pair_label },
+        { "section", pair_section }, { "pause", pair_pause },
 };
 
 static VICTIM_FRAME double run_block(void (*pair)(void), unsigned calls)

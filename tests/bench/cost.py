@@ -110,6 +110,7 @@ API_CASES = {
     "callback": "loopdog_callback_begin, loopdog_callback_end",
     "label": "loopdog_label, set and taken away",
     "section": "loopdog_section_begin, loopdog_section_end",
+    "pause": "loopdog_pause, loopdog_resume",
 }
 API_LIMIT_NS = {"on": 50, "off": 20}
 
