@@ -24,6 +24,7 @@
 
 #define CALIBRATE_NS 100000000ull
 #define DRIFT_NS 2000000ull
+#define TOGETHER_NS 1000000 /* two readings that are no further apart count as one */
 
 static const struct clock_rate rate_monotonic;
 static struct clock_rate rate_tsc;
@@ -47,6 +48,19 @@ static uint64_t read_ns(clockid_t id)
 uint64_t clock_monotonic_ns(void)
 {
         return read_ns(CLOCK_MONOTONIC);
+}
+
+/* A thread that is taken off the CPU between the two readings must not take that for sleep. */
+bool clock_slept(uint64_t *slept_ns)
+{
+        for (int i = 0; i < 4 && call_allowed_sigsafe(SYS_clock_gettime); i++) {
+                uint64_t before_ns = clock_monotonic_ns(), boot_ns = read_ns(CLOCK_BOOTTIME);
+                if (clock_monotonic_ns() - before_ns > TOGETHER_NS)
+                        continue;
+                *slept_ns = boot_ns > before_ns ? boot_ns - before_ns : 0;
+                return true;
+        }
+        return false;
 }
 
 uint64_t clock_realtime_ns(void)

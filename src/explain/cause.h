@@ -50,7 +50,7 @@ struct cause_evidence {
 struct cause_verdict {
         enum cause cause;
         int call;           /* CAUSE_BLOCKED and CAUSE_LOCK: its number, -1 unknown */
-        const char *reason; /* CAUSE_UNKNOWN: why, in words */
+        const char *reason; /* CAUSE_UNKNOWN: why, in words; CAUSE_SUSPENDED: by what, NULL: a signal or a debugger */
         uint32_t cpu_percent;
         bool cpu_known;
 };

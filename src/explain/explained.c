@@ -87,4 +87,6 @@ void explained_decide(struct explained *explained)
         uint32_t count;
         evidence.call = profile_main_call(profile, &count);
         explained->verdict = cause_decide(&evidence);
+        if (explained->slept)
+                explained->verdict.reason = "the machine slept";
 }

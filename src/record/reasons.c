@@ -99,6 +99,10 @@ void reason_put_cause(struct text *text, const struct record_stall *stall)
                 put_owner(text, stall, detail->owner, detail->object);
                 return;
         }
+        if (stall->cause == RECORD_SUSPENDED && detail->reason) {
+                text_printable(text, detail->reason);
+                return;
+        }
         text_string(text, words_of(stall->cause));
         if (stall->cause != RECORD_BLOCKED || !detail->call)
                 return;

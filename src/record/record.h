@@ -135,7 +135,7 @@ struct record_holder {
 
 struct record_detail {
         const char *call;   /* blocked, lock: name of the system call */
-        const char *reason; /* unknown: why; page-fault: why it is not known which memory */
+        const char *reason; /* unknown: why; page-fault: why not which memory; suspended: NULL, or by what */
         const char *called; /* what the culprit's line has called: "time.sleep", "requests.api.get" */
         const char *task;   /* asyncio: name of the task that was running, and its coroutine */
         const char *coroutine;

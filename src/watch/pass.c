@@ -474,6 +474,47 @@ uint64_t pass_over_all(void)
         return next_ns;
 }
 
+/* An iteration that goes on after the sleep: if it is long enough awake it will be a stall of its own. */
+static void record_slept(const struct watched *w, struct slot *slot, uint64_t slept_ns)
+{
+        uint64_t begin_ns = MARK_NS(w->last_mark) - slept_ns;
+        struct stall stall = {
+                .slot = slot,
+                .place = UINT32_MAX,
+                .mark = w->last_mark,
+                .id = ++pass.next_id,
+                .begin_ns = begin_ns,
+                .end_ns = clock_now_ns(),
+                .threshold_ns = pass.usual.threshold_ns,
+                .stopped_ns = slept_ns,
+                .detected = true,
+                .startup = is_startup(slot, begin_ns),
+                .suspended = true,
+                .slept = true,
+                .end = STALL_WAITED,
+        };
+        pass.totals.stalls_suspended++;
+        pass.calls->stall_ended(&stall);
+}
+
+/* Was it busy in the last pass, before the sleep, and still is? Of an iteration that began later nobody knows whether
+ * it was before or after. */
+static bool was_under_way(const struct watched *w, const struct slot *slot)
+{
+        uint64_t mark = atomic_load(&slot->mark);
+        return w->known && w->confirmed && mark == w->last_mark && MARK_BUSY(mark) && w->rest_mark != mark &&
+               !is_settled(w, slot, mark) && !atomic_load(&slot->serial);
+}
+
+void pass_note_sleep(uint64_t slept_ns)
+{
+        uint32_t count = slots_used();
+        pass.totals.stopped_ns += slept_ns;
+        for (uint32_t i = 0; i < count && slept_ns >= pass.usual.threshold_ns; i++)
+                if (was_under_way(&watched[i], slot_at(i)))
+                        record_slept(&watched[i], slot_at(i), slept_ns);
+}
+
 void pass_forget(void)
 {
         uint32_t count = slots_used();

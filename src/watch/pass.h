@@ -44,6 +44,10 @@ void pass_note_absence(const struct watch_absence *absence);
 /* It was stopped some time between these two, and had nothing to do before that. */
 void pass_note_stop(uint64_t from_ns, uint64_t to_ns);
 
+/* The machine has slept for so long, while clock_now_ns() stood still. The iterations that were under way are recorded
+ * as suspended. */
+void pass_note_sleep(uint64_t slept_ns);
+
 /* When a loop last iterated. */
 uint64_t pass_active_ns(void);
 

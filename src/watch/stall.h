@@ -44,6 +44,7 @@ struct stall {
         bool announced; /* the stall-begin record was written */
         bool startup;
         bool suspended; /* without the time that it was stopped it is none */
+        bool slept;     /* it was the machine that stopped */
         bool reminded;  /* said that it still goes on */
         bool deadlock;  /* said that it never will */
 };

@@ -36,6 +36,7 @@
 #define START_ATTEMPTS 3
 #define CHANGE_STEP_NS 1000000
 #define UNCOUNTED_STEP_NS 20000
+#define SLEPT_LEAST_NS 20000000 /* of a machine */
 
 enum thread_state {
         THREAD_NONE,
@@ -73,6 +74,13 @@ static long futex(_Atomic uint32_t *word, int operation, uint32_t value, const s
 {
         return raw_syscall_sigsafe(SYS_futex, (uintptr_t)word, (uint64_t)operation, value, (uintptr_t)timeout, 0, 0);
 }
+
+/* To tell whether the machine has slept between two of them. */
+struct sleep_readings {
+        bool known;
+        uint64_t slept_ns;
+        uint64_t now_ns, monotonic_ns;
+};
 
 /* ---- sleeping ---- */
 
@@ -173,11 +181,30 @@ static void answer(uint32_t asked)
         futex(&dog.answered, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL);
 }
 
+/* A machine that slept has stopped all that was under way. Where clock_now_ns() went on meanwhile our own sleep ended
+ * late, and that says it. */
+static void look_for_sleep(struct sleep_readings *before)
+{
+        struct sleep_readings now = { .now_ns = clock_now_ns(), .monotonic_ns = clock_monotonic_ns() };
+        now.known = clock_slept(&now.slept_ns);
+        if (!now.known)
+                return;
+        if (before->known && now.slept_ns > before->slept_ns + SLEPT_LEAST_NS) {
+                uint64_t slept_ns = now.slept_ns - before->slept_ns;
+                bool went_on = now.now_ns - before->now_ns > now.monotonic_ns - before->monotonic_ns + slept_ns / 2;
+                if (!went_on)
+                        pass_note_sleep(slept_ns);
+        }
+        *before = now;
+}
+
 static void watch(void)
 {
+        struct sleep_readings readings = { .known = false };
         while (!atomic_load(&dog.stop)) {
                 uint32_t wake = atomic_load(&dog.wake);
                 calls_look_again();
+                look_for_sleep(&readings);
                 if (clock_tend())
                         pass_forget();
                 note_stop_at_work(dog.woke_ns);

@@ -10,10 +10,12 @@ Context: system test
 
 import contextlib
 import dataclasses
+import fcntl
 import os
 import pathlib
 import re
 import signal
+import subprocess
 import sys
 
 import harness
@@ -295,6 +297,39 @@ def was_stopped(stall):
 add("suspended: SIGSTOP is recorded and no stall", "stopped", "suspended", was_stopped, victim="lacks")
 add("suspended: of a stall that also computes the rest counts", "stopped_work", "cpu", was_stopped, victim="lacks")
 add("suspended: a debugger that stops one thread", "traced", "suspended", was_stopped, victim="lacks")
+
+HOUR_NS = 3600 * 10**9
+
+
+def slept(place):
+    """Whoever sees the machine sleep (CLOCK_BOOTTIME goes ahead) does so in the middle of a stall."""
+    victims, lock, sign = pathlib.Path(suite.options.victims), place.folder / "lock", place.folder / "sleep"
+    with open(lock, "w", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        program = place.start("victim", [victims / "causes_blocked", "flock", lock], stdin=subprocess.PIPE, env={
+            "LD_PRELOAD": f"{victims / 'fake_sleep.so'} {suite.options.library}", "FAKE_SLEEP": str(sign)})
+        program.process.stdin.write(b"s\n")
+        program.process.stdin.flush()
+        if not place.plain:
+            harness.wait_until(lambda: place.read().all("stall-begin"), 10, "the stall")
+            sign.touch()
+            harness.wait_until(lambda: place.read().all("stall"), 10, "the record of the sleep")
+    program.process.stdin.close()
+    program.wait(10)
+    if place.plain:
+        return
+    suspended, blocked = sorted(place.read().all("stall"), key=lambda stall: stall["cause"], reverse=True)
+    harness.check((suspended["cause"], blocked["cause"]) == ("suspended", "blocked"), f"{suspended}\n{blocked}")
+    harness.check(suspended["detail"].get("reason") == "the machine slept", f"{suspended['detail']}")
+    harness.check(abs(suspended["suspended_ns"] - HOUR_NS) < 1e9 and suspended["duration_ns"] > HOUR_NS,
+                  f"{suspended}")
+    harness.check(blocked["duration_ns"] < HOUR_NS / 2 and not blocked.get("suspended_ns"), f"{blocked}")
+    end = place.book.all("exit")[0]
+    harness.check((end["stalls"], end["stalls_suspended"]) == (1, 1), f"{end}")
+    harness.check(not place.book.complaints, "\n".join(place.book.complaints))
+
+
+suite.add("suspended: a machine that slept in the middle of a stall", slept)
 
 if __name__ == "__main__":
     sys.exit(suite.main())

@@ -347,6 +347,9 @@ Test(render, does_not_call_it_a_stall_when_the_program_was_stopped)
         cr_expect_not_null(strstr(text, "suspended 300 ms in handle_a() at bank+0x2000, stopped by a signal"), "%s",
                            text);
         cr_expect_not_null(strstr(text, "stopped for 100 ms of 300 ms: not counted as a stall"), "%s", text);
+        record.stall.detail.reason = "the machine slept";
+        cr_expect_not_null(strstr(render(&record, &plain), "in handle_a() at bank+0x2000, the machine slept   ["), "%s",
+                           output);
 }
 
 /* ---- words ---- */

@@ -561,6 +561,42 @@ Test(pass, counts_no_stall_that_may_have_been_stopped_for_long_enough)
         cr_expect(record_with_absence(120 * MS, 120 * MS, 50 * MS)->suspended);
 }
 
+#define HOUR_NS (3600 * 1000 * MS)
+
+Test(pass, records_what_was_under_way_when_the_machine_slept)
+{
+        struct slot *slot = make_loop(5);
+        make_last(slot, 30 * MS);
+        pass_over_all();
+        pass_note_sleep(HOUR_NS);
+        cr_assert(eq(uint, count_of(ENDED), 1));
+        const struct stall *stall = &latest(ENDED)->stall;
+        cr_expect(stall->suspended && stall->slept);
+        cr_expect(eq(u64, stall->stopped_ns, HOUR_NS));
+        cr_expect(ge(u64, stall->end_ns - stall->begin_ns, HOUR_NS + 30 * MS));
+        cr_expect(zero(u64, watch_totals()->stalls));
+        cr_expect(eq(u64, watch_totals()->stalls_suspended, 1));
+        wait_on(5);
+        pass_over_all();
+        cr_expect(eq(uint, count_of(ENDED), 1), "awake it was not long enough for a stall");
+}
+
+Test(pass, records_no_sleep_that_no_loop_noticed)
+{
+        struct slot *slot = make_loop(5);
+        go_idle();
+        pass_over_all();
+        pass_note_sleep(HOUR_NS);
+        cr_expect(eq(uint, count_of(ENDED), 0), "it waited");
+        wait_on(5);
+        make_last(slot, 30 * MS);
+        pass_note_sleep(HOUR_NS);
+        cr_expect(eq(uint, count_of(ENDED), 0), "it may have begun after the sleep");
+        pass_over_all();
+        pass_note_sleep(THRESHOLD_NS - 1);
+        cr_expect(eq(uint, count_of(ENDED), 0), "that was short");
+}
+
 Test(pass, takes_a_watchdog_without_a_cpu_for_no_stop)
 {
         const struct stall *stall = record_with_absence(200 * MS, 0, 0);
