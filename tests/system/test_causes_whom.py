@@ -111,8 +111,9 @@ def has_parts(stall):
 
 def has_callbacks(stall):
     shares = {share["frame"].get("function"): share["percent"] for share in stall.get("profile", [])}
-    wrong = [] if set(shares) == {"handle_a", "handle_b"} else [f"profile of {shares}"]
-    if not wrong and not shares["handle_a"] > shares["handle_b"] > 10:
+    others = sum(shares.values()) - shares.get("handle_a", 0) - shares.get("handle_b", 0)  # the victim's own log
+    wrong = []
+    if others > 10 or not shares.get("handle_a", 0) > shares.get("handle_b", 0) > 10:
         wrong.append(f"shares {shares}")  # 7 and 3 of 10
     return wrong + ([] if 3 <= stall.get("callbacks_seen", 0) <= 10 else [f"{stall.get('callbacks_seen')} callbacks"])
 
@@ -203,9 +204,10 @@ def slow_file(place):
 
 
 def read_pages(stall):
+    """Two in each stall. How many are counted between the first sample and the last is up to when these are taken."""
     detail = stall["detail"]
     faults = detail.get("major_faults")
-    wrong = [] if faults in (1, 2, 3) else [f"{faults} major faults"]
+    wrong = [] if faults in (0, 1, 2, 3) else [f"{faults} major faults"]
     if os.geteuid() == 0:  # others may not be permitted to have the kernel note addresses
         wrong += [] if re.fullmatch("/.*/slow/file", detail.get("what", "")) else [f"waited for {detail.get('what')}"]
         wrong += [] if re.fullmatch(r"fuse on slow_files \(\d+:\d+\)", detail.get("device", "")) else ["no device"]
@@ -277,8 +279,11 @@ def throttled(place):
     if wrong:
         raise harness.Failure("\n".join(wrong))
     judge(place, [truth for truth, _ in joined], [stall for _, stall in joined], "starved", was_throttled)
-    if not any(stall["detail"].get("throttled_ns", 0) > stall["duration_ns"] / 4 for _, stall in joined):
-        raise harness.Failure("never throttled", noise=True)
+    if any(stall["detail"].get("throttled_ns", 0) > stall["duration_ns"] / 4 for _, stall in joined):
+        return
+    if all(stall["detail"].get("run_delay_ns", 0) > stall["duration_ns"] / 2 for _, stall in joined):
+        raise harness.Skip("other work on this machine left the group less than its quota")
+    raise harness.Failure("never throttled", noise=True)
 
 
 suite.add("starved: a cgroup with a CPU quota", throttled, attempts=3)
