@@ -704,6 +704,7 @@ __attribute__((constructor)) static void agent_load(void)
         if (!calls_load()) /* a filter may punish the question */
                 watchdog_note_processors();
         hooks_resolve();
+        watchdog_ask_libc();
         config_load(&config, environ);
         if (api_stands_down())
                 config.threshold_ns = 0;

@@ -11,6 +11,7 @@
  */
 #include "watch/watchdog.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
@@ -31,8 +32,9 @@
 #include "watch/absence.h"
 #include "watch/pass.h"
 
-#define STACK_BYTES (256 * 1024)
-#define IDLE_NS 1000000000ull /* without an iteration, before the sleep without end */
+#define STACK_BYTES (256 * 1024)            /* for itself; what libc wants of it comes on top */
+#define STACK_MOST_BYTES (64 * 1024 * 1024) /* where that is not known and it is not enough */
+#define IDLE_NS 1000000000ull               /* without an iteration, before the sleep without end */
 #define START_ATTEMPTS 3
 #define CHANGE_STEP_NS 1000000
 #define UNCOUNTED_STEP_NS 20000
@@ -48,6 +50,7 @@ enum thread_state {
 static struct {
         const struct watch_calls *calls;
         pthread_t thread;
+        size_t (*libc_stack_bytes)(const pthread_attr_t *attributes); /* NULL: not known */
         _Atomic int state;
         _Atomic uint32_t wake;     /* futex: changed to wake the thread */
         _Atomic int stop;          /* 0 no, 1 for fork, 2 for good */
@@ -295,16 +298,32 @@ static void *run(void *unused)
         return NULL;
 }
 
+void watchdog_ask_libc(void)
+{
+        *(void **)&dog.libc_stack_bytes = dlsym(RTLD_DEFAULT, "__pthread_get_minstack");
+}
+
+/* libc puts each thread's copy of all thread-local variables into its stack, and a program may have megabytes. */
+static size_t stack_bytes(const pthread_attr_t *attributes)
+{
+        return STACK_BYTES + (dog.libc_stack_bytes != NULL ? dog.libc_stack_bytes(attributes) : 0);
+}
+
 static int create_thread(void)
 {
         pthread_attr_t attributes;
         sigset_t all, before;
+        int error;
         sigfillset(&all);
         pthread_attr_init(&attributes);
-        pthread_attr_setstacksize(&attributes, STACK_BYTES);
+        size_t bytes = stack_bytes(&attributes);
         /* Through libc, which keeps its own signals (32 and 33) out of the set. */
         pthread_sigmask(SIG_SETMASK, &all, &before);
-        int error = pthread_create(&dog.thread, &attributes, run, NULL);
+        do {
+                pthread_attr_setstacksize(&attributes, bytes);
+                error = pthread_create(&dog.thread, &attributes, run, NULL);
+                bytes *= 4;
+        } while (error == EINVAL && bytes <= STACK_MOST_BYTES);
         pthread_sigmask(SIG_SETMASK, &before, NULL);
         pthread_attr_destroy(&attributes);
         return -error;

@@ -156,6 +156,8 @@ add("threads: 5,000 loops one after the other use their slots again", "rules_thr
     after=all_watched)
 add("threads: a thread that ends within its stall", "rules_threads", "ended", planted=1, after=ended_by_thread)
 add("threads: 8 loops stall at the same time", "rules_threads", "parallel", planted=8)
+add("threads: 2 MB of thread-local variables", "rules_locals", planted=1)
+add("threads: nearly as many thread-local variables as the watchdog's stack has room", "rules_locals_tight", planted=1)
 add("threads: 400 loops under a limit of 1,024 descriptors", "rules_threads", "few-files", planted=2)
 
 
