@@ -12,13 +12,11 @@
  * Context: unit tests; each runs in a process of its own
  */
 #include <criterion/criterion.h>
-#include <dlfcn.h>
-#include <link.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 
+#include "../calls/regions.h"
 #include "unwind/module.h"
 #include "unwind/symbol.h"
 #include "unwind/unwind.h"
@@ -26,142 +24,13 @@
 
 #define CAPTURES 200
 #define SECONDS_MOST 600
-#define LIBRARY "libutil.so.1" /* of libc6, and used by nobody any more */
-
-void throw_and_catch(int depth);
-
-/* On the captured thread's stack. */
-struct flag {
-        volatile uint64_t pattern;
-        volatile uint64_t inside;
-};
-
-struct region {
-        const char *name;
-        void (*enter)(struct flag *flag); /* sets and clears it, once or more often */
-        bool contended;                   /* a second thread does the same */
-};
-
-static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-
-/* ---- the regions ---- */
-
-static void allocate(struct flag *flag)
-{
-        void *blocks[64];
-        flag->inside = 1;
-        for (unsigned i = 0; i < 64; i++)
-                blocks[i] = malloc(16 + i * i * 40);
-        for (unsigned i = 0; i < 64; i += 2)
-                blocks[i] = realloc(blocks[i], 5000 + i);
-        malloc_trim(0);
-        for (unsigned i = 0; i < 64; i++)
-                free(blocks[i]);
-        flag->inside = 0;
-}
-
-static void throw(struct flag * flag)
-{
-        flag->inside = 1;
-        throw_and_catch(30);
-        flag->inside = 0;
-}
-
-static void load(struct flag *flag)
-{
-        flag->inside = 1;
-        void *handle = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
-        cr_assert(handle != NULL, "%s", dlerror());
-        dlclose(handle);
-        flag->inside = 0;
-}
-
-static int spin_in_callback(struct dl_phdr_info *info, size_t size, void *opaque)
-{
-        struct flag *flag = opaque;
-        flag->inside = 1; /* the loader's lock is held here */
-        for (uint64_t end_ns = now_ns() + 20000; now_ns() < end_ns;)
-                ;
-        flag->inside = 0;
-        return 0;
-}
-
-static void iterate(struct flag *flag)
-{
-        dl_iterate_phdr(spin_in_callback, flag);
-}
-
-/* A cycle: here the loader's lock first and then the mutex, in the other thread the mutex first. It ends because this
- * one does not wait for ever. */
-static int take_mutex_in_callback(struct dl_phdr_info *info, size_t size, void *opaque)
-{
-        struct flag *flag = opaque;
-        struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_nsec += 2000000;
-        if (until.tv_nsec >= 1000000000) {
-                until.tv_nsec -= 1000000000;
-                until.tv_sec++;
-        }
-        flag->inside = 1;
-        if (pthread_mutex_timedlock(&mutex, &until) == 0)
-                pthread_mutex_unlock(&mutex);
-        flag->inside = 0;
-        return 1;
-}
-
-static void go_round(struct flag *flag)
-{
-        if (flag->pattern == PATTERN) { /* the captured thread */
-                dl_iterate_phdr(take_mutex_in_callback, flag);
-                return;
-        }
-        pthread_mutex_lock(&mutex);
-        load(flag);
-        pthread_mutex_unlock(&mutex);
-}
-
-static void print(struct flag *flag)
-{
-        static FILE *null;
-        if (null == NULL)
-                null = fopen("/dev/null", "w");
-        flag->inside = 1;
-        flockfile(null);
-        for (unsigned i = 0; i < 50; i++)
-                fprintf(null, "%u %s %f\n", i, "line", i / 3.0);
-        funlockfile(null);
-        fflush(NULL);
-        flag->inside = 0;
-}
-
-static void fork_once(struct flag *flag)
-{
-        flag->inside = 1;
-        pid_t child = fork();
-        if (child == 0)
-                _exit(0);
-        int status;
-        cr_assert(child > 0 && waitpid(child, &status, 0) == child && status == 0);
-        flag->inside = 0;
-}
-
-static const struct region regions[] = {
-        { "malloc", allocate, true },
-        { "C++ throw", throw, true },
-        { "dlopen and dlclose", load, true },
-        { "dl_iterate_phdr", iterate, true },
-        { "a cycle through the loader's lock", go_round, true },
-        { "stdio", print, true },
-        { "fork", fork_once, false },
-};
 
 /* ---- the threads ---- */
 
 static void *go_in_and_out(struct victim *victim)
 {
         const struct region *region = victim->argument;
-        struct flag flag = { .pattern = PATTERN };
+        struct region_flag flag = { .pattern = REGION_PATTERN };
         while (!atomic_load(&victim->stop))
                 region->enter(&flag);
         flag.pattern = 0;
@@ -171,7 +40,7 @@ static void *go_in_and_out(struct victim *victim)
 static void *contend(struct victim *victim)
 {
         const struct region *region = victim->argument;
-        struct flag flag = { .pattern = 0 };
+        struct region_flag flag = { .pattern = 0 };
         while (!atomic_load(&victim->stop)) {
                 region->enter(&flag);
                 sleep_us(200); /* the captured one is to get in, too */
@@ -196,7 +65,7 @@ static void start(void)
 
 static bool was_inside(const struct sample *sample)
 {
-        uint64_t at = find_pattern(sample, PATTERN), inside = 0;
+        uint64_t at = find_pattern(sample, REGION_PATTERN), inside = 0;
         uint64_t within = at - sample->stack_address + sizeof inside;
         if (at != 0 && within + sizeof inside <= sample->stack_length)
                 memcpy(&inside, sample->stack + within, sizeof inside);
@@ -268,10 +137,10 @@ static _Atomic bool exit_may_end;
 
 static void exit_handler(void)
 {
-        volatile struct flag flag = { .pattern = PATTERN, .inside = 1 };
+        volatile struct region_flag flag = { .pattern = REGION_PATTERN, .inside = 1 };
         atomic_store(&exiting_tid, (int32_t)syscall(SYS_gettid));
         while (!atomic_load(&exit_may_end) && flag.inside == 1)
-                allocate(&(struct flag){ .pattern = 0 });
+                region_allocate(&(struct region_flag){ .pattern = 0 });
         flag.inside = 0;
 }
 

@@ -9,7 +9,6 @@
  *
  * Context: one loop, in the main thread
  */
-
 #include "truth.h"
 #include "turn.h"
 

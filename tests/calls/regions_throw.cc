@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * locks_throw.cc - an exception that is thrown and caught, for test_locks.c
+ * regions_throw.cc - an exception that is thrown and caught
  *
  * Context: the thread that is captured
  */
