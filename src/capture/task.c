@@ -379,14 +379,10 @@ static void extend(struct capture_task *task, struct lines *lines)
         }
 }
 
-bool task_find_stack(struct capture_task *task, uint64_t address)
+bool task_find_stack_in(struct capture_task *task, int fd, uint64_t address)
 {
         struct lines lines;
         const char *line;
-        int fd = proc_open_maps();
-        task->stack_low = task->stack_high = 0;
-        if (fd < 0)
-                return false;
         begin_lines(&lines, fd);
         while (task->stack_high == 0 && (line = next_line(&lines)) != NULL) {
                 struct mapping mapping;
@@ -396,8 +392,16 @@ bool task_find_stack(struct capture_task *task, uint64_t address)
                 task->stack_high = mapping.high;
                 extend(task, &lines);
         }
-        descriptor_close(fd);
         return task->stack_high != 0;
+}
+
+bool task_find_stack(struct capture_task *task, uint64_t address)
+{
+        int fd = proc_open_maps();
+        task->stack_low = task->stack_high = 0;
+        bool found = fd >= 0 && task_find_stack_in(task, fd, address);
+        descriptor_close(fd);
+        return found;
 }
 
 uint64_t task_stack_end(const struct capture_task *task, uint64_t stack_pointer)

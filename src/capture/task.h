@@ -59,4 +59,7 @@ uint64_t task_stack_end(const struct capture_task *task, uint64_t stack_pointer)
 int task_parse_call(const char *text, struct task_call *call);
 int task_parse_state(const char *text, char *state);
 
+/* For the fuzzer: task_find_stack() in a file that looks like `maps`, where nothing is known of the stack yet. */
+bool task_find_stack_in(struct capture_task *task, int fd, uint64_t address);
+
 #endif

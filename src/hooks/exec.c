@@ -12,7 +12,6 @@
  * Context: app thread, children of fork and vfork included; async-signal-safe as exec itself must be
  */
 #include <alloca.h>
-#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -21,6 +20,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/program.h"
 #include "base/raw.h"
 #include "base/text.h"
 #include "hooks/hooks.h"
@@ -29,7 +29,6 @@
 #define PRELOAD "LD_PRELOAD="
 #define LIMIT_PROGRAM 4096      /* bytes of a program's path, as the kernel */
 #define LIMIT_ENVIRONMENT 16384 /* entries; a larger environment is passed on as it is */
-#define LIMIT_SCRIPTS 4         /* interpreters of interpreters, as the kernel */
 
 static bool follow = true;
 static pid_t own_pid;
@@ -51,80 +50,7 @@ bool hooks_in_noted_process(void)
         return raw_syscall_sigsafe(SYS_getpid, 0, 0, 0, 0, 0, 0) == own_pid;
 }
 
-/* ---- can the target's loader use the preload? ---- */
-
-static ssize_t read_start(int fd, void *bytes, size_t capacity, uint64_t offset)
-{
-        return raw_syscall_sigsafe(SYS_pread64, (uint64_t)fd, (uintptr_t)bytes, capacity, offset, 0, 0);
-}
-
-static int open_plain(int directory, const char *path)
-{
-        return (int)raw_syscall_sigsafe(SYS_openat, (uint64_t)(int64_t)directory, (uintptr_t)path,
-                                        O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0, 0, 0);
-}
-
-static void close_plain(int fd)
-{
-        raw_syscall_sigsafe(SYS_close, (uint64_t)fd, 0, 0, 0, 0, 0);
-}
-
-/* A 64-bit x86 program whose interpreter is glibc's. A static one has no loader, so nothing can go wrong. */
-static bool elf_fits(int fd, const Elf64_Ehdr *header)
-{
-        if (header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_machine != EM_X86_64)
-                return false;
-        for (unsigned i = 0; i < header->e_phnum && i < 64; i++) {
-                Elf64_Phdr segment;
-                uint64_t at = header->e_phoff + (uint64_t)i * sizeof segment;
-                if (read_start(fd, &segment, sizeof segment, at) != (ssize_t)sizeof segment)
-                        return true;
-                if (segment.p_type != PT_INTERP)
-                        continue;
-                char loader[256] = "";
-                size_t length = segment.p_filesz < sizeof loader ? segment.p_filesz : sizeof loader - 1;
-                if (read_start(fd, loader, length, segment.p_offset) != (ssize_t)length)
-                        return true;
-                loader[length] = '\0';
-                return strstr(loader, "ld-linux") != NULL;
-        }
-        return true;
-}
-
-/* The interpreter named in "#!" of `start` into `path`; false where there is none. */
-static bool script_interpreter(const char *start, size_t length, char *path, size_t capacity)
-{
-        size_t i = 2, n = 0;
-        while (i < length && (start[i] == ' ' || start[i] == '\t'))
-                i++;
-        while (i < length && start[i] != ' ' && start[i] != '\t' && start[i] != '\n' && n + 1 < capacity)
-                path[n++] = start[i++];
-        path[n] = '\0';
-        return n > 0;
-}
-
-static bool program_fits(int fd)
-{
-        bool fits = true;
-        for (int depth = 0; fd >= 0 && depth < LIMIT_SCRIPTS; depth++) {
-                union {
-                        Elf64_Ehdr header;
-                        char bytes[256];
-                } start;
-                char path[256];
-                ssize_t n = read_start(fd, &start, sizeof start, 0);
-                bool script = n > 2 && start.bytes[0] == '#' && start.bytes[1] == '!';
-                if (n >= (ssize_t)sizeof start.header && memcmp(start.bytes, ELFMAG, SELFMAG) == 0)
-                        fits = elf_fits(fd, &start.header);
-                close_plain(fd);
-                if (!script || !script_interpreter(start.bytes, (size_t)n, path, sizeof path))
-                        return fits;
-                fd = open_plain(AT_FDCWD, path);
-        }
-        if (fd >= 0)
-                close_plain(fd);
-        return fits;
-}
+/* ---- the program ---- */
 
 /* Will exec find a program there? One that fails must not have ended the watch. access() asks for the real user and
  * exec for the effective one: where the two differ, or a filter forbids to ask, it may. */
@@ -293,7 +219,7 @@ EXPORTED int execve(const char *path, char *const argv[], char *const envp[])
 {
         if (!is_executable(path))
                 return REAL(execve)(path, argv, envp);
-        char *const *next = NEXT_ENVIRONMENT(envp, open_plain(AT_FDCWD, path));
+        char *const *next = NEXT_ENVIRONMENT(envp, program_open(AT_FDCWD, path));
         exec_begins();
         return exec_failed(REAL(execve)(path, argv, next));
 }
@@ -308,7 +234,7 @@ EXPORTED int execvpe(const char *file, char *const argv[], char *const envp[])
         char path[LIMIT_PROGRAM];
         if (!find_in_path(file, path, sizeof path))
                 return REAL(execvpe)(file, argv, envp);
-        char *const *next = NEXT_ENVIRONMENT(envp, open_plain(AT_FDCWD, path));
+        char *const *next = NEXT_ENVIRONMENT(envp, program_open(AT_FDCWD, path));
         exec_begins();
         return exec_failed(REAL(execvpe)(file, argv, next));
 }
@@ -377,7 +303,7 @@ EXPORTED int execveat(int directory, const char *path, char *const argv[], char 
                 errno = ENOSYS;
                 return -1;
         }
-        char *const *next = NEXT_ENVIRONMENT(envp, open_plain(directory, path));
+        char *const *next = NEXT_ENVIRONMENT(envp, program_open(directory, path));
         exec_begins();
         return exec_failed(REAL(execveat)(directory, path, argv, next, flags));
 }
@@ -385,7 +311,7 @@ EXPORTED int execveat(int directory, const char *path, char *const argv[], char 
 EXPORTED int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
                          const posix_spawnattr_t *attributes, char *const argv[], char *const envp[])
 {
-        char *const *next = NEXT_ENVIRONMENT(envp, open_plain(AT_FDCWD, path));
+        char *const *next = NEXT_ENVIRONMENT(envp, program_open(AT_FDCWD, path));
         return REAL(posix_spawn)(pid, path, actions, attributes, argv, next);
 }
 
@@ -394,6 +320,6 @@ EXPORTED int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_a
 {
         char path[LIMIT_PROGRAM];
         bool found = find_in_path(file, path, sizeof path);
-        char *const *next = NEXT_ENVIRONMENT(envp, found ? open_plain(AT_FDCWD, path) : -1);
+        char *const *next = NEXT_ENVIRONMENT(envp, found ? program_open(AT_FDCWD, path) : -1);
         return REAL(posix_spawnp)(pid, file, actions, attributes, argv, next);
 }

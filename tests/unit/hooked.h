@@ -11,6 +11,7 @@
 
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>

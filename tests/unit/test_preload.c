@@ -19,7 +19,7 @@ TestSuite(preload, .init = set_up_hooks, .fini = remove_folder);
 
 static bool fits(const char *path)
 {
-        return program_fits(open_plain(AT_FDCWD, path));
+        return program_fits(program_open(AT_FDCWD, path));
 }
 
 Test(program, fits_where_its_loader_is_glibcs)
@@ -272,7 +272,7 @@ static bool drops(const char *list, const char *program)
         char variable[512];
         snprintf(variable, sizeof variable, "LD_PRELOAD=%s", list);
         cr_assert(find_in_environment(&environment, ENVIRONMENT(variable)));
-        return must_drop(&environment, open_plain(AT_FDCWD, program));
+        return must_drop(&environment, program_open(AT_FDCWD, program));
 }
 
 Test(preload, stays_for_a_program_that_can_use_it)
