@@ -4,8 +4,8 @@
 
 The victim `regions` stalls in malloc, in C++ exceptions, dlopen and dlclose, dl_iterate_phdr, a cycle through the
 loader's lock, stdio, fork and an exit handler, while another thread contends, and the agent captures and unwinds it
-each millisecond. (unit_locks does the same with the capture alone, and counts by a flag in the copied stack.) Each program
-must end well, and its stalls must be recorded with their samples.
+each millisecond. (unit_locks does the same with the capture alone, and counts by a flag in the copied stack.) Each
+program must end well, and its stalls must be recorded with their samples.
 
 Short: until 100 samples of each region have been taken. `--long` (./dev soak): 10,000.
 
