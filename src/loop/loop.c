@@ -86,6 +86,18 @@ static void thread_ends(void *slot)
         }
 }
 
+/* Loops that have no threshold of their own, and were there before, go by the new one. */
+static void set_threshold(uint64_t threshold_ns)
+{
+        uint64_t before_ns = loop_threshold_ns;
+        uint32_t count = slots_used();
+        loop_threshold_ns = threshold_ns;
+        for (uint32_t i = 0; i < count; i++) {
+                uint64_t expected = before_ns;
+                atomic_compare_exchange_strong(&slot_at(i)->threshold_ns, &expected, threshold_ns);
+        }
+}
+
 void loop_setup(const struct loop_calls *calls, uint64_t threshold_ns, bool all_loops)
 {
         stage.calls = calls;
@@ -93,7 +105,7 @@ void loop_setup(const struct loop_calls *calls, uint64_t threshold_ns, bool all_
         stage.only_named = false;
         stage.all_loops = all_loops;
         closed_note_process();
-        loop_threshold_ns = threshold_ns ? threshold_ns : UINT64_MAX;
+        set_threshold(threshold_ns ? threshold_ns : UINT64_MAX);
         /* Made early: keys below 32 need no memory when they are set. */
         if (!stage.key_made)
                 stage.key_made = pthread_key_create(&stage.key, thread_ends) == 0;

@@ -193,6 +193,18 @@ def stop(place):
                   "the wrong setting was not said")
 
 
+@suite.case("start with options", attempts=3)
+def options(place):
+    place.run_victim("api", "options", env=LINKED)
+    if place.plain:
+        return
+    stalls = place.read().stalls(startup=False)
+    _, complaints = records.join(stalls, place.planted)
+    harness.check(not complaints + place.book.complaints, f"{complaints} {place.book.complaints}")
+    thresholds = [stall["threshold_ns"] for stall in stalls]
+    harness.check(thresholds == [20000000, 100000000], f"thresholds {thresholds}")
+
+
 @suite.case("labels are redacted", attempts=3)
 def redacted(place):
     place.run_victim("api", "labels", env={**LINKED, "LOOPDOG_REDACT": "labels"})

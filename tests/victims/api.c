@@ -430,12 +430,52 @@ static void case_stop(void)
         planted_sleep_ms(200, "");
 }
 
+static void start_with(const char *threshold, unsigned flags)
+{
+        char output[1024], threshold_setting[64];
+        const char *const settings[] = { threshold_setting, output, NULL };
+        struct loopdog_options options = { .size = sizeof options, .flags = flags, .settings = settings };
+        const char *path = getenv("LOOPDOG_OUTPUT");
+        snprintf(output, sizeof output, "LOOPDOG_OUTPUT=%s", path != NULL ? path : "/dev/null");
+        snprintf(threshold_setting, sizeof threshold_setting, "LOOPDOG_THRESHOLD=%s", threshold);
+        VICTIM_CHECK(loopdog_start(&options) == 0);
+        memset(output, 'x', sizeof output); /* they are copied */
+        memset(threshold_setting, 'x', sizeof threshold_setting);
+}
+
+/* Who runs a program knows better than it, unless it says so. The environment says 100 ms. */
+static void case_options(void)
+{
+        VICTIM_CHECK(loopdog_stop() == 0);
+        start_with("20ms", LOOPDOG_START_IGNORE_ENVIRONMENT);
+        turns(3);
+        planted_sleep_ms(60, "");
+        turns(2);
+        VICTIM_CHECK(loopdog_stop() == 0);
+        start_with("20ms", 0);
+        turns(3);
+        quiet_sleep_ms(60);
+        turns(2);
+        planted_sleep_ms(200, "");
+}
+
 static const struct victim_case cases[] = {
-        { "callbacks", case_callbacks }, { "labels", case_labels },       { "large_label", case_large_label },
-        { "section", case_section },     { "threshold", case_threshold }, { "pause", case_pause },
-        { "nested", case_nested },       { "handler", case_handler },     { "statistics", case_statistics },
-        { "misuse", case_misuse },       { "fork", case_fork },           { "dump", case_dump },
-        { "anywhere", case_anywhere },   { "stop", case_stop },           { NULL, NULL },
+        { "callbacks", case_callbacks },
+        { "labels", case_labels },
+        { "large_label", case_large_label },
+        { "section", case_section },
+        { "threshold", case_threshold },
+        { "pause", case_pause },
+        { "nested", case_nested },
+        { "handler", case_handler },
+        { "statistics", case_statistics },
+        { "misuse", case_misuse },
+        { "fork", case_fork },
+        { "dump", case_dump },
+        { "anywhere", case_anywhere },
+        { "stop", case_stop },
+        { "options", case_options },
+        { NULL, NULL },
 };
 
 int main(int argc, char **argv)
