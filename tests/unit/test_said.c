@@ -65,12 +65,12 @@ Test(said, names_the_inner_one_unless_the_outer_took_as_long_by_itself)
 {
         struct slot *slot = make_loop(5);
         said_callback_begin("outer", 0, NULL, -1);
-        call("inner", 1, 20 * MS);
+        call("inner", 1, 50 * MS);
         said_callback_end();
         cr_expect(eq(str, read_now(slot).name, (char *)"inner"));
         said_callback_begin("outer", 0, NULL, -1);
         call("inner", 1, 5 * MS);
-        spend(60 * MS);
+        spend(120 * MS);
         said_callback_end();
         cr_expect(eq(str, read_now(slot).name, (char *)"outer"));
 }
@@ -159,7 +159,7 @@ Test(said, keeps_the_labels_that_were_set_longest)
         said_label("request", "GET /first");
         spend(2 * MS);
         said_label("request", "GET /second");
-        spend(4 * MS);
+        spend(80 * MS); /* so much more that no other program's turn makes the first the longer one */
         said_label("request", NULL);
         struct work work = read_now(slot);
         cr_assert(eq(u32, work.labels_count, 1));
@@ -172,10 +172,10 @@ Test(said, ends_labels_with_the_callback_that_set_them)
         said_label("trace", "1");
         said_callback_begin("callback", 0, NULL, -1);
         said_label("request", "GET /");
-        spend(3 * MS);
+        spend(50 * MS);
         said_callback_end();
         cr_expect(eq(u32, read_now(slot).labels_count, 2));
-        spend(60 * MS);
+        spend(150 * MS);
         struct work work = read_now(slot);
         cr_assert(eq(u32, work.labels_count, 1));
         cr_expect(eq(str, work.labels[0].key, (char *)"trace"));
