@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """test_suites.py - other people's tests, with the agent and without
 
-CPython's own tests of what loops are made of, and those of two event loops in Python, as Debian has them. Each suite is
-run without the agent and with it, where every iteration above a millisecond is sampled each millisecond, in every
+CPython's own tests of what loops are made of, those of two event loops in Python, and GLib's (its main loop, sockets,
+subprocesses, D-Bus ...) and libsoup's, which are programs in C, as Debian has them. Each suite is run without the agent and with it, where every iteration above a millisecond is sampled each millisecond, in every
 thread that waits. A test that passes without and fails with is run again: it differs where it fails in three runs of
 three with and in none of three without. The others are flaky and named.
 
@@ -14,6 +14,7 @@ Context: system test
 
 import collections
 import json
+import pathlib
 import xml.etree.ElementTree
 
 import harness
@@ -35,11 +36,23 @@ TORNADO = ("asyncio", "concurrent", "gen", "httpclient", "httpserver", "ioloop",
            "process", "queues", "simple_httpclient", "tcpclient", "tcpserver", "web", "websocket")
 TWISTED = ("asyncioreactor", "base", "core", "epollreactor", "fdset", "posixbase", "process", "sigchld", "socket",
            "stdio", "tcp", "threads", "time", "udp", "unix")
+GLIB = ("mainloop", "timeout", "unix", "unix-fd", "thread", "thread-pool", "asyncqueue", "cond", "mutex",
+        "spawn-singlethread", "spawn-multithreaded", "spawn-test", "socket", "socket-listener", "socket-service",
+        "gsubprocess", "task", "unix-streams", "pollable", "cancellable", "testfilemonitor", "io-channel-basic", "contexts",
+        "gdbus-connection", "gdbus-peer", "gdbus-server-auth", "gdbus-non-socket", "gdbus-threading", "gdbus-proxy",
+        "async-close-output-stream", "async-splice-output-stream", "live-g-file", "proxy-test", "sleepy-stream", "signals",
+        "rwlock", "rec-mutex", "once", "private")
+SOUP = ("server", "session", "timeout", "websocket", "http2", "misc", "continue", "chunk-io", "redirect", "streaming",
+        "coding", "unix-socket", "forms", "context", "no-ssl", "request-body", "ssl", "server-auth", "logger", "cache",
+        "ntlm")
+INSTALLED_TESTS = "/usr/libexec/installed-tests"
 ROWS = [Row(f"CPython {name}", "cpython", [name], short) for name, short in CPYTHON.items()] + [
     Row("CPython test_asyncio, its sockets", "cpython", ["test_asyncio", "--match", "*sock_lowlevel*"], True),
     Row("Tornado", "tornado", [f"tornado.test.{name}_test" for name in TORNADO], False),
     Row("Twisted", "twisted", [f"twisted.internet.test.test_{name}" for name in TWISTED] +
-        ["twisted.test.test_internet", "twisted.test.test_process"], False)]
+        ["twisted.test.test_internet", "twisted.test.test_process"], False),
+    Row("GLib", "tap", [f"{INSTALLED_TESTS}/glib/{name}" for name in GLIB], False),
+    Row("libsoup", "tap", [f"{INSTALLED_TESTS}/libsoup-3.0/{name}-test" for name in SOUP], False)]
 
 
 def read_junit(path):
@@ -109,13 +122,23 @@ def tell(place, found, flaky, fails_without, fails_with):
         place.note(f"failed {fails_without[test]} times without and {fails_with[test]} with: {test}")
     if not place.plain:
         ends = records.Book.read(place.records_folder).all("exit")
-        place.note(f"{sum(line['captures'] for line in ends)} captures in {len(ends)} processes")
+        accepted = sum(line["captures"] - line["lost"]["samples"] for line in ends)
+        place.note(f"{len(ends)} processes, {accepted} captures accepted of {sum(line['captures'] for line in ends)}")
+
+
+def need(row):
+    if row.framework == "cpython":
+        servers.need_modules("test.regrtest")
+    elif row.framework != "tap":
+        servers.need_modules(row.framework)
+    elif not pathlib.Path(row.modules[0]).exists():
+        raise harness.Skip(f"{row.modules[0]} is not there: its package of installed tests is missing")
 
 
 def add(row):
     @suite.case(f"{row.name}: no test differs")
     def row_case(place):
-        servers.need_modules("test.regrtest" if row.framework == "cpython" else row.framework)
+        need(row)
         compare(place, row)
 
 
