@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """soak.py - at full length what the tests do in short: an hour and more on a machine that does nothing else
 
-Each row of the table below is one program of the tests with the counts that belong to a soak. `./dev soak` runs all rows,
-`./dev soak --only NAME` those whose name matches (a pattern like steady* or quiet), `--seconds` and `--list` as their names say.
-What the programs print is passed on; the last line sums it up: how many cases there were, how many captures were accepted in
-them, and how many cases differed. For that a program prints TAP or is one of Criterion's, and says "N captures accepted"
-wherever it counts some.
+Each row of the table below is one program of the tests with the counts that belong to a soak. `./dev soak` runs all
+rows, `./dev soak --only NAME` those whose name matches (a pattern like causes* or quiet); --list names them. What the
+programs print is passed on; the last line sums it up: how many cases there were, how many captures were accepted in
+them, and how many cases differed. For that a program prints TAP or is one of Criterion's, and says "N captures
+accepted" wherever it counts some.
 
 To add a row: its name, the program, its long form's arguments, and environment variables if it takes any.
 

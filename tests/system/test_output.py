@@ -10,6 +10,7 @@ Context: system test
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import pathlib
@@ -43,11 +44,12 @@ def read_truth(place):
         truth.frames, truth.cause = (), ""  # test_planted.py asks for these
 
 
-def ends_well(place, program):
-    """It did all it had to, and no callback took longer than it should: nobody made it wait."""
-    program.wait(SECONDS)
+def end_well(place, *programs, stalls=STALLS):
+    """They did all they had to, and no callback took longer than it should: nobody made them wait."""
+    for program in programs:
+        program.wait(SECONDS)
     read_truth(place)
-    harness.check(len(place.planted) % STALLS == 0 and place.planted, f"{len(place.planted)} stalls planted")
+    harness.check(len(place.planted) == stalls * len(programs), f"{len(place.planted)} stalls planted")
     late = [str(truth) for truth in place.planted if truth.end - truth.begin > (STALL_MS + 1000) / 1000]
     harness.check(not late, f"it had to wait: {late}")
 
@@ -125,7 +127,7 @@ def disk_full(place):
         harness.wait_until(lambda: "could not be written" in program.output(), SECONDS, "a full disk")
     (pathlib.Path(f"/proc/{pid}/root") / str(disk).lstrip("/") / "filler").unlink()
     freed = time.time()
-    ends_well(place, program)
+    end_well(place, program, stalls=4 * STALLS)
     says_once(place, program, "could not be written (error 28)")
     if place.plain:
         return
@@ -147,7 +149,7 @@ def disk_read_only(place):
     has_mounts(place)
     argv, disk = on_disk(place, "size=64k", before=f"mount -o remount,ro {place.folder}/disk")
     program = start(place, disk, argv)
-    ends_well(place, program)
+    end_well(place, program)
     says_once(place, program, "(error 30)")
 
 
@@ -162,11 +164,9 @@ def no_place(place):
     if os.geteuid() == 0:
         rows.append((closed / "x", "(error 13)", NOBODY))
     programs = [(start(place, output, name=words, user=user), words) for output, words, user in rows]
+    end_well(place, *(program for program, _ in programs))
     for program, words in programs:
-        program.wait(SECONDS)
         says_once(place, program, words)
-    read_truth(place)
-    harness.check(len(place.planted) == STALLS * len(rows), f"{len(place.planted)} stalls planted")
 
 
 # ---- rotation ----
@@ -220,10 +220,10 @@ def planted_by(place, make, name="loopdog.planted.$$.jsonl"):
 @suite.case("planted: a symbolic link in the output folder is not followed")
 def symlinks(place):
     place.write("target", "theirs\n")
-    for target in ("target", "made"):
-        (place.folder / "planted.output").unlink(missing_ok=True)
-        program = start(place, place.records_folder, planted_by(place, f"ln -s {place.folder}/{target} $n"))
-        ends_well(place, program)
+    programs = [start(place, place.records_folder, planted_by(place, f"ln -s {place.folder}/{target} $n"), name=target)
+                for target in ("target", "made")]
+    end_well(place, *programs)
+    for program in programs:
         says_once(place, program, "(error 40)")
     harness.check((place.folder / "target").read_text() == "theirs\n", "the link's target was written to")
     harness.check(not (place.folder / "made").exists(), "the link's target was made")
@@ -231,19 +231,16 @@ def symlinks(place):
 
 @suite.case("planted: a FIFO that nobody reads, and one whose reader does not read")
 def fifos(place):
-    output = place.folder / "fifo"  # a failed case reads all of the records folder
-    os.mkfifo(output, 0o600)
-    program = start(place, output)
-    ends_well(place, program)
-    says_once(place, program, "(error 6)")
-    reader = os.open(output, os.O_RDONLY | os.O_NONBLOCK)
+    paths = [place.folder / name for name in ("alone", "full")]  # a failed case reads all of the records folder
+    for path in paths:
+        os.mkfifo(path, 0o600)
+    reader = os.open(paths[1], os.O_RDONLY | os.O_NONBLOCK)
     try:
-        (place.folder / "planted.output").unlink()
-        place.planted.clear()
-        (place.folder / "truth").unlink()
-        program = start(place, output, [VICTIM, "-t", THRESHOLD_MS, "-n", 4 * STALLS, "-g", 1, STALL_MS / THRESHOLD_MS])
-        ends_well(place, program)
-        harness.check(len(said(program.output())) <= 1, f"it says {said(program.output())}")
+        fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 4096)
+        programs = [start(place, path, name=path.name) for path in paths]
+        end_well(place, *programs)
+        says_once(place, programs[0], "(error 6)")
+        says_once(place, programs[1], "could not be written")
         text = os.read(reader, 1 << 20).decode(errors="replace")
         harness.check(place.plain or text.startswith('{"v":1,"type":"process"'), f"the FIFO has {text[:200]!r}")
     finally:
@@ -254,7 +251,7 @@ def fifos(place):
 def foreign_file(place):
     harness.need_root()
     program = start(place, place.records_folder, planted_by(place, f"touch $n && chown {NOBODY} $n && chmod 666 $n"))
-    ends_well(place, program)
+    end_well(place, program)
     says_once(place, program, "(error 13)")
     harness.check(all(path.stat().st_size == 0 for path in place.records_folder.iterdir()), "it was written to")
 
@@ -265,19 +262,16 @@ def foreign_file(place):
 @suite.case("names: percent signs, newlines, control characters and bytes that are no text")
 def names(place):
     output = os.fsencode(place.records_folder) + b"/100%% a\nb\x1b[31m\xff"
-    program = start(place, os.fsdecode(output))
-    ends_well(place, program)
+    bad = os.fsencode(place.folder) + b"/missing/\n\x1b[31m\xff%%"
+    programs = [start(place, os.fsdecode(path), name=name) for name, path in (("good", output), ("bad", bad))]
+    end_well(place, *programs)
     if place.plain:
         return
-    harness.check(not said(program.output()), f"it says {said(program.output())}")
+    harness.check(not said(programs[0].output()), f"it says {said(programs[0].output())}")
     names_found = os.listdir(os.fsencode(place.records_folder))
     harness.check(names_found == [b"100% a\nb\x1b[31m\xff"], f"files {names_found}")
-    finds_all(place, place.read())
-    (place.folder / "planted.output").unlink()
-    bad = os.fsdecode(os.fsencode(place.folder) + b"/missing/\n\x1b[31m\xff%%")
-    program = start(place, bad)
-    program.wait(SECONDS)
-    text = program.output_path.read_bytes()
+    finds_all(place, place.read(), [truth for truth in place.planted if truth.pid == programs[0].pid])
+    text = programs[1].output_path.read_bytes()
     clean = text.count(b"\n") == 1 and min(text.rstrip(b"\n")) >= ord(" ") and text.decode()
     harness.check(clean and "(error 2)" in clean, f"not one clean line: {text!r}")
 
@@ -285,12 +279,8 @@ def names(place):
 @suite.case("names: two processes with one path")
 def one_path(place):
     output = place.records_folder / "all.jsonl"
-    programs = [place.start(f"planted{n}", [VICTIM, *ARGUMENTS], threshold=f"{THRESHOLD_MS}ms",
-                            env={"LOOPDOG_OUTPUT": str(output)}) for n in range(2)]
-    for program in programs:
-        program.wait(SECONDS)
-    read_truth(place)
-    harness.check(len(place.planted) == 2 * STALLS, f"{len(place.planted)} planted")
+    programs = [start(place, output, name=f"planted{number}") for number in range(2)]
+    end_well(place, *programs)
     if place.plain:
         return
     book = place.read()
@@ -304,8 +294,8 @@ def one_path(place):
 HEAD = re.compile(r"^loopdog: stall \d+ ms in planted_\w+\(\)", re.M)
 
 
-def text_on(place, stderr, argv=None):
-    return start(place, "", argv, stderr=stderr)
+def text_on(place, stderr, argv=None, name="planted"):
+    return start(place, "", argv, name, stderr=stderr)
 
 
 def drain(fd):
@@ -317,32 +307,41 @@ def drain(fd):
     return text
 
 
-@suite.case("stderr: a pipe that is full because its reader has stopped, and one without a reader")
-def pipes(place):
-    for full in (True, False):
-        reader, writer = os.pipe()
-        if full:
-            os.set_blocking(writer, False)
-            with contextlib.suppress(BlockingIOError):
-                while True:
-                    os.write(writer, b"x" * 4096)
-            os.set_blocking(writer, True)
-        else:
-            os.close(reader)
-        program = text_on(place, writer)
-        ends_well(place, program)
-        harness.check(os.get_blocking(writer), "the host's pipe was made non-blocking")
-        os.close(writer)
-        if full:
-            harness.check(set(drain(reader)) == {ord("x")}, "something was pressed into a full pipe")
-            os.close(reader)
+def fill(writer):
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"x" * 4096)
+    os.set_blocking(writer, True)
 
 
-@suite.case("stderr: a pipe with a slow reader gets whole reports or none")
-def slow_pipe(place):
+def stalls_so_far(place):
+    path = place.folder / "truth"
+    return len(path.read_text().splitlines()) if path.exists() else 0
+
+
+@suite.case("stderr: a pipe that is full because its reader has stopped, until it goes on")
+def full_pipe(place):
     reader, writer = os.pipe()
+    fill(writer)
     program = text_on(place, writer)
-    ends_well(place, program)
+    harness.wait_until(lambda: stalls_so_far(place) >= STALLS // 2, SECONDS, "stalls")
+    harness.check(set(drain(reader)) == {ord("x")}, "something was pressed into a full pipe")
+    end_well(place, program)
+    harness.check(os.get_blocking(writer), "the host's pipe was made non-blocking")
+    os.close(writer)
+    text = drain(reader).decode()
+    os.close(reader)
+    harness.check(place.plain or HEAD.search(text), f"the watchdog told nothing after the reader went on: {text!r}")
+    harness.check("#1]" not in text, f"the watchdog waited for the reader to tell the first stall: {text!r}")
+
+
+@suite.case("stderr: pipes with and without a reader")
+def pipes(place):
+    (reader, writer), (closed_reader, broken) = os.pipe(), os.pipe()
+    os.close(closed_reader)
+    end_well(place, text_on(place, broken, name="broken"), text_on(place, writer))
+    os.close(broken)
     os.close(writer)
     text = drain(reader).decode()
     os.close(reader)
@@ -351,17 +350,28 @@ def slow_pipe(place):
         harness.check(not place.read().files, "there is a file")
 
 
+STALLS_ONCE = """
+import os
+print(os.open("own", os.O_CREAT | os.O_RDWR))
+import asyncio, time
+async def main():
+    for _ in range(4):
+        await asyncio.sleep(0.02)
+    time.sleep(0.2)
+    await asyncio.sleep(0.02)
+asyncio.run(main())
+"""
+
+
 @suite.case("stderr: closed, and its number used by the host's own file")
 def closed(place):
+    script = place.write("stalls_once.py", STALLS_ONCE)
     program = text_on(place, None, ["/bin/sh", "-c", f"exec {VICTIM} {' '.join(map(str, ARGUMENTS))} 2>&-"])
-    ends_well(place, program)
-    own = place.folder / "own"
-    script = f"exec 2>&-; exec {sys.executable} -c 'import os; print(os.open(\"{own}\", os.O_CREAT | os.O_RDWR))" \
-             "\nimport asyncio, time\nasync def main():\n  for _ in range(4): await asyncio.sleep(0.02)\n" \
-             "  time.sleep(0.2)\n  await asyncio.sleep(0.02)\nasyncio.run(main())'"
-    program = text_on(place, None, ["/bin/sh", "-c", script])
-    program.wait(SECONDS)
-    harness.check(own.read_text() == "", f"in the host's own file: {own.read_text()!r}")
+    own = text_on(place, None, ["/bin/sh", "-c", f"exec {servers.PYTHON} {script} 2>&-"], name="own")
+    end_well(place, program)
+    own.wait(SECONDS)
+    harness.check(own.output() == "2\n", f"its file's number is {own.output()!r}")
+    harness.check((place.folder / "own").read_text() == "", "something stands in the host's own file")
 
 
 @contextlib.contextmanager
@@ -374,24 +384,26 @@ def terminal():
         os.close(slave)
 
 
-@suite.case("stderr: a terminal on which output is stopped (Ctrl-S), goes on, or belongs to another job (TOSTOP)")
+# A session of its own on this terminal, with the victim as a job in the background.
+IN_BACKGROUND = """
+import fcntl, subprocess, sys, termios
+fcntl.ioctl(2, termios.TIOCSCTTY, 0)
+sys.exit(subprocess.call(sys.argv[1:], process_group=0))
+"""
+
+
+@suite.case("stderr: a terminal on which output is stopped (Ctrl-S), or that belongs to another job (TOSTOP)")
 def terminals(place):
-    with terminal() as (master, slave):
+    with terminal() as (master, slave), terminal() as (other_master, other_slave):
         termios.tcflow(slave, termios.TCOOFF)
-        program = text_on(place, slave)
-        ends_well(place, program)
+        attributes = termios.tcgetattr(other_slave)
+        attributes[3] |= termios.TOSTOP
+        termios.tcsetattr(other_slave, termios.TCSANOW, attributes)
+        job = [servers.PYTHON, "-c", IN_BACKGROUND, VICTIM, *ARGUMENTS]
+        end_well(place, text_on(place, slave), text_on(place, other_slave, job, name="job"))
         termios.tcflow(slave, termios.TCOON)
         drain(master)
-    with terminal() as (master, slave):
-        attributes = termios.tcgetattr(slave)
-        attributes[3] |= termios.TOSTOP
-        termios.tcsetattr(slave, termios.TCSANOW, attributes)
-        # A session of its own on this terminal, with the victim as a job in the background.
-        script = (f"import fcntl, os, signal, subprocess, sys, termios\nfcntl.ioctl(2, termios.TIOCSCTTY, 0)\n"
-                  f"sys.exit(subprocess.call({[str(w) for w in [VICTIM, *ARGUMENTS]]!r}, process_group=0))")
-        program = text_on(place, slave, [servers.PYTHON, "-c", script])
-        ends_well(place, program)
-        text = drain(master).decode()
+        text = drain(other_master).decode()
         harness.check(place.plain or HEAD.search(text), f"no stall on the terminal:\n{text}")
 
 
@@ -467,8 +479,8 @@ def looks(place, preload, **env):
     (place.folder / "look.output").unlink(missing_ok=True)
     errors = place.folder / "look.errors"
     with open(errors, "wb") as stderr:
-        program = place.start("look", [servers.PYTHON, "-X", "dev", "-W", "error", "-c", LOOK], preload=preload, env=env,
-                              threshold="50ms", stderr=stderr)
+        program = place.start("look", [servers.PYTHON, "-X", "dev", "-W", "error", "-c", LOOK], preload=preload,
+                              env=env, threshold="50ms", stderr=stderr)
     program.wait(SECONDS, code=None)
     harness.check(program.process.returncode == 0, f"preload {preload}: {errors.read_text()}")
     return json.loads(program.output()), errors.read_text()

@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """test_steady.py - servers under load and in a storm of captures: the same answers, nothing grows, every stall counted
 
-redis, nginx and uvicorn with a threshold and an interval of 1 ms, and clients that make them stall for some milliseconds
-now and then, so that they are sampled nearly all the time. Each answer is compared with what it must be by a model of the
-client's own; with --plain the same load shows that the model is right. Memory, descriptors and threads of all processes of
-a server are sampled; their last third must not be above their first. At the end the record files must hold every stall
-that was begun, and the exit lines must agree with them.
+redis, nginx and uvicorn with a threshold and an interval of 1 ms, and clients that make them stall for some
+milliseconds now and then, so that they are sampled nearly all the time. Each answer is compared with what it must be by
+a model of the client's own; with --plain the same load shows that the model is right. Memory, descriptors and threads
+of all processes of a server are sampled; their last third must not be above their first. At the end the record files
+must hold every stall that was begun, and the exit lines must agree with them.
 
-`./dev test` runs all three side by side for ten seconds; with --long each runs alone for --seconds, as `./dev soak` does
-for ten minutes.
+`./dev test` runs all three side by side for ten seconds; with --long each runs alone for --seconds, as `./dev soak`
+does for ten minutes.
 
 Context: system test
 """
@@ -263,8 +263,8 @@ Row = collections.namedtuple("Row", "start client end")
 ROWS = {
     "redis": Row(servers.redis, RedisClient, signal.SIGTERM),
     "nginx": Row(start_nginx, NginxClient, signal.SIGQUIT),
-    "uvicorn": Row(lambda place, **how: servers.uvicorn(place, "asyncio", application=APPLICATION, **how), UvicornClient,
-                   signal.SIGTERM),
+    "uvicorn": Row(lambda place, **how: servers.uvicorn(place, "asyncio", application=APPLICATION, **how),
+                   UvicornClient, signal.SIGTERM),
 }
 
 # ---- load ----

@@ -3,9 +3,10 @@
 """test_suites.py - other people's tests, with the agent and without
 
 CPython's own tests of what loops are made of, those of two event loops in Python, and GLib's (its main loop, sockets,
-subprocesses, D-Bus ...) and libsoup's, which are programs in C, as Debian has them. Each suite is run without the agent and with it, where every iteration above a millisecond is sampled each millisecond, in every
-thread that waits. A test that passes without and fails with is run again: it differs where it fails in three runs of
-three with and in none of three without. The others are flaky and named.
+subprocesses, D-Bus ...) and libsoup's, which are programs in C, as Debian has them. Each suite is run without the agent
+and with it, where every iteration above a millisecond is sampled each millisecond, in every thread that waits. A test
+that passes without and fails with is run again: it differs where it fails in three runs of three with and in none of
+three without. The others are flaky and named.
 
 `./dev test` runs the suites that take seconds; `./dev suites` all of them, in some twenty minutes.
 
@@ -36,12 +37,12 @@ TORNADO = ("asyncio", "concurrent", "gen", "httpclient", "httpserver", "ioloop",
            "process", "queues", "simple_httpclient", "tcpclient", "tcpserver", "web", "websocket")
 TWISTED = ("asyncioreactor", "base", "core", "epollreactor", "fdset", "posixbase", "process", "sigchld", "socket",
            "stdio", "tcp", "threads", "time", "udp", "unix")
-GLIB = ("mainloop", "timeout", "unix", "unix-fd", "thread", "thread-pool", "asyncqueue", "cond", "mutex",
+GLIB = ("mainloop", "timeout", "unix", "unix-fd", "thread", "thread-pool", "asyncqueue", "cond", "mutex", "rwlock",
         "spawn-singlethread", "spawn-multithreaded", "spawn-test", "socket", "socket-listener", "socket-service",
-        "gsubprocess", "task", "unix-streams", "pollable", "cancellable", "testfilemonitor", "io-channel-basic", "contexts",
-        "gdbus-connection", "gdbus-peer", "gdbus-server-auth", "gdbus-non-socket", "gdbus-threading", "gdbus-proxy",
-        "async-close-output-stream", "async-splice-output-stream", "live-g-file", "proxy-test", "sleepy-stream", "signals",
-        "rwlock", "rec-mutex", "once", "private")
+        "gsubprocess", "task", "unix-streams", "pollable", "cancellable", "testfilemonitor", "io-channel-basic",
+        "contexts", "gdbus-connection", "gdbus-peer", "gdbus-server-auth", "gdbus-non-socket", "gdbus-threading",
+        "gdbus-proxy", "async-close-output-stream", "async-splice-output-stream", "live-g-file", "proxy-test",
+        "sleepy-stream", "signals", "rec-mutex", "once", "private")
 SOUP = ("server", "session", "timeout", "websocket", "http2", "misc", "continue", "chunk-io", "redirect", "streaming",
         "coding", "unix-socket", "forms", "context", "no-ssl", "request-body", "ssl", "server-auth", "logger", "cache",
         "ntlm")

@@ -23,7 +23,7 @@ import servers
 
 suite = harness.Suite("time")
 VICTIMS = pathlib.Path(suite.options.victims)
-STOPS = 200 if suite.options.long else 12
+STOPS = 200 if suite.options.long else 8
 DEEP_SLEEP_S = 1.3          # the watchdog sleeps without end after a second of idleness
 COMPUTE = "local x = 0; local t = redis.call('time'); local a = t[1] * 1000000 + t[2]; repeat for i = 1, 1000 do " \
           "x = x + i end; t = redis.call('time') until t[1] * 1000000 + t[2] - a > 300000; return x"
@@ -148,7 +148,7 @@ def computes(place, port):
 def followed(place):
     server, port = servers.redis(place, env={"LOOPDOG_INTERVAL": "5ms"})
     alone = computes(place, port)
-    tracer = traced(place, server, 0, 1500)
+    tracer = traced(place, server, 0, 1000)
     status = pathlib.Path(f"/proc/{server.pid}/status")
     harness.wait_until(lambda: f"TracerPid:\t{tracer.pid}" in status.read_text(), 10, "the tracer")
     under = computes(place, port)
