@@ -39,31 +39,36 @@ http {{
     scgi_temp_path {folder}/scgi;
     server {{
         listen 127.0.0.1:{port};
-        location /sleep {{
-            perl 'sub {{
-                my $r = shift; select(undef, undef, undef, 0.4);
-                $r->send_http_header("text/plain"); $r->print("slept"); return OK; }}';
-        }}
-        location /busy {{
-            perl 'sub {{
-                use Time::HiRes; my $r = shift; my $end = Time::HiRes::time() + 0.4; my $x = 0;
-                while (Time::HiRes::time() < $end) {{ $x = $x * 3 + $_ for 1 .. 1000; }}
-                $r->send_http_header("text/plain"); $r->print("computed"); return OK; }}';
-        }}
-        location / {{ return 200 "hello"; }}
+        {locations}
     }}
 }}
 """
 
 
-def nginx(place):
+NGINX_LOCATIONS = """
+location /sleep {
+    perl 'sub {
+        my $r = shift; select(undef, undef, undef, 0.4);
+        $r->send_http_header("text/plain"); $r->print("slept"); return OK; }';
+}
+location /busy {
+    perl 'sub {
+        use Time::HiRes; my $r = shift; my $end = Time::HiRes::time() + 0.4; my $x = 0;
+        while (Time::HiRes::time() < $end) { $x = $x * 3 + $_ for 1 .. 1000; }
+        $r->send_http_header("text/plain"); $r->print("computed"); return OK; }';
+}
+location / { return 200 "hello"; }
+"""
+
+
+def nginx(place, locations=NGINX_LOCATIONS, **how):
     harness.need_root()
     program = harness.need("nginx")
     if not pathlib.Path("/usr/lib/nginx/modules/ngx_http_perl_module.so").exists():
         raise harness.Skip("libnginx-mod-http-perl is not installed")
     port = harness.free_port()
-    config = place.write("nginx.conf", NGINX.format(folder=place.folder, port=port))
-    return place.start("nginx", [program, "-c", config], port=port), port
+    config = place.write("nginx.conf", NGINX.format(folder=place.folder, port=port, locations=locations))
+    return place.start("nginx", [program, "-c", config], port=port, **how), port
 
 
 # As /etc/haproxy/haproxy.cfg of the package, without its certificates; a socket of its own; Lua may run for long.

@@ -134,39 +134,20 @@ class HttpClient:
 
 BIG = b"".join(hashlib.sha256(b"%d" % i).digest() for i in range(12000))  # 384 kB
 
-NGINX = """
-load_module /usr/lib/nginx/modules/ngx_http_perl_module.so;
-user www-data;
-worker_processes 2;
-daemon off;
-pid {folder}/nginx.pid;
-error_log {folder}/error.log;
-events {{ worker_connections 64; }}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    sendfile on;
-    server {{
-        listen 127.0.0.1:{port};
-        root {folder}/www;
-        location /sleep {{
-            perl 'sub {{
-                my $r = shift; select(undef, undef, undef, $r->args / 1000);
-                $r->send_http_header("text/plain"); $r->print("slept ", $r->args); return OK; }}';
-        }}
-        location /squares {{
-            perl 'sub {{
-                my $r = shift; my $x = 0; $x += $_ * $_ % 7 for 1 .. $r->args;
-                $r->send_http_header("text/plain"); $r->print($x); return OK; }}';
-        }}
-        location /hello {{ return 200 "hello $arg_name"; }}
-        location /proxy/ {{ proxy_pass http://127.0.0.1:{port}/hello; proxy_set_header Connection ""; }}
-    }}
+LOCATIONS = """
+root {folder}/www;
+location /sleep {{
+    perl 'sub {{
+        my $r = shift; select(undef, undef, undef, $r->args / 1000);
+        $r->send_http_header("text/plain"); $r->print("slept ", $r->args); return OK; }}';
 }}
+location /squares {{
+    perl 'sub {{
+        my $r = shift; my $x = 0; $x += $_ * $_ % 7 for 1 .. $r->args;
+        $r->send_http_header("text/plain"); $r->print($x); return OK; }}';
+}}
+location /hello {{ return 200 "hello $arg_name"; }}
+location /proxy/ {{ proxy_pass http://127.0.0.1:$server_port/hello$is_args$args; proxy_set_header Connection ""; }}
 """
 
 
@@ -186,16 +167,10 @@ class NginxClient(HttpClient):
 
 
 def start_nginx(place, **how):
-    harness.need_root()
-    program = harness.need("nginx")
-    if not pathlib.Path("/usr/lib/nginx/modules/ngx_http_perl_module.so").exists():
-        raise harness.Skip("libnginx-mod-http-perl is not installed")
-    port = harness.free_port()
     (place.folder / "www").mkdir()
     (place.folder / "www" / "big").write_bytes(BIG)
     (place.folder / "www" / "small").write_text("small\n")
-    config = place.write("nginx.conf", NGINX.format(folder=place.folder, port=port))
-    return place.start("nginx", [program, "-c", config], port=port, **how), port
+    return servers.nginx(place, LOCATIONS.format(folder=place.folder), **how)
 
 
 APPLICATION = """
