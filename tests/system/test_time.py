@@ -25,8 +25,17 @@ suite = harness.Suite("time")
 VICTIMS = pathlib.Path(suite.options.victims)
 STOPS = 200 if suite.options.long else 8
 DEEP_SLEEP_S = 1.3          # the watchdog sleeps without end after a second of idleness
-COMPUTE = "local x = 0; local t = redis.call('time'); local a = t[1] * 1000000 + t[2]; repeat for i = 1, 1000 do " \
-          "x = x + i end; t = redis.call('time') until t[1] * 1000000 + t[2] - a > 300000; return x"
+COMPUTE_NS = 300_000_000
+COMPUTE = """
+local x, now = 0, redis.call('time')
+local begin = now[1] * 1000000 + now[2]
+repeat
+    for i = 1, 1000 do x = x + i end
+    now = redis.call('time')
+until now[1] * 1000000 + now[2] - begin > 301000
+return x
+"""
+
 
 
 def stopped(program, seconds):
@@ -67,7 +76,7 @@ def stopped_idle(place):
             client.call("DEBUG", "SLEEP", 0.3)
     server.stop()
     if not place.plain:
-        expect_counted(place, timed.planted(300, cause="blocked", tolerance=0.1))
+        expect_counted(place, timed.planted(300, cause="blocked", tolerance=0.3))
 
 
 @suite.case("stopped: under load, at any moment", attempts=3)
@@ -105,7 +114,7 @@ def stopped_in_a_stall(place):
     if place.plain:
         return
     # The kernel may count the sleep's rest from the end of the stop.
-    book = expect_counted(place, timed.planted(1000, late_ms=900, cause="blocked", tolerance=0.1))
+    book = expect_counted(place, timed.planted(1000, late_ms=900, cause="blocked", tolerance=0.3))
     suspended_ns = counted(book)[0].get("suspended_ns", 0)
     harness.check(300e6 < suspended_ns < 600e6, f"suspended for {suspended_ns / 1e6:.0f} ms instead of 400")
 
@@ -138,28 +147,33 @@ def held(place):
         expect_counted(place)
 
 
-def computes(place, port):
-    with clients.Redis(port) as client, clients.Timed() as timed:
+def computes(port):
+    """For COMPUTE_NS by the server's own clock, whatever CPU it gets."""
+    with clients.Redis(port) as client:
         client.call("EVAL", COMPUTE, 0)
-    return timed.planted(300, late_ms=1000, stack=False, tolerance=0.1)
+
+
+def long_stalls(place, count):
+    """Those of computes(): nothing else takes nearly as long."""
+    found = [stall for stall in counted(place.read()) if stall["duration_ns"] >= COMPUTE_NS]
+    harness.check(len(found) == count, f"{[records.describe(stall) for stall in found]} instead of {count} stalls")
+    return found
 
 
 @suite.case("debugger: a thread that computes under its eyes is sent no signal, which would stop it there", attempts=3)
 def followed(place):
     server, port = servers.redis(place, env={"LOOPDOG_INTERVAL": "5ms"})
-    alone = computes(place, port)
+    computes(port)
     tracer = traced(place, server, 0, 1000)
     status = pathlib.Path(f"/proc/{server.pid}/status")
     harness.wait_until(lambda: f"TracerPid:\t{tracer.pid}" in status.read_text(), 10, "the tracer")
-    under = computes(place, port)
+    computes(port)
     _, signals = account_of(tracer)
     server.stop()
     harness.check(signals == 0, f"{signals} real-time signals")
     if place.plain:
         return
-    joined, complaints = records.join(counted(place.read()), (alone, under), exactly=False)
-    harness.check(not complaints, "\n".join(complaints))
-    (_, before), (_, during) = joined
+    before, during = long_stalls(place, 2)
     harness.check(records.frames_of(before), "no stack without a debugger")
     harness.check("debugger" in json.dumps(during["lost"]), f"no word of the debugger: {during['lost']}")
 
@@ -172,14 +186,13 @@ def gdb(place):
                                   "-ex", "handle SIGTERM nostop noprint pass", "-ex", "echo goes on\\n",
                                   "-ex", "continue"], preload=False, ready=lambda: "goes on" in session_text(place),
                           seconds=60)
-    planted = computes(place, port)
+    computes(port)
     server.stop()
     session.wait(30, code=None)
     said = session.output()
     harness.check("exited normally" in said and "received signal" not in said, f"gdb says:\n{said}")
     if not place.plain:
-        _, complaints = records.join(counted(place.read()), (planted,), exactly=False)
-        harness.check(not complaints, "\n".join(complaints))
+        long_stalls(place, 1)
 
 
 def session_text(place):
