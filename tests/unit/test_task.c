@@ -138,8 +138,9 @@ Test(task, sees_a_running_thread_and_its_cpu_time)
         struct task_call call;
         char state = 0;
         victim_start(&victim, spin_until_stopped, NULL);
-        uint64_t before_ns = task_cpu_ns(victim.task.tid);
-        sleep_us(50000);
+        uint64_t before_ns = task_cpu_ns(victim.task.tid), begin_ns = now_ns();
+        while (task_cpu_ns(victim.task.tid) - before_ns < 6000000 && now_ns() - begin_ns < 10000000000ull)
+                sleep_us(10000); /* on a busy machine it takes long to get 6 ms */
         cr_assert_eq(task_read_call(&victim.task, &call), 0);
         cr_assert_not(call.asleep);
         cr_assert_eq(task_read_state(&victim.task, &state), 0);
