@@ -10,6 +10,7 @@ Context: system test
 """
 
 import json
+import os
 import pathlib
 import random
 import signal
@@ -24,6 +25,7 @@ import servers
 suite = harness.Suite("time")
 VICTIMS = pathlib.Path(suite.options.victims)
 STOPS = 200 if suite.options.long else 8
+PAUSE_S = 1.2               # shorter ones can't be told from a lack of CPU (README, limits)
 DEEP_SLEEP_S = 1.3          # the watchdog sleeps without end after a second of idleness
 COMPUTE_NS = 300_000_000
 COMPUTE = """
@@ -117,6 +119,64 @@ def stopped_in_a_stall(place):
     book = expect_counted(place, timed.planted(1000, late_ms=900, cause="blocked", tolerance=0.3))
     suspended_ns = counted(book)[0].get("suspended_ns", 0)
     harness.check(300e6 < suspended_ns < 600e6, f"suspended for {suspended_ns / 1e6:.0f} ms instead of 400")
+
+
+# ---- stopped by a freezer, as `docker pause` does ----
+
+
+class Freezer:
+    """A cgroup with one program in it."""
+
+    def __init__(self, program):
+        old = pathlib.Path("/sys/fs/cgroup/freezer")
+        self.group = (old if old.is_dir() else old.parent) / f"watched-{os.getpid()}"
+        self.control, self.words = ("freezer.state", ("THAWED", "FROZEN")) if old.is_dir() else ("cgroup.freeze", "01")
+        try:
+            self.group.mkdir()
+            (self.group / "cgroup.procs").write_text(str(program.pid))
+            self.set(False)
+        except OSError as problem:
+            raise harness.Skip(f"no cgroup with a freezer can be made here: {problem}") from None
+
+    def set(self, frozen):
+        (self.group / self.control).write_text(self.words[frozen])
+
+    def freeze(self, seconds):
+        self.set(True)
+        time.sleep(seconds)
+        self.set(False)
+
+    def close(self):
+        """Once the program has ended."""
+        self.set(False)
+        harness.wait_until(lambda: not (self.group / "cgroup.procs").read_text(), 10, "the cgroup to be empty")
+        self.group.rmdir()
+
+
+@suite.case("freezer: a container that is paused while its server idles, and while it computes", attempts=3)
+def frozen(place):
+    server, port = servers.redis(place)
+    freezer = Freezer(server)
+    try:
+        with clients.Redis(port) as client:
+            client.call("PING")
+            time.sleep(0.3)  # the watchdog has begun, and the server idles
+            freezer.freeze(PAUSE_S)
+            client.call("PING")
+            client.send("EVAL", COMPUTE, 0)
+            time.sleep(0.05)
+            freezer.freeze(PAUSE_S)
+            client.answer()
+    finally:
+        server.stop()
+        freezer.close()
+    if place.plain:
+        return
+    book = place.read()
+    long = [stall for stall in book.stalls(startup=False) if stall["duration_ns"] > PAUSE_S * 1e9]
+    harness.check(len(long) == 1, f"not one, of the script: {[records.describe(stall) for stall in long]}")
+    harness.check(long[0].get("suspended_ns", 0) > 0.8 * PAUSE_S * 1e9,
+                  f"suspended for {long[0].get('suspended_ns')} ns: {records.describe(long[0])}")
 
 
 # ---- debuggers ----
