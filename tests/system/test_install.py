@@ -130,6 +130,19 @@ def static(place):
         judge_example(place, "libev")
 
 
+@suite.case("an example built with AddressSanitizer, as debug builds are", attempts=3)
+def sanitized(place):
+    libraries, env = installed(place)
+    program = place.folder / "sanitized"
+    command("cc", *STRICT, "-fsanitize=address,undefined", example_of(place, "libev_server.c"), "-o", program,
+            *flags(env, "loopdog"), "-lev")
+    if place.plain:
+        return
+    run_example(place, program, libraries)
+    judge_example(place, "libev")
+    harness.check(not place.programs[-1].output().split("\n", 1)[1], place.programs[-1].output())
+
+
 MESON = """project('host', 'c', default_options: ['c_std=c99'])
 executable('host', 'host.c', dependencies: dependency('loopdog', fallback: 'loopdog'))
 """
