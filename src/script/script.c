@@ -174,23 +174,70 @@ static size_t words_outside(const struct frame *frame, const struct script_memor
         return bytes / sizeof *words;
 }
 
-/* The task is looked for on each activation's stack, which is worth it only where there may be one: the C code that
- * steps it is on the stack, or asyncio's own functions are. */
+static bool is_of_asyncio(const struct frame *frame)
+{
+        const struct module *module = frame->module != MODULE_NONE ? module_get(frame->module) : NULL;
+        return module != NULL && (strstr(module->name, "asyncio") != NULL || strstr(module->path, "uvloop") != NULL);
+}
+
+/* The task is looked for on the native stack, which is worth it only where there may be one: the C code that steps it
+ * is there, or asyncio's own functions are. */
 static bool may_have_task(void)
 {
-        for (unsigned i = 0; i < native.count; i++) {
-                const struct module *module =
-                        native.frames[i].module != MODULE_NONE ? module_get(native.frames[i].module) : NULL;
-                if (module != NULL &&
-                    (strstr(module->name, "asyncio") != NULL || strstr(module->path, "uvloop") != NULL))
+        for (unsigned i = 0; i < native.count; i++)
+                if (is_of_asyncio(&native.frames[i]))
                         return true;
-        }
         for (unsigned i = python.count; i-- > 0;) {
                 const struct script_function *function = script_function_get(python.frames[i].function);
                 if (function != NULL && strstr(function->file, "/asyncio/") != NULL)
                         return true;
         }
         return false;
+}
+
+/* Look on the stack outside of the activation that ends with this frame. Index of the task's coroutine, or -1. */
+static int task_around(const struct python_runtime *runtime, const struct script_memory *memory, unsigned index)
+{
+        static uint64_t words[TASK_WORDS];
+        size_t count = words_outside(&native.frames[places[index]], memory, words);
+        return python_task(runtime, &python, words, count, task, sizeof task);
+}
+
+static bool ends_activation(unsigned index)
+{
+        return python.frames[index].last && places[index] < native.count;
+}
+
+/* Has C code of asyncio called the activation that ends with this frame? */
+static bool is_stepped(unsigned index)
+{
+        unsigned outer = index + 1;
+        while (outer < python.count && !ends_activation(outer))
+                outer++;
+        unsigned end = outer < python.count ? places[outer] : native.count;
+        for (unsigned i = places[index] + 1; i < end; i++)
+                if (is_of_asyncio(&native.frames[i]))
+                        return true;
+        return false;
+}
+
+/* One task may step another at once (an eager one): the innermost runs. The one of the last sample is mostly that of
+ * this, too. Where asyncio's C code is a part of the interpreter every activation may be stepped: the outermost are. */
+static int task_on_stack(const struct python_runtime *runtime, const struct script_memory *memory)
+{
+        int known = python_task_again(runtime, &python, task, sizeof task), index = -1;
+        unsigned end = known >= 0 ? (unsigned)known : python.count, tried = 0;
+        for (unsigned i = 0; i < end && index < 0; i++)
+                if (ends_activation(i) && is_stepped(i))
+                        index = task_around(runtime, memory, i);
+        if (index < 0)
+                index = known;
+        for (unsigned i = python.count; i-- > 0 && index < 0 && tried < TASK_ACTIVATIONS;)
+                if (ends_activation(i)) {
+                        index = task_around(runtime, memory, i);
+                        tried++;
+                }
+        return index;
 }
 
 /* A task that is written in Python (nest_asyncio makes all of them so) is stepped by Python functions of asyncio: its
@@ -213,16 +260,7 @@ static int stepped_in_python(void)
 static void find_task(const struct python_runtime *runtime, const struct script_memory *memory,
                       struct script_context *context)
 {
-        static uint64_t words[TASK_WORDS];
-        int index = python_task_again(runtime, &python, task, sizeof task);
-        unsigned tried = 0;
-        for (unsigned i = python.count; i-- > 0 && index < 0 && tried < TASK_ACTIVATIONS;) {
-                if (!python.frames[i].last || places[i] >= native.count)
-                        continue;
-                size_t count = words_outside(&native.frames[places[i]], memory, words);
-                index = python_task(runtime, &python, words, count, task, sizeof task);
-                tried++;
-        }
+        int index = task_on_stack(runtime, memory);
         if (index < 0) {
                 task[0] = '\0';
                 index = stepped_in_python();

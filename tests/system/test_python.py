@@ -47,6 +47,7 @@ PLAIN = {
     "foreign": ("blocked", "foreign", "foreign", "ctypes usleep", ("foreign", "Handle._run")),
     "subclass": ("blocked", "sleep_in_subclass", "sleep_in_subclass", "time.sleep",
                  ("sleep_in_subclass", "Handle._run")),
+    "eager": ("blocked", "sleep_eagerly", "sleep_eagerly", "time.sleep", ("sleep_eagerly", "Handle._run")),
     "python_task": ("blocked", "sleep_in_python_task", "sleep_in_python_task", "time.sleep",
                     ("sleep_in_python_task", "Handle._run")),
 }

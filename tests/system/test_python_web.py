@@ -260,11 +260,12 @@ def getaddrinfo(place):
     if tried.returncode != 0:
         raise harness.Skip(f"no mount namespace of its own: {tried.stderr.strip()}")
     with slow_name_server():
-        server, port = uvicorn(place, "application:app", "--loop", "asyncio", env={"SLOW_PORT": slow_port},
-                               before=before)
-        ask_route(place, port, "getaddrinfo", "blocked", "socket.getaddrinfo")
-        server.stop()
-    blame.expect(place, files=None if place.plain else 1)
+        for loop in "asyncio", "uvloop":
+            server, port = uvicorn(place, "application:app", "--loop", loop, env={"SLOW_PORT": slow_port},
+                                   before=before)
+            ask_route(place, port, "getaddrinfo", "blocked", "socket.getaddrinfo")
+            server.stop()
+    blame.expect(place, files=None if place.plain else 2)
 
 
 # ---- other frameworks ----

@@ -164,6 +164,18 @@ async def sleep_in_subclass():
     time.sleep(DURATION)  # subclass
 
 
+async def eager():
+    """From 3.12 on the other task begins within this one."""
+    how = {"eager_start": True} if hasattr(asyncio, "eager_task_factory") else {}
+    task = asyncio.Task(sleep_eagerly(), loop=asyncio.get_event_loop(), **how)
+    await task
+    return task.get_name() if hasattr(task, "get_name") else ""
+
+
+async def sleep_eagerly():
+    time.sleep(DURATION)  # eager
+
+
 async def python_task():
     await asyncio.tasks._PyTask(sleep_in_python_task(), loop=asyncio.get_event_loop())
     return ""
@@ -197,7 +209,7 @@ STALLS = {"sleep": sleep, "method": Server().handle, "closure": closure, "busy":
           "recursion": recursion, "through_c": through_c, "init": init, "dumps": dumps, "regex": regex,
           "pbkdf2": pbkdf2, "sqlite": sqlite, "lock": lock, "executed": executed, "names": names,
           "with_lock": with_lock, "rows": rows, "foreign": foreign, "subclass": subclass,
-          "python_task": python_task}
+          "eager": eager, "python_task": python_task}
 
 if __name__ == "__main__":
     asyncio.run(truth.plant_all(STALLS, sys.argv[1:]))
