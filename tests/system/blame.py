@@ -32,7 +32,9 @@ def lines_of(path, mark):
 
 @dataclasses.dataclass
 class Blamed(records.Planted):
-    """A stall whose culprit is a line of Python."""
+    """A stall whose culprit is a line of Python. Its times are taken by Python within the callback, which may wait for a
+    CPU before and after."""
+    tolerance: float = 0.1
     file: str = ""              # of the culprit; "": no claim
     mark: str = ""              # of its line
     called: str = None          # None: no claim; "": nothing must be named; "a|b": either

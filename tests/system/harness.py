@@ -376,8 +376,8 @@ def end_descendants():
 class Suite:
     """The cases of one test program."""
 
-    def __init__(self, name):
-        self.name, self.cases = name, []
+    def __init__(self, name, attempts=1):
+        self.name, self.attempts, self.cases = name, attempts, []
         self.tally = {"planted": 0, "complete": 0, "without": []}
         parser = argparse.ArgumentParser(description=f"system tests of loopdog: {name}")
         parser.add_argument("--library", default=BUILD / "src" / "libloopdog.so", help="libloopdog.so")
@@ -393,10 +393,10 @@ class Suite:
         parser.add_argument("--list", action="store_true", help="print the titles of the cases")
         self.options = parser.parse_args()
 
-    def case(self, title, attempts=1):
-        """Decorator: add a function of one Place as a case. See main() for `attempts`."""
+    def case(self, title, attempts=None):
+        """Decorator: add a function of one Place as a case. See main() for `attempts`; None: the suite's."""
         def add(function):
-            self.add(title, function, attempts)
+            self.add(title, function, attempts or self.attempts)
             return function
         return add
 

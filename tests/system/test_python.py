@@ -21,7 +21,7 @@ import harness
 import records
 import servers
 
-suite = harness.Suite("python")
+suite = harness.Suite("python", attempts=3)
 VERSIONS = range(8, 14)
 
 # Stall of plain.py: cause, function, coroutine (None: no claim), what was called (None: no claim), and the chain.
@@ -171,8 +171,7 @@ def add_gil(title, name, find=lambda: servers.PYTHON, **claims):
     @suite.case(f"GIL: {title}")
     def gil(place):
         said = run(place, [find(), GIL, name])
-        # When the loop's timer has run out is known, but not when the machine lets the loop wake up.
-        place.planted = [blame.planted(line, cause="gil", file=GIL, tolerance=0.1, **claims) for line in said]
+        place.planted = [blame.planted(line, cause="gil", file=GIL, **claims) for line in said]
         blame.expect(place, files=None if place.plain else 1)
 
 

@@ -28,7 +28,7 @@ import clients
 import harness
 import servers
 
-suite = harness.Suite("python_web")
+suite = harness.Suite("python_web", attempts=3)
 APPLICATION = blame.PROGRAMS / "application.py"
 SECONDS = 0.25
 SHORTEST_S = 0.12
