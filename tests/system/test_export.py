@@ -322,6 +322,8 @@ class Page(Export):
         for scheme in ("light", "dark"):
             self.open(self.some(), width=360, scheme=scheme)
             self.assertLessEqual(self.browser.evaluate("document.documentElement.scrollWidth"), 360)
+            left_out = self.browser.evaluate("getComputedStyle(document.querySelector('td small'), '::before').content")
+            self.assertIn("blocked in clock_nanosleep, longest 600 ms", left_out)
             ground = "getComputedStyle(document.body).backgroundColor"
             before = self.browser.evaluate(ground)
             self.assertEqual(before == "rgb(255, 255, 255)", scheme == "light")

@@ -56,14 +56,14 @@ static struct finding look_preload(const struct examined *examined)
         const struct trial *trial = examined->trial;
         if (!examined->library)
                 return (struct finding){ 0 };
-        if (trial->trouble && !trial->version)
+        if (trial->trouble && !trial->version && !trial->crashed)
                 return finding_make(VERDICT_PROBLEM,
                                     alloc_format("a program with LD_PRELOAD did not get it: %s", trial->trouble),
                                     alloc_string("see that the library and what \"ldd\" lists of it can be read here"));
         if (trial->trouble)
                 return finding_make(VERDICT_PROBLEM,
                                     alloc_format("a trial program under it did not end well: %s", trial->trouble),
-                                    alloc_string("run it once more; if it stays so, tell the makers"));
+                                    alloc_string("run it once more; if it stays so, report it with this line"));
         if (!trial->recorded)
                 return finding_make(VERDICT_PROBLEM, alloc_string("a trial program's loop was not recorded"),
                                     alloc_string("see that there is room in TMPDIR, and /proc"));

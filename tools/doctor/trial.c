@@ -95,7 +95,8 @@ static void take_said(struct trial *trial, const char *said, int status)
         }
         if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && version)
                 return;
-        if (WIFSIGNALED(status))
+        trial->crashed = WIFSIGNALED(status);
+        if (trial->crashed)
                 trial->trouble = alloc_format("it was ended by signal %d", WTERMSIG(status));
         else if (said[0] && !version)
                 trial->trouble = alloc_bytes(said, strcspn(said, "\n"));
@@ -149,7 +150,8 @@ static void run_in(struct trial *trial, const char *library, const struct output
         take_said(trial, text, status);
         free(text);
         struct input input = { .take = take_record, .context = trial };
-        input_read(&input, output->folder);
+        if (!trial->trouble)
+                input_read(&input, output->folder);
 }
 
 void trial_run(struct trial *trial, const char *library)

@@ -24,6 +24,7 @@ struct trial_stalls {
 
 struct trial {
         char *trouble; /* why it could not be started, or did not come to its end; NULL */
+        bool crashed;  /* it was ended by a signal */
         char *version; /* as the library itself says; NULL: it was not in the process */
         bool recorded; /* the agent has made its file */
         struct trial_stalls asleep;
