@@ -28,7 +28,7 @@ struct explained {
         uint32_t yields;
         bool startup;
         bool suspended;      /* it was stopped, and without that it would have been no stall */
-        bool slept;     /* it was the machine that stopped */
+        bool slept;          /* by a sleep of the machine */
         const char *end;     /* how it ended where not by the next wait; NULL */
         uint64_t stopped_ns; /* of it the thread was stopped */
         uint64_t starved_ns; /* of it the watchdog had no CPU */

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "watch/pass.h"
+#include "watch/away.h"
 
 /* What the kernel has counted of the watchdog's thread. */
 struct absence_counts {

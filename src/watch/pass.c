@@ -21,7 +21,6 @@
 
 #define LONGEST_SLEEP_NS 1000000000ull
 #define LONGEST_THRESHOLD_NS (1ull << 62) /* far enough from the end of the numbers to add to a time */
-#define ABSENCES 8
 
 /* What the watchdog remembers of a slot. */
 struct watched {
@@ -51,12 +50,6 @@ static struct {
 } pass;
 
 static struct watched watched[LIMIT_SLOTS];
-
-/* When the watchdog came later than it wanted to, the last few times. */
-static struct {
-        struct watch_absence last[ABSENCES];
-        unsigned next;
-} absences;
 
 /* ---- stalls ---- */
 
@@ -90,41 +83,24 @@ static struct stall *follow(struct watched *w, struct slot *slot, uint64_t mark,
         return &w->stall;
 }
 
-/* The part of [begin_ns, end_ns) in which the watchdog wanted to run and did not. */
-static uint64_t absent_ns(const struct watch_absence *absence, uint64_t begin_ns, uint64_t end_ns)
-{
-        uint64_t from_ns = absence->from_ns > begin_ns ? absence->from_ns : begin_ns;
-        uint64_t to_ns = absence->to_ns < end_ns ? absence->to_ns : end_ns;
-        return to_ns > from_ns ? to_ns - from_ns : 0;
-}
-
 static uint64_t smaller(uint64_t a, uint64_t b)
 {
         return a < b ? a : b;
 }
 
-/* What kept the watchdog away kept the loop away, too, where all threads were stopped. What the samples saw of a single
- * thread is in stall->stopped_ns already. */
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+        return a > b ? a : b;
+}
+
+/* What the samples saw of a single thread that was stopped is in the stall already. */
 static void measure_absences(struct stall *stall, uint64_t end_ns)
 {
-        uint64_t stopped_ns = 0, doubtful_ns = 0;
-        stall->starved_ns = 0;
-        for (unsigned i = 0; i < ABSENCES; i++) {
-                const struct watch_absence *absence = &absences.last[i];
-                uint64_t overlap_ns = absent_ns(absence, stall->begin_ns, end_ns);
-                if (overlap_ns == 0)
-                        continue;
-                stopped_ns += smaller(absence->stopped_ns, overlap_ns);
-                stall->starved_ns += smaller(absence->starved_ns, overlap_ns);
-                if (absence->stopped_ns != 0)
-                        doubtful_ns += absence->doubtful_ns;
-        }
-        if (stopped_ns > stall->stopped_ns)
-                stall->stopped_ns = stopped_ns;
-        if (doubtful_ns > stall->doubtful_ns)
-                stall->doubtful_ns = doubtful_ns;
+        struct away away = away_within(stall->begin_ns, end_ns);
         uint64_t duration_ns = end_ns - stall->begin_ns;
-        stall->stopped_ns = smaller(stall->stopped_ns, duration_ns);
+        stall->starved_ns = away.starved_ns;
+        stall->doubtful_ns = larger(away.doubtful_ns, stall->doubtful_ns);
+        stall->stopped_ns = smaller(larger(away.stopped_ns, stall->stopped_ns), duration_ns);
         uint64_t apart_ns = smaller(stall->stopped_ns + stall->doubtful_ns, duration_ns);
         stall->suspended = stall->stopped_ns != 0 && duration_ns - apart_ns < pass.limits.threshold_ns;
 }
@@ -577,20 +553,14 @@ void pass_begin(void)
                         pass.calls->loop_begins(slot_at(i));
 }
 
-static void remember_absence(const struct watch_absence *absence)
-{
-        absences.last[absences.next++ % ABSENCES] = *absence;
-}
-
-/* Not a part of the totals: for how long is not known. */
 void pass_note_stop(uint64_t from_ns, uint64_t to_ns)
 {
-        remember_absence(&(struct watch_absence){ .from_ns = from_ns, .to_ns = to_ns, .stopped_ns = to_ns - from_ns });
+        away_remember(&(struct watch_absence){ .from_ns = from_ns, .to_ns = to_ns, .stopped_ns = to_ns - from_ns });
 }
 
 void pass_note_absence(const struct watch_absence *absence)
 {
-        remember_absence(absence);
+        away_remember(absence);
         pass.totals.stopped_ns += absence->stopped_ns;
         pass.totals.starved_ns += absence->starved_ns;
         if (absence->to_ns - absence->from_ns > pass.totals.latest_ns && absence->stopped_ns == 0)
@@ -620,7 +590,7 @@ void pass_after_fork(void)
         memset(watched, 0, slots_used() * sizeof *watched);
         memset(&pass.totals, 0, sizeof pass.totals);
         memset(pass.places, 0, sizeof pass.places);
-        memset(&absences, 0, sizeof absences);
+        away_after_fork();
         pass.first_wait_ns = 0;
         pass.next_id = 0;
 }

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "watch/away.h"
 #include "watch/watchdog.h"
 
 /* What stalls are measured by, and who is told of them. Before the thread starts. */
@@ -31,14 +32,7 @@ bool pass_is_due(void);
 /* Is a long iteration being followed? */
 bool pass_follows(void);
 
-/* The watchdog wanted to run again at `from_ns` and did at `to_ns`. */
-struct watch_absence {
-        uint64_t from_ns;
-        uint64_t to_ns;
-        uint64_t stopped_ns;  /* of that it was stopped, */
-        uint64_t doubtful_ns; /* and perhaps for so much before, while it slept */
-        uint64_t starved_ns;  /* of that it was ready to run, but without a CPU */
-};
+/* The watchdog was away, as absence.h has it. */
 void pass_note_absence(const struct watch_absence *absence);
 
 /* It was stopped some time between these two, and had nothing to do before that. */

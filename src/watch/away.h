@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * away.h - when the watchdog was away, the last few times, and how much of a stall that covers
+ *
+ * Context: watchdog
+ */
+#ifndef LOOPDOG_WATCH_AWAY_H
+#define LOOPDOG_WATCH_AWAY_H
+
+#include <stdint.h>
+
+/* The watchdog wanted to run again at `from_ns` and did at `to_ns`. */
+struct watch_absence {
+        uint64_t from_ns;
+        uint64_t to_ns;
+        uint64_t stopped_ns;  /* of that it was stopped, */
+        uint64_t doubtful_ns; /* and perhaps for so much before, while it slept */
+        uint64_t starved_ns;  /* of that it was ready to run, but without a CPU */
+};
+
+void away_remember(const struct watch_absence *absence);
+
+/* What is known of [begin_ns, end_ns): how long it was stopped in it, and perhaps for how much longer, and starved. */
+struct away {
+        uint64_t stopped_ns, doubtful_ns, starved_ns;
+};
+struct away away_within(uint64_t begin_ns, uint64_t end_ns);
+
+void away_after_fork(void);
+
+#endif
