@@ -54,11 +54,10 @@ def counted(book):
 def expect_counted(place, *planted):
     """Of what counts, exactly these. A suspended one may be on file beside them: its end says that it is none."""
     book = place.read()
-    joined, complaints = records.join(counted(book), planted, noise_thresholds=harness.NOISE_THRESHOLDS)
+    _, complaints = records.join(counted(book), planted, noise_thresholds=harness.NOISE_THRESHOLDS)
     complaints += book.complaints + book.complaints_about_ends(True)
     if complaints:
         raise harness.Failure("\n".join(complaints), all(isinstance(c, records.Noise) for c in complaints))
-    suite.count_stacks(joined)
     return book
 
 
@@ -295,10 +294,9 @@ def date(place):
                 complaints.append(f"{when} {step}: the stall of the step is not the first, of 300 ms")
             elif not 0 < now + int(step) - records.begin_of(found[0]) < 30:
                 complaints.append(f"{when} {step}: begin {found[0]['begin']}")
-        joined, more = records.join(found[1:] if when == "stall" else found, planted,
+        _, more = records.join(found[1:] if when == "stall" else found, planted,
                                     noise_thresholds=harness.NOISE_THRESHOLDS)
         complaints += more
-        suite.count_stacks(joined)
     if complaints:
         raise harness.Failure("\n".join(complaints), all(isinstance(c, records.Noise) for c in complaints))
 
