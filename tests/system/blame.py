@@ -32,8 +32,8 @@ def lines_of(path, mark):
 
 @dataclasses.dataclass
 class Blamed(records.Planted):
-    """A stall whose culprit is a line of Python. Its times are taken by Python within the callback, which may wait for a
-    CPU before and after."""
+    """A stall whose culprit is a line of Python. Its times are taken by Python within the callback, which may wait for
+    a CPU before and after."""
     tolerance: float = 0.1
     file: str = ""              # of the culprit; "": no claim
     mark: str = ""              # of its line
@@ -41,7 +41,7 @@ class Blamed(records.Planted):
     task: str = None            # the same
     coroutine: str = None
     chain: tuple = ()           # functions, innermost first; each must stand somewhere outside of the one before
-    holder: str = ""            # Python function of the thread that held the GIL; "": none may be named; None: no claim
+    holder: str = ""            # Python function of the thread that held the GIL; "": none may be named; None: any
     holder_mark: str = ""       # of its line, in `file`
     python: bool = True         # there are Python frames
 
