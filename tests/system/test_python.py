@@ -137,15 +137,19 @@ def unknown_version(place):
         harness.check(len(book.stalls(startup=False)) == 3, "three stalls were planted")
 
 
-@suite.case("CPython 3.12 -X perf: the trampolines do not end the stack")
-def trampolines(place):
-    python = find_python(12)
-    stalls = "sleep", "closure", "generator", "recursion", "through_c", "regex", "executed"
-    try:
-        check_plain(place, [python, "-X", "perf"], 12, *stalls)
-    finally:
-        for program in place.programs:
-            pathlib.Path(f"/tmp/perf-{program.pid}.map").unlink(missing_ok=True)
+def add_trampolines(minor):
+    @suite.case(f"CPython 3.{minor} -X perf: the trampolines do not end the stack")
+    def trampolines(place):
+        stalls = "sleep", "closure", "generator", "recursion", "through_c", "regex", "executed"
+        try:
+            check_plain(place, [find_python(minor), "-X", "perf"], minor, *stalls)
+        finally:
+            for program in place.programs:
+                pathlib.Path(f"/tmp/perf-{program.pid}.map").unlink(missing_ok=True)
+
+
+for _minor in (12, 13):
+    add_trampolines(_minor)
 
 
 # ---- code that is freed as soon as it has run ----
