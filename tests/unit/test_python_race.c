@@ -188,6 +188,7 @@ static struct script_context context;
 static struct {
         unsigned captures, by_signal, losses, compared, lost, wrong, deep, with_evaluation, extra, line_none;
         unsigned lost_why[4];
+        unsigned loss_why[CAPTURE_LOSSES];
 } counts;
 
 /* The number in a function's name, 0: it tells nothing. Names and files of made functions must agree. */
@@ -352,6 +353,21 @@ static void prepare(const struct capture_task *task)
 
 static const struct capture_companion companion = { .prepare = prepare, .copy_sigsafe = copy_all_sigsafe };
 
+/* Without any stack, which is not Python's doing: the thread has ended its sleep meanwhile, or had no CPU for long. */
+static void count_loss(void)
+{
+        counts.losses++;
+        counts.loss_why[sample.loss]++;
+}
+
+static void print_losses(void)
+{
+        for (int i = 0; i < CAPTURE_LOSSES; i++)
+                if (counts.loss_why[i] != 0)
+                        fprintf(stderr, "%u without a stack: %s\n", counts.loss_why[i],
+                                i != CAPTURE_OK ? capture_loss_text((enum capture_loss)i) : "not accompanied");
+}
+
 static void capture_once(struct capture_task *task)
 {
         if (modules_changed())
@@ -363,7 +379,7 @@ static void capture_once(struct capture_task *task)
         if (sample.loss == CAPTURE_OK && sample.accompanied)
                 judge();
         else
-                counts.losses++;
+                count_loss();
 }
 
 #ifdef __SANITIZE_ADDRESS__
@@ -406,6 +422,7 @@ Test(python_race, reports_what_the_thread_did, .timeout = 600)
                 "%u without Python frames (%u said why); %u with an evaluation function left, %u lines unknown\n",
                 counts.captures, counts.by_signal, counts.losses, counts.compared, counts.deep, counts.extra,
                 counts.wrong, counts.lost, counts.lost_why[1], counts.with_evaluation, counts.line_none);
+        print_losses();
         cr_expect_geq(counts.compared, captures / 2);
         cr_expect_eq(counts.wrong, 0, "%u wrong", counts.wrong);
         cr_expect_leq(counts.lost, counts.compared / LOST_MOST, "%u lost", counts.lost);
