@@ -118,11 +118,13 @@ int sink_descriptor(void)
         return sink.file.fd;
 }
 
-/* The kernel drops the lock with its holder, whatever becomes of that, and needs no right but to read the file. */
+/* The kernel drops the lock with its holder, whatever becomes of that, and needs no right but to read the file. What is
+ * written for somebody who looks on must not fill the file: the rest of it is for stalls. */
 bool sink_is_read(void)
 {
         struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = RECORD_READER_BYTE, .l_len = 1 };
-        if (!descriptor_is_ours(sink.file.fd) || !call_allowed_sigsafe(SYS_fcntl))
+        bool room = sink.file.size < sink.limit_bytes / 2;
+        if (!room || !descriptor_is_ours(sink.file.fd) || !call_allowed_sigsafe(SYS_fcntl))
                 return false;
         return fcntl(sink.file.fd, F_OFD_GETLK, &lock) == 0 && lock.l_type == F_RDLCK;
 }

@@ -43,7 +43,7 @@ uint64_t sink_bytes_dropped(void);
 /* How often the file was found removed, rotated or emptied, and was begun anew. */
 uint64_t sink_reopened(void);
 
-/* Does somebody show the file live (RECORD_READER_BYTE)? One system call. */
+/* Does somebody show the file live (RECORD_READER_BYTE), and is it less than half full? One system call. */
 bool sink_is_read(void);
 
 /* The open file's descriptor, or -1. */

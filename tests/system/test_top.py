@@ -344,8 +344,11 @@ def hostile(place):
     path.write_bytes(bad.encode() + b"{\"v\":1,\"type\":\"stall\"\n" + b"\xff\xfe\x1b[31m\n" + b"x" * 300000 + b"\n" +
                      b"[" * 5000 + b"\n")
     for language in ("C.UTF-8", "C"):
-        terminal = Terminal(place, suite.options.loopdog, "top", *QUICK, path, LANG=language)
+        terminal = Terminal(place, suite.options.loopdog, "top", *QUICK, path, LANG=language,
+                            NO_COLOR="" if language == "C.UTF-8" else "1")
         text = terminal.until_shows("1 STALLED NOW", "q quit", "wide ")
+        red = "\x1b[31m" in terminal.tmux("capture-pane", "-p", "-e")
+        check(red == (language == "C.UTF-8"), f"colour where NO_COLOR forbids it, or none: {red}")
         check("\\x1b[2J" in text, f"escape sequences are not shown as such:\n{text}")
         check(text.startswith("loopdog top"), f"the first line is gone:\n{text}")
         check(("\u6f22\u5b57" in text) == (language == "C.UTF-8"), f"wide characters in {language}:\n{text}")

@@ -191,6 +191,21 @@ Test(sink, sees_who_shows_the_file_live_and_nobody_else)
         cr_assert(zero(int, fcntl(fd, F_OFD_SETLK, &lock)));
         cr_expect(sink_is_read());
         cr_expect(zero(int, put("two\n")));
+        cr_expect(sink_is_read());
+        cr_assert(zero(int, truncate(path, LIMIT / 2 + 1)));
+        cr_expect(zero(int, put("three\n")));
+        cr_expect(not(sink_is_read()), "what is left is for stalls");
+        close(fd);
+}
+
+Test(sink, sees_when_nobody_shows_it_any_more)
+{
+        struct flock lock = { .l_type = F_RDLCK, .l_start = RECORD_READER_BYTE, .l_len = 1 };
+        sink_setup(in_folder("out.jsonl"), LIMIT);
+        put("one\n");
+        int fd = open(path, O_RDONLY);
+        cr_assert(zero(int, fcntl(fd, F_OFD_SETLK, &lock)));
+        cr_expect(sink_is_read());
         close(fd);
         cr_expect(not(sink_is_read()));
 }
