@@ -377,6 +377,17 @@ Test(top, holds_a_limited_number_of_loops_culprits_and_stalls_in_progress)
         cr_expect_str_eq(rows[ROWS_STALLS].items[TOP_OPEN].culprit->name, name, "and what was worst");
 }
 
+Test(top, forgets_also_while_years_of_records_are_read)
+{
+        char run[32];
+        for (unsigned i = 0; i < 5 * TOP_PROCESSES; i++) {
+                snprintf(run, sizeof(run), "run%u", i);
+                add_loop(run, 1000 + i, "poll", 1, 0);
+        }
+        cr_expect_leq(model.processes.count, 2 * TOP_PROCESSES);
+        cr_expect_leq(model.loops.count, 2 * TOP_PROCESSES);
+}
+
 /* ---- rows ---- */
 
 static void some_stalls(void)

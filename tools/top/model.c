@@ -15,6 +15,7 @@
 #include "read/parse.h"
 #include "record/frame.h"
 #include "render/words.h"
+#include "top/forget.h"
 
 #define SECOND_NS UINT64_C(1000000000)
 #define LIVE_SPAN_NS (5 * SECOND_NS)    /* records that come faster come every second, for somebody looks on; */
@@ -22,6 +23,7 @@
 #define RESTS_USUAL_NS (12 * SECOND_NS) /* else, where they come every 10 s, after this */
 #define GONE_AFTER_NS (SECOND_NS / 2)   /* the last line of a process that ends may still be on its way */
 #define KNOWN_SIGNATURES 16384
+#define FORGET_EVERY 4096   /* records: a folder may hold many years */
 #define ASKED_AT_A_TICK 256 /* whether they are gone */
 
 /* ------------------------------------------------------------------------------------------------------- processes */
@@ -48,27 +50,6 @@ static struct top_process *find_process(struct top_model *model, const struct re
         return process;
 }
 
-static void free_open(struct top_open *open)
-{
-        free(open->call);
-        free(open->culprit);
-        free(open->loop);
-        free(open->line.line);
-}
-
-static void free_process(void *pointer)
-{
-        struct top_process *process = pointer;
-        for (size_t i = 0; i < process->open_count; i++)
-                free_open(&process->open[i]);
-        free(process->open);
-        idset_free(&process->ended);
-        free(process->run);
-        free(process->host);
-        free(process->program);
-        free(process);
-}
-
 /* ----------------------------------------------------------------------------------------------------------- loops */
 
 static struct top_loop *find_loop(struct top_model *model, struct top_process *process, int32_t tid, const char *name,
@@ -86,15 +67,6 @@ static struct top_loop *find_loop(struct top_model *model, struct top_process *p
                 loop->tid = tid;
         }
         return loop;
-}
-
-static void free_loop(void *pointer)
-{
-        struct top_loop *loop = pointer;
-        free(loop->buckets);
-        free(loop->name);
-        free(loop->thread);
-        free(loop);
 }
 
 static uint64_t more(uint64_t now, uint64_t before)
@@ -200,18 +172,6 @@ static struct top_culprit *find_culprit(struct top_model *model, const struct re
         return culprit;
 }
 
-static void free_culprit(void *pointer)
-{
-        struct top_culprit *culprit = pointer;
-        kept_frame_release(&culprit->frame);
-        spread_free(&culprit->stalls);
-        free(culprit->key);
-        free(culprit->name);
-        free(culprit->call);
-        free(culprit->example.line);
-        free(culprit);
-}
-
 static void keep_example(struct top_culprit *culprit, const struct record_stall *stall, const char *line, size_t length)
 {
         bool stacked = !stall->stacks_omitted;
@@ -277,7 +237,7 @@ static struct top_open *find_open(const struct top_process *process, uint64_t id
 
 static void remove_open(struct top_process *process, struct top_open *open)
 {
-        free_open(open);
+        top_open_release(open);
         *open = process->open[--process->open_count];
 }
 
@@ -391,8 +351,6 @@ static void end_process(struct top_model *model, struct top_process *process)
                 give_up_open(model, process, &process->open[process->open_count - 1]);
 }
 
-/* --------------------------------------------------------------------------------------------------------- records */
-
 bool top_model_wants_stacks(const struct top_model *model, const struct record *record)
 {
         const struct record_stall *stall = &record->stall;
@@ -411,6 +369,25 @@ static void note_signature(struct top_model *model, const struct record_stall *s
         *map_at(&model->known, (const char *)&stall->signature, sizeof(stall->signature)) = model;
 }
 
+/* ------------------------------------------------------------------------------------------------------- in time */
+
+void top_model_tick(struct top_model *model, uint64_t now_ns)
+{
+        size_t stride = 1 + model->processes.count / ASKED_AT_A_TICK;
+        for (size_t i = model->ticks++ % stride; i < model->processes.count; i += stride) {
+                struct top_process *process = model->processes.entries[i].value;
+                if (process->state != TOP_RUNS || process->elsewhere || !model->state_of ||
+                    now_ns < process->last_ns + GONE_AFTER_NS)
+                        continue;
+                process->state = model->state_of(model->context, process);
+                if (process->state != TOP_RUNS)
+                        end_process(model, process);
+        }
+        top_forget(model);
+}
+
+/* --------------------------------------------------------------------------------------------------------- records */
+
 static bool is_wanted(const struct top_model *model, int32_t pid)
 {
         for (size_t i = 0; i < model->pids_count; i++)
@@ -423,6 +400,8 @@ void top_model_add(struct top_model *model, const struct record *record, const c
 {
         if (!is_wanted(model, record->pid))
                 return;
+        if (++model->records % FORGET_EVERY == 0)
+                top_forget(model);
         struct top_process *process = find_process(model, record);
         switch (record->type) {
         case RECORD_PROCESS:
@@ -443,132 +422,6 @@ void top_model_add(struct top_model *model, const struct record *record, const c
                         end_process(model, process);
                 break;
         }
-}
-
-/* ------------------------------------------------------------------------------------------------------- in time */
-
-static int by_number(const void *a, const void *b)
-{
-        uint64_t left = *(const uint64_t *)a;
-        uint64_t right = *(const uint64_t *)b;
-        return (left > right) - (left < right);
-}
-
-/* Of moments, `count` of them: the latest that is to be given up, so that at most `most` are later. 0: none is. */
-static uint64_t give_up_before(uint64_t *moments, size_t count, size_t most)
-{
-        if (count <= most)
-                return 0;
-        qsort(moments, count, sizeof(*moments), by_number);
-        return moments[count - most - 1];
-}
-
-static bool stays(void *context, void *value)
-{
-        return !*(const bool *)((const char *)value + *(const size_t *)context);
-}
-
-/* Let go of the entries whose flag at `offset` is set. */
-static void sweep(struct map *map, size_t offset, void (*release)(void *))
-{
-        map_keep(map, stays, &offset, release);
-}
-
-static bool may_go(const struct top_process *process, bool ended)
-{
-        return !process->forgotten && (!ended || process->state != TOP_RUNS);
-}
-
-/* Mark those that were silent longest, so that `most` are left: of all, or of those that have ended. Returns how many
- * that are. */
-static size_t mark_processes(struct top_model *model, bool ended, size_t most)
-{
-        uint64_t *moments = alloc_zeroed(model->processes.count, sizeof(*moments));
-        size_t marked = 0;
-        size_t count = 0;
-        for (size_t i = 0; i < model->processes.count; i++) {
-                const struct top_process *process = model->processes.entries[i].value;
-                if (may_go(process, ended))
-                        moments[count++] = process->last_ns;
-        }
-        uint64_t before_ns = give_up_before(moments, count, most);
-        for (size_t i = 0; i < model->processes.count && before_ns > 0; i++) {
-                struct top_process *process = model->processes.entries[i].value;
-                if (!may_go(process, ended) || process->last_ns > before_ns)
-                        continue;
-                process->forgotten = true;
-                model->forgotten.processes += process->state == TOP_RUNS;
-                marked++;
-        }
-        free(moments);
-        return marked;
-}
-
-static void forget_processes(struct top_model *model)
-{
-        size_t ended = mark_processes(model, true, TOP_ENDED);
-        size_t others = mark_processes(model, false, TOP_PROCESSES);
-        if (ended + others == 0)
-                return;
-        for (size_t i = 0; i < model->loops.count; i++) {
-                struct top_loop *loop = model->loops.entries[i].value;
-                loop->forgotten = loop->process->forgotten;
-        }
-        sweep(&model->loops, offsetof(struct top_loop, forgotten), free_loop);
-        sweep(&model->processes, offsetof(struct top_process, forgotten), free_process);
-}
-
-static void forget_loops(struct top_model *model)
-{
-        size_t count = model->loops.count;
-        if (count <= TOP_LOOPS)
-                return;
-        uint64_t *moments = alloc_zeroed(count, sizeof(*moments));
-        for (size_t i = 0; i < count; i++)
-                moments[i] = ((const struct top_loop *)model->loops.entries[i].value)->told_ns;
-        uint64_t before_ns = give_up_before(moments, count, TOP_LOOPS);
-        for (size_t i = 0; i < count; i++) {
-                struct top_loop *loop = model->loops.entries[i].value;
-                loop->forgotten = loop->told_ns <= before_ns;
-        }
-        sweep(&model->loops, offsetof(struct top_loop, forgotten), free_loop);
-        model->forgotten.loops += count - model->loops.count;
-        free(moments);
-}
-
-static void forget_culprits(struct top_model *model)
-{
-        size_t count = model->culprits.count;
-        if (count <= TOP_CULPRITS)
-                return;
-        uint64_t *lost = alloc_zeroed(count, sizeof(*lost));
-        for (size_t i = 0; i < count; i++)
-                lost[i] = ((const struct top_culprit *)model->culprits.entries[i].value)->stalls.total_ns;
-        uint64_t before_ns = give_up_before(lost, count, TOP_CULPRITS * 3 / 4); /* not one at each tick */
-        for (size_t i = 0; i < count; i++) {
-                struct top_culprit *culprit = model->culprits.entries[i].value;
-                culprit->forgotten = culprit->stalls.total_ns <= before_ns;
-        }
-        sweep(&model->culprits, offsetof(struct top_culprit, forgotten), free_culprit);
-        model->forgotten.culprits += count - model->culprits.count;
-        free(lost);
-}
-
-void top_model_tick(struct top_model *model, uint64_t now_ns)
-{
-        size_t stride = 1 + model->processes.count / ASKED_AT_A_TICK;
-        for (size_t i = model->ticks++ % stride; i < model->processes.count; i += stride) {
-                struct top_process *process = model->processes.entries[i].value;
-                if (process->state != TOP_RUNS || process->elsewhere || !model->state_of ||
-                    now_ns < process->last_ns + GONE_AFTER_NS)
-                        continue;
-                process->state = model->state_of(model->context, process);
-                if (process->state != TOP_RUNS)
-                        end_process(model, process);
-        }
-        forget_processes(model);
-        forget_loops(model);
-        forget_culprits(model);
 }
 
 /* ------------------------------------------------------------------------------------------------------- questions */
@@ -600,9 +453,7 @@ uint64_t top_loop_rests_ns(const struct top_loop *loop, uint64_t now_ns)
 
 void top_model_free(struct top_model *model)
 {
-        map_free(&model->loops, free_loop);
-        map_free(&model->processes, free_process);
-        map_free(&model->culprits, free_culprit);
+        top_forget_all(model);
         map_free(&model->known, NULL);
         spread_free(&model->stalls);
         forget_watched(model);

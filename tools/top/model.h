@@ -141,12 +141,13 @@ struct top_model {
         struct top_forgotten forgotten;
         struct top_watched watched;
         size_t ticks;
+        uint64_t records; /* taken */
 };
 
 /* For struct input: are the stacks of this record needed for the name of its culprit? */
 bool top_model_wants_stacks(const struct top_model *model, const struct record *record);
 
-/* Take a record; `line` is its text. */
+/* Take a record; `line` is its text. What is forgotten then is not there any more. */
 void top_model_add(struct top_model *model, const struct record *record, const char *line, size_t length);
 
 /* Look at a stall, whose line is copied, until the next. */
