@@ -69,7 +69,7 @@ static void write_second(const struct frame *frame, FILE *out)
         if (model->stalls.count > 0)
                 overview_spread(out, &model->stalls);
         else
-                fputs(open > 0 ? "no others" : "no stalls", out);
+                fputs(model->processes.count == 0 ? "no records yet" : open > 0 ? "no others" : "no stalls", out);
         write_apart(out, model->never_ended, "never ended");
         write_apart(out, model->startup, "at start-up");
         write_apart(out, model->suspended, "suspended");
