@@ -614,6 +614,8 @@ class Surroundings(Report):
         self.assertEqual(len(row), 100)
         self.assertTrue(row.endswith("deep/app.py:8"), row)
         self.assertIn("\u2026", row)
+        row = self.rows(re.sub(r"\033\[[0-9;]*m", "", self.on_terminal(path, 100, TERM="xterm", LANG="C")))[0]
+        self.assertTrue(len(row) == 100 and row.isascii() and "..." in row, row)
         self.assertNotIn("\033", self.on_terminal(path, 100, TERM="dumb"))
         self.assertNotIn("\033", self.on_terminal(path, 100, TERM="xterm", NO_COLOR="1"))
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "alloc.h"
+#include "render/terminal.h"
 #include "render/words.h"
 #include "render/wrap.h"
 
@@ -59,12 +60,12 @@ static void spaces(FILE *out, size_t count)
                 fputc(' ', out);
 }
 
-static void write_begin(FILE *out, const char *cell, size_t room)
+static void write_begin(FILE *out, const char *cell, size_t room, const char *cut)
 {
         size_t length = 0;
         for (size_t width = 0; width < room; length++)
                 width += (cell[length + 1] & 0xc0) != 0x80;
-        fprintf(out, "%.*s\xe2\x80\xa6", (int)length, cell);
+        fprintf(out, "%.*s%s", (int)length, cell, cut);
 }
 
 static void write_last(FILE *out, const char *cell, size_t room, bool cut_end)
@@ -74,15 +75,17 @@ static void write_last(FILE *out, const char *cell, size_t room, bool cut_end)
                 fputs(cell, out);
                 return;
         }
+        const char *cut = terminal_ellipsis();
+        room -= words_width(cut);
         if (cut_end) {
-                write_begin(out, cell, room - 1);
+                write_begin(out, cell, room, cut);
                 return;
         }
-        for (; width > room - 1; cell++)
+        for (; width > room; cell++)
                 width -= (*cell & 0xc0) != 0x80;
         while ((*cell & 0xc0) == 0x80)
                 cell++;
-        fprintf(out, "\xe2\x80\xa6%s", cell); /* an ellipsis */
+        fprintf(out, "%s%s", cut, cell);
 }
 
 static void write_row(const struct table *table, FILE *out, char *const *cells, const size_t *widths, size_t room,

@@ -6,6 +6,8 @@
  */
 #include "render/terminal.h"
 
+#include <langinfo.h>
+#include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -50,4 +52,17 @@ unsigned terminal_columns(int fd)
         if (!isatty(fd) || ioctl(fd, TIOCGWINSZ, &size) < 0)
                 return 0;
         return size.ws_col;
+}
+
+static bool is_utf8(void)
+{
+        static int known; /* 1 no, 2 yes */
+        if (known == 0)
+                known = setlocale(LC_CTYPE, "") && strcmp(nl_langinfo(CODESET), "UTF-8") == 0 ? 2 : 1;
+        return known == 2;
+}
+
+const char *terminal_ellipsis(void)
+{
+        return is_utf8() ? "\xe2\x80\xa6" : "...";
 }

@@ -23,6 +23,10 @@ const char *colour_name(int choice); /* NULL: there is none */
  * only where CLICOLOR_FORCE asks for it. */
 bool terminal_colour(int fd, enum colour_choice choice);
 
+/* What stands for text that was cut: one character where people read UTF-8, by their locale (LC_ALL, LC_CTYPE, LANG),
+ * else three dots. Static. */
+const char *terminal_ellipsis(void);
+
 /* The width of the terminal at `fd`, 0 where it is none. */
 unsigned terminal_columns(int fd);
 

@@ -13,6 +13,7 @@
 #include "alloc.h"
 #include "render/overview.h"
 #include "render/table.h"
+#include "render/terminal.h"
 #include "render/words.h"
 
 #define LOOPS_SHOWN 10
@@ -187,7 +188,7 @@ static char *cause_cell(const struct frame *frame, enum record_cause cause, cons
                 characters += (*at & 0xc0) != 0x80;
                 if (characters <= CAUSE_CHARACTERS)
                         continue;
-                char *cut = alloc_format("%.*s\xe2\x80\xa6", (int)(at - cell - 1), cell);
+                char *cut = alloc_format("%.*s%s", (int)(at - cell - 1), cell, terminal_ellipsis());
                 free(cell);
                 return cut;
         }
