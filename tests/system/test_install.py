@@ -95,6 +95,21 @@ def judge_example(place, name):
     harness.check(stall["culprit"]["function"] == "serve", f"culprit {stall['culprit']}")
 
 
+@suite.case("beside the programs: schemas, a page for each command, completions of three shells")
+def beside(place):
+    libraries, _ = installed(place)
+    share = libraries.parents[1] / "share"
+    for name in ("record", "doctor"):
+        harness.check((share / "loopdog" / f"{name}.schema.json").read_bytes() ==
+                      (SOURCE / "docs" / f"{name}.schema.json").read_bytes(), f"{name}.schema.json differs")
+    commands = command(BUILD / "tools" / "loopdog", "__complete", "").split()
+    pages = {path.name for path in (share / "man" / "man1").iterdir()}
+    harness.check({f"loopdog-{name}.1" for name in commands if name != "help"} | {"loopdog.1"} <= pages, f"{pages}")
+    for file in ("bash-completion/completions/loopdog", "zsh/site-functions/_loopdog",
+                 "fish/vendor_completions.d/loopdog.fish"):
+        harness.check((share / file).is_file(), f"{file} is missing")
+
+
 def add_example(name, package, more):
     def run(place):
         if package and subprocess.run(["pkg-config", "--exists", package], check=False).returncode != 0:

@@ -280,6 +280,16 @@ Test(doctor, tells_a_python_by_what_it_exports)
         }
 }
 
+Test(doctor, knows_that_a_perf_map_names_what_others_compile)
+{
+        write_text("4242/maps", "1000-2000 r-xp 00000000 08:01 11 /usr/lib/libnode.so.108\n");
+        expect(process_checks, "runtime", VERDICT_NOTE, "native frames only");
+        make_folder("4242/root");
+        make_folder("4242/root/tmp");
+        write_text("4242/root/tmp/perf-7.map", "1000 10 JS:~f /srv/a.js:1\n");
+        expect(process_checks, "runtime", VERDICT_OK, "its perf map names its functions");
+}
+
 /* ---- records ---- */
 
 #define LINE(type, pid, run, fields)                                                                                   \

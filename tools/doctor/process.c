@@ -18,6 +18,7 @@
 #include "doctor/check.h"
 #include "doctor/interpreter.h"
 #include "launch/program.h"
+#include "symbolize/jit.h"
 
 #define ROOT_FIX "sudo loopdog doctor %d"
 
@@ -297,6 +298,25 @@ static struct finding judge_python(const struct interpreter *python, const struc
                             alloc_string("Python frames are told of 3.8 to 3.13"));
 }
 
+/* Of another runtime: the reader names its code where it writes a perf map. */
+static struct finding judge_other(const struct interpreter *other, const struct subject *subject)
+{
+        char *name = jit_runtime_path(subject->inner_pid);
+        char *path = subject_path(subject, name);
+        bool mapped = access(path, F_OK) == 0;
+        free(path);
+        free(name);
+        if (mapped)
+                return finding_ok("%s (%s): its perf map names its functions", other->name, other->file->path);
+        bool v8 = strstr(other->name, "V8");
+        return finding_make(
+                VERDICT_NOTE,
+                alloc_format("%s (%s): stalls are found, with native frames only", other->name, other->file->path),
+                alloc_string(v8 ? "start it with NODE_OPTIONS='--perf-basic-prof "
+                                  "--interpreted-frames-native-stack': its functions get names then"
+                                : "if it can write a perf map (.NET, Java), its functions get names then"));
+}
+
 static struct finding look_interpreter(const struct examined *examined)
 {
         struct interpreter interpreter;
@@ -307,10 +327,7 @@ static struct finding look_interpreter(const struct examined *examined)
                 return finding_ok("none: native frames are all there is");
         if (interpreter.python)
                 return judge_python(&interpreter, examined->subject);
-        return finding_make(VERDICT_NOTE,
-                            alloc_format("%s (%s): stalls are found, with native frames only", interpreter.name,
-                                         interpreter.file->path),
-                            alloc_string("nothing yet: scripts' frames are told of CPython"));
+        return judge_other(&interpreter, examined->subject);
 }
 
 const struct check process_checks[] = {
