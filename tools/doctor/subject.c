@@ -175,12 +175,14 @@ static void take_environment(struct subject *subject)
                 subject->environment_error = bytes ? subject->maps_error : errno;
         subject->environment_bytes = bytes;
         subject->environment = alloc_zeroed(1, sizeof(char *));
-        for (size_t at = 0; bytes && at < length; at += strlen(bytes + at) + 1) {
-                if (!strchr(bytes + at, '='))
+        if (!bytes)
+                return;
+        for (char *entry = bytes; entry < bytes + length; entry += strlen(entry) + 1) {
+                if (!strchr(entry, '='))
                         continue; /* empty, or overwritten by a title */
                 subject->environment =
                         alloc_resize(subject->environment, subject->environment_count + 2, sizeof(char *));
-                subject->environment[subject->environment_count++] = bytes + at;
+                subject->environment[subject->environment_count++] = entry;
                 subject->environment[subject->environment_count] = NULL;
         }
 }
