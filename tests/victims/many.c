@@ -17,9 +17,12 @@ int many_tick(struct many *loop)
                 struct many within = *loop->within;
                 many_run(&within);
         }
-        if (loop->ticks == 3)
-                planted_sleep_ms(200, "on_timer");
-        return loop->ticks == 3;
+        if (loop->ticks != 3)
+                return 0;
+        struct truth begun = truth_begin();
+        quiet_sleep_ms(200);
+        truth_end(begun, "", "", "on_timer"); /* which loop it is in is the matter, not why */
+        return 1;
 }
 
 static void *beside(void *argument)
