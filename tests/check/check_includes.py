@@ -3,9 +3,9 @@
 """check_includes.py - the include rule of src/README.md
 
 A stage includes base/, itself, and the stage before it on the path. hooks/ and api/ stand at the path's beginning and
-are where the host's thread comes in: they call loop/, the one call down the path. Only agent.c,
-account.c, asked.c and told.c see all stages. tools/ includes record/ and base/ of src, and itself; of record/ only what
-is not the agent's own.
+are where the host's thread comes in: they call loop/, the one call down the path. Only agent.c, look.c, account.c,
+asked.c and told.c see all stages. tools/ includes record/ and base/ of src, and itself; of record/ only what is not the
+agent's own.
 Without such a rule every stage would know every other within a year.
 
 Context: meson test, suite check
@@ -18,7 +18,7 @@ import tree
 
 PATH = ['hooks', 'api', 'loop', 'watch', 'capture', 'unwind', 'script', 'explain', 'record']
 ENTRANCES = ('hooks', 'api')
-BESIDE = ('agent', 'account', 'asked', 'told')  # these see all stages
+BESIDE = ('agent', 'look', 'account', 'asked', 'told')  # these see all stages
 # The part of record/ that the reader has no use for.
 AGENTS_OWN = ('record/fill.h', 'record/journal.h', 'record/sink.h')
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
