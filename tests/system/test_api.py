@@ -50,7 +50,8 @@ def judge_callbacks(place, book, program):
     harness.check((callback.get("name"), callback.get("function"), callback.get("object")) ==
                   ("read_cb", "read_cb", "fd 12"), f"callback {callback}")
     harness.check(stall["callbacks"] == 21, f"{stall['callbacks']} callbacks")
-    harness.check(abs(callback["duration_ns"] - 300e6) < 5e6, f"callback {callback}")
+    planted_ns = (place.planted[0].end - place.planted[0].begin) * 1e9
+    harness.check(-1e6 < callback["duration_ns"] - planted_ns < 20e6, f"callback {callback}, planted {planted_ns}")
     harness.check(callback["begin_ns"] + callback["duration_ns"] <= stall["duration_ns"], f"callback {callback}")
     begun = book.all("stall-begin")[0]
     harness.check(begun.get("callback", {}).get("name") == "read_cb", "not named while it went on")

@@ -88,7 +88,7 @@ def judge_example(place, name):
     harness.check(len(stalls) == 1, f"{len(stalls)} stalls")
     stall = stalls[0]
     callback = stall.get("callback", {})
-    harness.check(290e6 < stall["duration_ns"] < 400e6, f"{stall['duration_ns']} ns")
+    harness.check(290e6 < stall["duration_ns"] < 1e9, f"{stall['duration_ns']} ns")
     harness.check(stall["loop"] == ("ring" if name == "io_uring" else "main"), f"loop {stall['loop']}")
     harness.check("on_client" in (callback.get("name"), callback.get("function")), f"callback {callback}")
     harness.check({"key": "request", "value": "slow"} in stall.get("labels", []), f"{stall.get('labels')}")
