@@ -7,7 +7,8 @@
  *
  * libev calls a function right before and one right after it sleeps (ev_set_loop_release_cb), whatever its backend:
  * these are the loop's waits. A program that uses them itself calls loopdog_wait_begin() and loopdog_wait_end() there
- * instead. libev keeps the list of pending watchers to itself, so callbacks get their names by wrapping:
+ * instead. libev keeps the list of pending watchers to itself (a function given to ev_set_invoke_pending_cb is only
+ * told that all of them are about to run), so callbacks get their names by wrapping:
  *
  *     LOOPDOG_EV_IO(on_client)                     // defines on_client_watched, which calls on_client
  *     LOOPDOG_EV_CALLBACK(ev_timer, on_timer)

@@ -349,6 +349,23 @@ Test(capture, an_iteration_that_has_ended_is_no_sample, .init = begin)
         victim_join(&victim);
 }
 
+Test(capture, any_iteration_is_a_sample_that_says_which, .init = begin)
+{
+        struct busy busy = { .rounds = 0 };
+        struct victim victim;
+        struct sample sample;
+        victim_start(&victim, be_busy, &busy);
+        wait_until_busy(&busy);
+        /* As a mark it changes all the time. */
+        do
+                capture_take_any(&victim.task, (const _Atomic uint64_t *)&busy.rounds, &sample);
+        while (sample.loss == CAPTURE_SIGNAL_LATE); /* another program had the CPU */
+        cr_assert_eq(sample.loss, CAPTURE_OK);
+        cr_assert(sample.mark > 0 && sample.mark <= atomic_load(&busy.rounds));
+        cr_assert_eq(capture_totals()->losses[CAPTURE_ENDED], 0);
+        victim_join(&victim);
+}
+
 /* ---- stacks of all kinds ---- */
 
 static void *be_busy_on_an_alternate_stack(struct victim *victim);
