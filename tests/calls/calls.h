@@ -151,14 +151,17 @@ ROWS(calls_rings); /* where liburing is */
 /* The raw call, with its number right before it in the code, as compilers do; sets errno. */
 #define RAW(number, a, b, c, d, e, f)                                                                                  \
         ({                                                                                                             \
-                register uint64_t r10 __asm__("r10") = (uint64_t)(d);                                                  \
-                register uint64_t r8 __asm__("r8") = (uint64_t)(e);                                                    \
-                register uint64_t r9 __asm__("r9") = (uint64_t)(f);                                                    \
+                /* All are evaluated before the first register is set, which a function would change. */               \
+                const uint64_t raw_arguments[6] = { (uint64_t)(a), (uint64_t)(b), (uint64_t)(c),                       \
+                                                    (uint64_t)(d), (uint64_t)(e), (uint64_t)(f) };                     \
+                register uint64_t r10 __asm__("r10") = raw_arguments[3];                                               \
+                register uint64_t r8 __asm__("r8") = raw_arguments[4];                                                 \
+                register uint64_t r9 __asm__("r9") = raw_arguments[5];                                                 \
                 long raw_result;                                                                                       \
                 __asm__ volatile("movl %1, %%eax\n\tsyscall"                                                           \
                                  : "=&a"(raw_result)                                                                   \
-                                 : "i"(number), "D"((uint64_t)(a)), "S"((uint64_t)(b)), "d"((uint64_t)(c)), "r"(r10),  \
-                                   "r"(r8), "r"(r9)                                                                    \
+                                 : "i"(number), "D"(raw_arguments[0]), "S"(raw_arguments[1]), "d"(raw_arguments[2]),   \
+                                   "r"(r10), "r"(r8), "r"(r9)                                                          \
                                  : "rcx", "r11", "memory");                                                            \
                 scene_answer(raw_result);                                                                              \
         })
