@@ -151,6 +151,8 @@ void scene_clean(struct scene *scene)
                         close(scene->fds[i]);
         if (scene->has_partner)
                 pthread_join(scene->partner, NULL);
+        if (!scene->object_stays)
+                free(scene->object);
 }
 
 /* ---- for the rows ---- */

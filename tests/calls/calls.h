@@ -51,10 +51,11 @@ struct scene {
         const char *skipped; /* why it can't be made here; set by prepare */
         /* What it works with. */
         int fds[2];
-        int id;           /* of a semaphore, a queue, a ring, an epoll instance, a process */
-        uint64_t context; /* of asynchronous I/O */
-        int orders;       /* to its child */
-        void *object;     /* of its own kind */
+        int id;            /* of a semaphore, a queue, a ring, an epoll instance, a process */
+        uint64_t context;  /* of asynchronous I/O */
+        int orders;        /* to its child */
+        void *object;      /* of its own kind, by malloc() unless it stays */
+        bool object_stays; /* somebody else may still use it when the call is over */
         pthread_t partner;
         bool has_partner;
         /* What happened; the runner's part. */
