@@ -294,7 +294,8 @@ Test(capture, a_running_thread_is_captured_by_a_signal, .init = begin)
         uint64_t rounds = atomic_load(&busy.rounds);
         cr_assert_geq(atomic_load(&handler.arrived), 200);
         cr_assert_eq(capture_totals()->by_signal, 200);
-        sleep_us(1000);
+        for (int i = 0; atomic_load(&busy.rounds) == rounds && i < 10000; i++)
+                sleep_us(1000);
         cr_assert_gt(atomic_load(&busy.rounds), rounds, "it goes on");
         victim_join(&victim);
 }
