@@ -24,8 +24,7 @@ class Terminal:
         self.tmux_argv = [harness.need("tmux"), "-f", "/dev/null", "-S", str(place.folder / f"tmux{next(NUMBERS)}")]
         self.environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": str(place.folder),
                             "TMPDIR": str(place.folder), "SHELL": "/bin/sh", "PS1": "$ ", **environment}
-        self.code_file = place.folder / "code"
-        self.tmux("new-session", "-d", "-x", columns, "-y", lines, "/bin/sh", "-i")
+        self.tmux("new-session", "-d", "-c", place.folder, "-x", columns, "-y", lines, "/bin/sh", "-i")
         self.tmux("set-option", "-g", "status", "off")
         self.command = " ".join(shlex.quote(str(word)) for word in argv)
         self.type_line(f"{self.command}; echo ended with $?")
