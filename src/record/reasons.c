@@ -104,6 +104,8 @@ void reason_put_cause(struct text *text, const struct record_stall *stall)
                 return;
         }
         text_string(text, words_of(stall->cause));
+        if (stall->cause == RECORD_CPU && 2 * detail->delay_ns > stall->duration_ns)
+                text_string(text, ", and waiting for it");
         if (stall->cause != RECORD_BLOCKED || !detail->call)
                 return;
         text_string(text, " in ");

@@ -304,6 +304,7 @@ Test(render, says_how_a_computing_thread_spent_the_rest)
         cr_expect_not_null(strstr(text, "\n    cpu 120 ms of 300 ms (90 ms of it in the kernel), 6 of 10"), "%s", text);
         cr_expect_not_null(strstr(text, "\n    it waited for a CPU 170 ms of 300 ms, 9 runnable threads on 2 CPUs\n"),
                            "%s", text);
+        cr_expect_not_null(strstr(text, ", busy on the CPU, and waiting for it   ["), "%s", text);
         record.stall.detail.system_ns = 10000000;
         record.stall.detail.delay_ns = 20000000;
         text = render(&record, &plain);
