@@ -35,6 +35,7 @@
 
 #include "base/clock.h"
 #include "base/notice.h"
+#include "base/number.h"
 #include "base/proc.h"
 #include "base/raw.h"
 
@@ -258,11 +259,11 @@ static bool is_filtered(void)
 static bool read_number(const char *text, const char *name, unsigned *value)
 {
         const char *at = strstr(text, name);
+        uint64_t number;
         if (at == NULL)
                 return false;
-        *value = 0;
-        for (at += strlen(name); *at >= '0' && *at <= '9'; at++)
-                *value = *value * 10 + (unsigned)(*at - '0');
+        at += strlen(name);
+        *value = number_take(&at, 10, &number) ? (unsigned)number : 0;
         return true;
 }
 

@@ -20,40 +20,10 @@
 #include "base/calls.h"
 #include "base/descriptors.h"
 #include "base/limits.h"
+#include "base/number.h"
 #include "base/proc.h"
 #include "base/raw.h"
 #include "base/text.h"
-
-/* ---- numbers ---- */
-
-static bool take_digit(const char **at, unsigned base, uint64_t *value)
-{
-        char c = **at;
-        unsigned digit = base;
-        if (c >= '0' && c <= '9')
-                digit = (unsigned)(c - '0');
-        else if (c >= 'a' && c <= 'f')
-                digit = (unsigned)(c - 'a') + 10;
-        if (digit >= base)
-                return false;
-        *value = *value * base + digit;
-        (*at)++;
-        return true;
-}
-
-static bool take_number(const char **at, unsigned base, uint64_t *value)
-{
-        while (**at == ' ' || **at == '\t')
-                (*at)++;
-        if (base == 16 && (*at)[0] == '0' && (*at)[1] == 'x')
-                *at += 2;
-        *value = 0;
-        if (!take_digit(at, base, value))
-                return false;
-        while (take_digit(at, base, value))
-                ;
-        return true;
-}
 
 /* ---- a file of /proc, line by line ---- */
 
@@ -229,14 +199,14 @@ int task_parse_call(const char *text, struct task_call *call)
         if (strncmp(text, "-1 ", 3) == 0) {
                 text += 2;
         } else {
-                if (!take_number(&text, 10, &number) || number > INT32_MAX)
+                if (!number_take(&text, 10, &number) || number > INT32_MAX)
                         return -EINVAL;
                 call->number = (int)number;
                 for (int i = 0; i < 6; i++)
-                        if (!take_number(&text, 16, &call->arguments[i]))
+                        if (!number_take(&text, 16, &call->arguments[i]))
                                 return -EINVAL;
         }
-        if (!take_number(&text, 16, &call->stack_pointer) || !take_number(&text, 16, &call->program_counter))
+        if (!number_take(&text, 16, &call->stack_pointer) || !number_take(&text, 16, &call->program_counter))
                 return -EINVAL;
         return 0;
 }
@@ -285,19 +255,19 @@ static int read_status(int fd, struct task_status *status)
                 if ((value = value_of(line, "State:\t")) != NULL)
                         status->state = *value;
                 else if ((value = value_of(line, "TracerPid:")) != NULL)
-                        take_number(&value, 10, &status->tracer);
+                        number_take(&value, 10, &status->tracer);
                 else if ((value = value_of(line, "SigPnd:")) != NULL)
-                        take_number(&value, 16, &status->pending);
+                        number_take(&value, 16, &status->pending);
                 else if ((value = value_of(line, "SigBlk:")) != NULL)
-                        take_number(&value, 16, &status->blocked);
+                        number_take(&value, 16, &status->blocked);
                 else if ((value = value_of(line, "Seccomp:")) != NULL)
-                        take_number(&value, 10, &status->filters);
+                        number_take(&value, 10, &status->filters);
                 else if (status->filters != 0 && (value = value_of(line, "Seccomp_filters:")) != NULL)
-                        take_number(&value, 10, &status->filters);
+                        number_take(&value, 10, &status->filters);
                 else if ((value = value_of(line, "voluntary_ctxt_switches:")) != NULL)
-                        switches = take_number(&value, 10, &status->switches);
+                        switches = number_take(&value, 10, &status->switches);
                 else if ((value = value_of(line, "nonvoluntary_ctxt_switches:")) != NULL)
-                        complete = switches && take_number(&value, 10, &status->involuntary);
+                        complete = switches && number_take(&value, 10, &status->involuntary);
         }
         if (lines.error != 0)
                 return lines.error;
@@ -343,14 +313,14 @@ struct mapping {
 static bool parse_mapping(const char *line, struct mapping *mapping)
 {
         uint64_t ignored, inode;
-        if (!take_number(&line, 16, &mapping->low) || *line++ != '-' || !take_number(&line, 16, &mapping->high))
+        if (!number_take(&line, 16, &mapping->low) || *line++ != '-' || !number_take(&line, 16, &mapping->high))
                 return false;
         if (line[0] != ' ' || strlen(line) < 6)
                 return false;
         mapping->plain = line[1] == 'r' && line[2] == 'w' && line[4] == 'p';
         line += 5;
-        if (!take_number(&line, 16, &ignored) || !take_number(&line, 16, &ignored) || *line++ != ':' ||
-            !take_number(&line, 16, &ignored) || !take_number(&line, 10, &inode))
+        if (!number_take(&line, 16, &ignored) || !number_take(&line, 16, &ignored) || *line++ != ':' ||
+            !number_take(&line, 16, &ignored) || !number_take(&line, 10, &inode))
                 return false;
         while (*line == ' ')
                 line++;

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/descriptors.h"
+#include "base/number.h"
 #include "base/proc.h"
 #include "base/text.h"
 #include "capture/task.h"
@@ -21,17 +22,6 @@
 #define STAT_MAJOR_FAULTS 9
 #define STAT_USER 11
 #define STAT_SYSTEM 12
-
-static bool take_decimal(const char **at, uint64_t *value)
-{
-        while (**at == ' ')
-                (*at)++;
-        if (**at < '0' || **at > '9')
-                return false;
-        for (*value = 0; **at >= '0' && **at <= '9'; (*at)++)
-                *value = *value * 10 + (uint64_t)(**at - '0');
-        return true;
-}
 
 int usage_parse_stat(const char *text, struct sample_usage *usage)
 {
@@ -45,7 +35,7 @@ int usage_parse_stat(const char *text, struct sample_usage *usage)
                         at++;
                 if (*at == '-') /* no terminal is -1 */
                         at++;
-                if (!take_decimal(&at, &fields[i]))
+                if (!number_take(&at, 10, &fields[i]))
                         return -EINVAL;
         }
         usage->major_faults = fields[STAT_MAJOR_FAULTS];
@@ -57,7 +47,7 @@ int usage_parse_stat(const char *text, struct sample_usage *usage)
 int usage_parse_delay(const char *text, uint64_t *delay_ns)
 {
         uint64_t cpu_ns;
-        return take_decimal(&text, &cpu_ns) && take_decimal(&text, delay_ns) ? 0 : -EINVAL;
+        return number_take(&text, 10, &cpu_ns) && number_take(&text, 10, delay_ns) ? 0 : -EINVAL;
 }
 
 /* CONFIG_SCHED_INFO is needed for it; without, all three numbers are 0. */

@@ -21,6 +21,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/number.h"
 #include "base/proc.h"
 #include "explain/socket.h"
 #include "explain/waitset.h"
@@ -302,7 +303,7 @@ static void look_at_any_child(struct evidence *evidence, int32_t tid)
         if (proc_read(bytes, list, sizeof list) <= 0)
                 return;
         const char *at = list;
-        for (unsigned pid; (at = process_take_number(at, &pid)) != NULL;)
+        for (uint64_t pid; number_take(&at, 10, &pid);)
                 add_holder(evidence, "child", (int32_t)pid);
 }
 

@@ -19,6 +19,7 @@
 #include "base/calls.h"
 #include "base/descriptors.h"
 #include "base/hash.h"
+#include "base/number.h"
 #include "base/proc.h"
 #include "base/text.h"
 
@@ -41,10 +42,8 @@ static bool find_number(const char *text, const char *name, uint64_t *value)
         for (const char *at = text; (at = strstr(at, name)) != NULL; at += length) {
                 if (at != text && at[-1] != '\n' && at[-1] != ' ')
                         continue;
-                const char *digit = at + length;
-                for (*value = 0; *digit >= '0' && *digit <= '9'; digit++)
-                        *value = *value * 10 + (uint64_t)(*digit - '0');
-                if (digit != at + length)
+                const char *number = at + length;
+                if (number_take(&number, 10, value))
                         return true;
         }
         return false;
@@ -74,14 +73,9 @@ bool machine_parse_stat(const char *stat, uint64_t *steal_ns, uint32_t *cpus)
         if (strncmp(stat, "cpu ", 4) != 0)
                 return false;
         const char *at = stat + 4;
-        for (int field = 0; field < 8; field++) {
-                while (*at == ' ')
-                        at++;
-                if (*at < '0' || *at > '9')
+        for (int field = 0; field < 8; field++)
+                if (!number_take(&at, 10, steal_ns))
                         return false;
-                for (*steal_ns = 0; *at >= '0' && *at <= '9'; at++)
-                        *steal_ns = *steal_ns * 10 + (uint64_t)(*at - '0');
-        }
         *steal_ns *= TICK_NS;
         *cpus = 0;
         for (at = stat; (at = strstr(at, "\ncpu")) != NULL; at++)
@@ -95,12 +89,14 @@ bool machine_parse_load(const char *loadavg, uint32_t *runnable)
         const char *slash = strchr(loadavg, '/');
         if (slash == NULL)
                 return false;
-        const char *digit = slash;
-        while (digit > loadavg && digit[-1] >= '0' && digit[-1] <= '9')
-                digit--;
-        for (*runnable = 0; digit < slash; digit++)
-                *runnable = *runnable * 10 + (uint32_t)(*digit - '0');
-        return slash > loadavg;
+        const char *number = slash;
+        uint64_t value;
+        while (number > loadavg && number[-1] >= '0' && number[-1] <= '9')
+                number--;
+        if (!number_take(&number, 10, &value))
+                return false;
+        *runnable = (uint32_t)value;
+        return true;
 }
 
 /* ---- the cgroup ---- */

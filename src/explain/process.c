@@ -25,6 +25,7 @@
 #include "base/clock.h"
 #include "base/descriptors.h"
 #include "base/limits.h"
+#include "base/number.h"
 #include "base/proc.h"
 #include "base/raw.h"
 #include "base/text.h"
@@ -71,28 +72,13 @@ void process_channel(int32_t tid, char *name, size_t capacity)
                 name[0] = '\0';
 }
 
-const char *process_take_number(const char *at, unsigned *value)
-{
-        unsigned number = 0;
-        while (*at == ' ' || *at == '\t')
-                at++;
-        const char *from = at;
-        for (; *at >= '0' && *at <= '9' && number < 1000000; at++)
-                number = number * 10 + (unsigned)(*at - '0');
-        if (at == from)
-                return NULL;
-        *value = number;
-        return at;
-}
-
 void process_parse_pair(const char *line, unsigned *first, unsigned *second)
 {
-        unsigned a, b;
-        const char *at = process_take_number(line, &a);
-        if (at == NULL || process_take_number(at, &b) == NULL)
+        uint64_t a, b;
+        if (!number_take(&line, 10, &a) || !number_take(&line, 10, &b))
                 return;
-        *first = a;
-        *second = b;
+        *first = (unsigned)a;
+        *second = (unsigned)b;
 }
 
 /* ---- the descriptors of one process ---- */
@@ -108,9 +94,8 @@ struct entry { /* struct linux_dirent64 */
 /* The number that is a whole name, or -1. */
 static int32_t number_of(const char *name)
 {
-        unsigned value;
-        const char *end = process_take_number(name, &value);
-        return end != NULL && *end == '\0' ? (int32_t)value : -1;
+        uint64_t value;
+        return number_take(&name, 10, &value) && *name == '\0' && value <= INT32_MAX ? (int32_t)value : -1;
 }
 
 static bool is_other_end(const struct process_search *search, int folder, const char *name)
@@ -233,8 +218,8 @@ static int32_t look_at_children(struct process_search *search, uint64_t end_ns)
         struct text path = TEXT_IN(bytes);
         text_format(&path, "self/task/%d/children", (int)search->tid);
         const char *at = proc_read(bytes, list, sizeof list) > 0 ? list : "";
-        unsigned pid, index = 0;
-        while ((at = process_take_number(at, &pid)) != NULL) {
+        unsigned index = 0;
+        for (uint64_t pid; number_take(&at, 10, &pid);) {
                 if (index++ < search->children)
                         continue;
                 search->children++;

@@ -23,9 +23,6 @@ void process_command(int32_t pid, char *command, size_t capacity);
  * sleep, or the kernel does not tell. */
 void process_channel(int32_t tid, char *name, size_t capacity);
 
-/* Blanks and a number in decimal. Returns what follows, NULL where there is none. */
-const char *process_take_number(const char *at, unsigned *value);
-
 /* "32768  60999". Leaves both as they are where the line is not that. */
 void process_parse_pair(const char *line, unsigned *first, unsigned *second);
 

@@ -11,6 +11,8 @@
 
 #include <string.h>
 
+#include "base/number.h"
+
 /* ---- pieces ---- */
 
 static const char *skip_blanks(const char *at)
@@ -20,31 +22,13 @@ static const char *skip_blanks(const char *at)
         return at;
 }
 
-static int digit_of(char c)
-{
-        if (c >= '0' && c <= '9')
-                return c - '0';
-        return c >= 'a' && c <= 'f' ? c - 'a' + 10 : 99;
-}
-
-/* Blanks and a number at *at, which goes on behind it. What exceeds 64 bits wraps: the kernel writes no such thing. */
-static bool take_number(const char **at, unsigned base, uint64_t *value)
-{
-        const char *from = skip_blanks(*at);
-        *value = 0;
-        *at = from;
-        for (unsigned digit; (digit = (unsigned)digit_of(**at)) < base; ++*at)
-                *value = *value * base + digit;
-        return *at != from;
-}
-
 static bool take_signed(const char **at, int64_t *value)
 {
         uint64_t magnitude;
         *at = skip_blanks(*at);
         bool negative = **at == '-';
         *at += negative;
-        if (!take_number(at, 10, &magnitude) || magnitude > INT32_MAX)
+        if (!number_take(at, 10, &magnitude) || magnitude > INT32_MAX)
                 return false;
         *value = negative ? -(int64_t)magnitude : (int64_t)magnitude;
         return true;
@@ -88,7 +72,7 @@ bool proctext_number(const char *text, const char *name, uint64_t *value)
         for (const char *line = text; *line != '\0'; line = next_line(line)) {
                 const char *at = after(line, name);
                 if (at != NULL)
-                        return take_number(&at, 10, value);
+                        return number_take(&at, 10, value);
         }
         return false;
 }
@@ -120,8 +104,8 @@ enum proctext_kind proctext_kind_of(const char *link)
 static bool take_timespec(const char *at, uint64_t *duration_ns)
 {
         uint64_t seconds, rest;
-        if (!take_char(&at, '(') || !take_number(&at, 10, &seconds) || !take_char(&at, ',') ||
-            !take_number(&at, 10, &rest) || !take_char(&at, ')') || seconds > UINT32_MAX || rest >= 1000000000)
+        if (!take_char(&at, '(') || !number_take(&at, 10, &seconds) || !take_char(&at, ',') ||
+            !number_take(&at, 10, &rest) || !take_char(&at, ')') || seconds > UINT32_MAX || rest >= 1000000000)
                 return false;
         *duration_ns = seconds * 1000000000 + rest;
         return true;
@@ -136,11 +120,11 @@ void proctext_fdinfo(const char *text, struct proctext_fdinfo *info)
                 if ((at = after(line, "mnt_id:")) != NULL && take_signed(&at, &number))
                         info->mount = (int32_t)number;
                 else if ((at = after(line, "ino:")) != NULL)
-                        info->inode_known = take_number(&at, 10, &info->inode);
+                        info->inode_known = number_take(&at, 10, &info->inode);
                 else if ((at = after(line, "Pid:")) != NULL && take_signed(&at, &number))
                         info->pid = number > 0 ? (int32_t)number : 0;
                 else if ((at = after(line, "eventfd-count:")) != NULL)
-                        info->count_known = take_number(&at, 16, &info->count);
+                        info->count_known = number_take(&at, 16, &info->count);
                 else if ((at = after(line, "it_value:")) != NULL)
                         info->left_known = take_timespec(at, &info->left_ns);
         }
@@ -154,10 +138,10 @@ static bool read_target(const char *at, struct proctext_target *target)
         if (!take_signed(&at, &fd) || fd < 0)
                 return false;
         at = after(skip_blanks(at), "events:");
-        if (at == NULL || !take_number(&at, 16, &events) || events > UINT32_MAX)
+        if (at == NULL || !number_take(&at, 16, &events) || events > UINT32_MAX)
                 return false;
         at = after(skip_blanks(at), "data:");
-        if (at == NULL || !take_number(&at, 16, &target->data))
+        if (at == NULL || !number_take(&at, 16, &target->data))
                 return false;
         target->fd = (int32_t)fd;
         target->events = (uint32_t)events;
@@ -183,7 +167,7 @@ static bool read_mount(const char *line, uint64_t *id, struct proctext_mount *mo
 {
         const char *at = line, *end = line + strcspn(line, "\n");
         uint64_t parent;
-        if (!take_number(&at, 10, id) || !take_number(&at, 10, &parent))
+        if (!number_take(&at, 10, id) || !number_take(&at, 10, &parent))
                 return false;
         take_word(&at, mount->device, sizeof mount->device);
         const char *dash = strstr(at, " - ");
@@ -229,7 +213,7 @@ static bool read_lock(const char *at, struct lock_line *lock)
         int64_t pid;
         uint64_t device;
         char word[16];
-        if (!take_number(&at, 10, &lock->id) || *at++ != ':')
+        if (!number_take(&at, 10, &lock->id) || *at++ != ':')
                 return false;
         at = skip_blanks(at);
         lock->waits = strncmp(at, "->", 2) == 0;
@@ -238,8 +222,8 @@ static bool read_lock(const char *at, struct lock_line *lock)
         take_word(&at, word, sizeof word); /* ADVISORY */
         take_word(&at, word, sizeof word);
         lock->exclusive = strcmp(word, "WRITE") == 0;
-        if (!take_signed(&at, &pid) || !take_number(&at, 16, &device) || *at++ != ':' ||
-            !take_number(&at, 16, &device) || *at++ != ':' || !take_number(&at, 10, &lock->inode))
+        if (!take_signed(&at, &pid) || !number_take(&at, 16, &device) || *at++ != ':' ||
+            !number_take(&at, 16, &device) || *at++ != ':' || !number_take(&at, 10, &lock->inode))
                 return false;
         lock->pid = (int32_t)pid;
         return true;

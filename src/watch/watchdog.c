@@ -27,6 +27,7 @@
 #include "base/calls.h"
 #include "base/descriptors.h"
 #include "base/notice.h"
+#include "base/number.h"
 #include "base/proc.h"
 #include "base/raw.h"
 #include "watch/absence.h"
@@ -91,17 +92,15 @@ static struct absence_counts count_own(void)
 {
         struct absence_counts counts = { .switches = -1 };
         struct rusage usage;
-        char text[96], *end;
+        const char *second;
+        char text[96];
         if (!call_allowed_sigsafe(SYS_getrusage) ||
             raw_syscall_sigsafe(SYS_getrusage, RUSAGE_THREAD, (uintptr_t)&usage, 0, 0, 0, 0) != 0)
                 return counts;
         counts.switches = usage.ru_nvcsw;
         if (descriptor_is_ours(dog.delay_fd) && proc_read_fd(dog.delay_fd, text, sizeof text) > 0 &&
-            (end = strchr(text, ' ')) != NULL) {
-                counts.delay_known = true;
-                for (end++; *end >= '0' && *end <= '9'; end++)
-                        counts.delay_ns = counts.delay_ns * 10 + (uint64_t)(*end - '0');
-        }
+            (second = strchr(text, ' ')) != NULL)
+                counts.delay_known = number_take(&second, 10, &counts.delay_ns);
         return counts;
 }
 
