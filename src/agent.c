@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -22,6 +21,7 @@
 #include "base/calls.h"
 #include "base/clock.h"
 #include "base/config.h"
+#include "base/credentials.h"
 #include "base/descriptors.h"
 #include "base/notice.h"
 #include "base/proc.h"
@@ -195,6 +195,8 @@ static void loop_begins(struct slot *slot)
         struct capture_task *task = look_task(slot);
         capture_task_open(task, atomic_load(&slot->tid), atomic_load(&slot->own_cfa));
         task->stack_bound = atomic_load(&slot->thread_pointer);
+        task->alternate_bytes = &slot->alternate_bytes;
+        task->usually_blocked = atomic_load(&slot->blocked_first);
         journal_note_thread(atomic_load(&slot->tid));
 }
 
@@ -214,6 +216,7 @@ static void loop_ends(struct slot *slot)
 static void watchdog_begins(void)
 {
         const char *why = NULL;
+        credentials_note();
         if (!descriptors_unshare(journal_descriptor_to_keep()))
                 notice("no descriptor table of its own (unshare refused): loopdog's files show in /proc/self/fd");
         int error = proc_begin();
@@ -291,21 +294,32 @@ static void fork_child(void)
         proc_end(); /* it was the parent's watchdog's */
 }
 
-/* A child of clone() without libc: nobody told us that the watchdog is gone. */
-static void notice_raw_clone(void)
+static _Atomic bool handles_forks;
+
+/* Does this process run in memory of its own? A child of vfork() does not. Of a child of clone() without libc nobody
+ * told us that the watchdog is gone. */
+static bool has_own_memory(void)
 {
-        static _Atomic pid_t known;
-        pid_t before = atomic_exchange(&known, getpid());
-        if (before != 0 && before != getpid() && watchdog_tid() != 0)
+        if (hooks_in_noted_process())
+                return true;
+        if (atomic_load(&loop_page.noted))
+                return false;
+        if (atomic_load(&handles_forks))
                 fork_child();
+        return true;
+}
+
+static void notice_clone(void)
+{
+        has_own_memory();
 }
 
 static void start(void)
 {
-        static _Atomic bool registered;
-        notice_raw_clone();
-        madvise(&loop_page, sizeof loop_page, MADV_WIPEONFORK);
-        if (!atomic_exchange(&registered, true))
+        if (!has_own_memory())
+                return;
+        loop_note_memory();
+        if (!atomic_exchange(&handles_forks, true))
                 pthread_atfork(fork_prepare, fork_parent, fork_child);
         hooks_note_pid();
         struct policy_limits limits = { .threshold_ns = config.threshold_ns, .interval_ns = config.interval_ns };
@@ -336,7 +350,7 @@ static void rights_end(void)
         int cancel_state;
         const char *why;
         pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-        if (config.threshold_ns != 0) {
+        if (config.threshold_ns != 0 && has_own_memory()) { /* a child of vfork has nothing to keep */
                 proc_keep();
                 clock_tsc_usable();
                 capture_keep();
@@ -344,6 +358,23 @@ static void rights_end(void)
                 journal_keep();
         }
         pthread_setcancelstate(cancel_state, NULL);
+        errno = saved_errno;
+}
+
+/* libc ends the process where one thread may do what another may not: ours is not to be the other one. */
+static void user_changes(void)
+{
+        int saved_errno = errno;
+        if (atomic_load(&loop_attention) != LOOP_STOPPED && hooks_in_noted_process() && credentials_differ())
+                watchdog_stop(false, LIMIT_PATIENCE_NS);
+        errno = saved_errno;
+}
+
+static void user_changed(void)
+{
+        int saved_errno = errno;
+        if (atomic_load(&loop_attention) != LOOP_STOPPED && hooks_in_noted_process())
+                credentials_note();
         errno = saved_errno;
 }
 
@@ -359,13 +390,18 @@ static void threads_end(void)
 
 static const struct hooks_calls hook_calls = {
         .rights_end = rights_end,
+        .user_changes = user_changes,
+        .user_changed = user_changed,
         .threads_end = threads_end,
         .exec_begins = exec_begins,
         .exec_failed = exec_failed,
         .code_unloaded = modules_note_change,
+        .owns_signal = capture_owns_signal,
+        .signal_is_taken = capture_give_signal_up,
+        .signal_was_taken = capture_allow,
 };
 
-static const struct loop_calls loop_calls = { .start = start, .wake = watchdog_wake };
+static const struct loop_calls loop_calls = { .start = start, .wake = watchdog_wake, .child = notice_clone };
 
 /* ---- load and unload ---- */
 
@@ -382,8 +418,10 @@ __attribute__((constructor)) static void agent_load(void)
         int saved_errno = errno;
         if (!calls_load()) /* a filter may punish the question */
                 watchdog_note_processors();
+        clock_find_libcs_own();
         hooks_resolve();
         watchdog_ask_libc();
+        look_note_hooks(hooks_come_first());
         config_load(&config, environ);
         if (api_stands_down())
                 config.threshold_ns = 0;

@@ -32,6 +32,12 @@ static struct fault_watch faults[LIMIT_STALLS]; /* a dump does not wait for a fa
 static struct served served[LIMIT_STALLS + 1];
 static struct sample sample;
 static struct stack stack;
+static bool unwinder_is_hooked;
+
+void look_note_hooks(bool come_first)
+{
+        unwinder_is_hooked = come_first;
+}
 
 struct capture_task *look_task(const struct slot *slot)
 {
@@ -99,6 +105,13 @@ static enum watch_finding judge(struct slot *slot, const struct stack *found, bo
         return WATCH_LEFT;
 }
 
+/* Its first use makes libunwind open a pipe and ask for mincore(). */
+static bool may_unwind(void)
+{
+        return unwind_ready() && call_allowed_sigsafe(SYS_pipe2) &&
+               (call_allowed_sigsafe(SYS_mincore) || unwinder_is_hooked);
+}
+
 /* The sample's native frames with those of scripts between them. False: there is no frame at all. */
 static bool find_stack(struct script_context *context)
 {
@@ -107,9 +120,7 @@ static bool find_stack(struct script_context *context)
                 return false;
         if (sample.accompanied)
                 script_read(&memory);
-        /* Its first use makes libunwind open a pipe. */
-        bool ready = unwind_ready() && call_allowed_sigsafe(SYS_pipe2);
-        if (!ready || unwind_sample(&sample, &stack) != 0)
+        if (!may_unwind() || unwind_sample(&sample, &stack) != 0)
                 stack = (struct stack){ .count = 0 };
         if (sample.accompanied)
                 script_merge(&stack, &memory, context);

@@ -19,6 +19,9 @@
 /* Who copies the frames of scripts when a stack is copied. */
 extern const struct capture_companion look_companion;
 
+/* Do libunwind's calls pass our hooks, one of which answers mincore() without the kernel? When the library is loaded. */
+void look_note_hooks(bool come_first);
+
 /* The files of the loop's thread. */
 struct capture_task *look_task(const struct slot *slot);
 

@@ -71,6 +71,7 @@ static const struct call {
         { SYS_pidfd_open, { 0 } },
         { SYS_pidfd_getfd, { ALL, ALL } },
         { SYS_pipe2, { 0 } },
+        { SYS_mincore, { 1, 1, 0 } },
         { SYS_splice, { ALL, 0, ALL, 0, 1 } },
         { SYS_sendto, { ALL } },
         { SYS_uname, { 0 } },
@@ -90,6 +91,9 @@ static const struct call {
         { SYS_rt_sigprocmask, { 0 } },
         { SYS_gettid, { 0 } },
         { SYS_get_robust_list, { ALL } },
+        { SYS_getresuid, { 0 } },
+        { SYS_getresgid, { 0 } },
+        { SYS_capget, { 0 } },
         { SYS_getrusage, { ALL } },
         { SYS_process_vm_writev, { ALL } }, /* without these, less of an interrupted call can be mended */
         { SYS_rt_sigpending, { 0, ALL } },

@@ -26,6 +26,9 @@ extern const struct clock_rate *_Atomic clock_rate;
 
 uint64_t clock_monotonic_ns(void);
 
+/* Before the first reading: from now on by libc's own function, whatever else has its name. Constructor. */
+void clock_find_libcs_own(void);
+
 #if defined(__x86_64__)
 static inline uint64_t clock_ticks(void)
 {

@@ -337,6 +337,7 @@ static const char *const texts[CAPTURE_LOSSES] = {
         [CAPTURE_FILTERED_THREAD] = "the thread runs and has a seccomp filter of its own: loopdog sends it no signal,"
                                     " whose handler it might not survive",
         [CAPTURE_TRACED] = "the thread runs under a debugger or tracer, which a signal of loopdog's would stop",
+        [CAPTURE_IN_HANDLER] = "the thread runs a signal handler, whose stack may have no room for loopdog's",
         [CAPTURE_RUNNING] = "the thread ran, and no signal is sent before the threshold",
 };
 

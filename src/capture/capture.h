@@ -34,6 +34,8 @@ struct capture_task {
         bool was_running;      /* when it was last captured; else it slept */
         uint64_t was_switches; /* its voluntary switches */
         uint64_t was_cpu_ns;   /* and CPU time then; 0: not known */
+        const _Atomic uint64_t *alternate_bytes; /* size of its alternate signal stack; NULL: not known */
+        uint64_t usually_blocked;                /* signals that it blocks outside of its handlers */
 };
 
 void capture_task_open(struct capture_task *task, int32_t tid, uint64_t stack_hint);
@@ -96,6 +98,13 @@ const struct capture_totals *capture_totals(void);
  * capture_allow() undoes it where exec failed. */
 void capture_forbid_and_drain(void);
 void capture_allow(void);
+
+/* Is this the signal that captures running threads, with our handler? Any thread of the host. */
+bool capture_owns_signal(int number);
+
+/* The program is about to use it: stop asking, and return when none of ours is on its way to any thread, or when that
+ * takes too long. capture_allow() afterwards. Any thread of the host. */
+void capture_give_signal_up(void);
 
 /* In the child. The capture_tasks of the parent must be forgotten, not closed. */
 void capture_after_fork(void);

@@ -7,7 +7,7 @@
  * signal). Still it may come late, or never; so a request can be taken back (handler.h), nothing waits without end, and
  * the handler stays installed as long as a signal may be on its way.
  *
- * Context: watchdog; capture_forbid_and_drain() and capture_allow() on any thread of the host
+ * Context: watchdog; what exec and the program's own actions need on any thread of the host
  */
 #include "capture/signal.h"
 
@@ -418,6 +418,18 @@ static bool has_just_woken(const struct capture_task *task, const struct task_st
         return cpu_ns != 0 && task->was_cpu_ns != 0 && cpu_ns - task->was_cpu_ns < AWAKE_NS;
 }
 
+/* Does it run a handler of the program's, on an alternate stack of a few KB? Where a second signal's frame does not fit
+ * the kernel ends the process. Signals that the processor raises are blocked by their handlers only, or together with
+ * ours; others by handlers and for a moment, which can't be told apart. */
+static bool may_lack_room(const struct capture_task *task, uint64_t blocked)
+{
+        const uint64_t raised = bit_of(SIGSEGV) | bit_of(SIGBUS) | bit_of(SIGFPE) | bit_of(SIGILL) | bit_of(SIGABRT);
+        if (blocked & raised & ~task->usually_blocked)
+                return true;
+        uint64_t alternate = task->alternate_bytes != NULL ? atomic_load(task->alternate_bytes) : 0;
+        return alternate != 0 && alternate < LIMIT_ALTERNATE_BYTES && (blocked & ~task->usually_blocked) != 0;
+}
+
 enum capture_loss signal_take(struct capture_task *task, struct sample *sample)
 {
         int number = atomic_load(&handler.number);
@@ -444,6 +456,8 @@ enum capture_loss signal_take(struct capture_task *task, struct sample *sample)
                 return CAPTURE_SIGNAL_BLOCKED;
         if (has_just_woken(task, &status))
                 return CAPTURE_MOVED;
+        if (may_lack_room(task, status.blocked))
+                return CAPTURE_IN_HANDLER;
         uint64_t running_ns = mend_now_ns_sigsafe();
         if (!is_running(task))
                 return CAPTURE_MOVED;
@@ -494,6 +508,19 @@ void capture_forbid_and_drain(void)
                 raw_syscall_sigsafe(SYS_nanosleep, (uintptr_t)&step, 0, 0, 0, 0, 0);
         if (number != 0 && atomic_load(&asking.sent) != atomic_load(&handler.arrived))
                 drain(number);
+}
+
+bool capture_owns_signal(int number)
+{
+        return number != 0 && number == atomic_load(&handler.number) && is_this_process() && is_ours(number);
+}
+
+void capture_give_signal_up(void)
+{
+        struct timespec step = { 0, STEP_NS };
+        capture_forbid_and_drain();
+        for (int i = 0; atomic_load(&asking.sent) != atomic_load(&handler.arrived) && i < LIMIT_GIVE_UP_STEPS; i++)
+                raw_syscall_sigsafe(SYS_nanosleep, (uintptr_t)&step, 0, 0, 0, 0, 0);
 }
 
 void capture_allow(void)

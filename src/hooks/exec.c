@@ -33,13 +33,6 @@
 static bool follow = true;
 static pid_t own_pid;
 
-void hooks_setup(const struct hooks_calls *calls, bool follow_children)
-{
-        hooks_calls = calls;
-        follow = follow_children;
-        hooks_note_pid();
-}
-
 void hooks_note_pid(void)
 {
         own_pid = getpid();
@@ -109,7 +102,8 @@ static size_t find_preload(const char *list, const char **entry)
         return 0;
 }
 
-/* Copy a list without any entry of ours: two are there where `loopdog run` was started under `loopdog run`. */
+/* Copy a list without any entry of ours: two are there where `loopdog run` was started under `loopdog run`. `to` may be
+ * the list itself. */
 static void copy_list_without(char *to, const char *list)
 {
         bool first = true;
@@ -118,7 +112,7 @@ static void copy_list_without(char *to, const char *list)
                 if (length != 0 && !is_own_entry(at, length)) {
                         if (!first)
                                 *to++ = ':';
-                        memcpy(to, at, length);
+                        memmove(to, at, length);
                         to += length;
                         first = false;
                 }
@@ -188,6 +182,20 @@ static char *const *copy_without(const struct environment *environment, void *me
         return copy;
 }
 
+/* Of the process itself, where children are not to be followed: those that are made past the hooks, by a plain system
+ * call or by libc's own system() and popen(), take it along. */
+static void leave_own_environment(void)
+{
+        struct environment found;
+        if (!find_in_environment(&found, environ))
+                return;
+        char **variable = environ + found.preload_at;
+        char *list = *variable + strlen(PRELOAD);
+        copy_list_without(list, list);
+        if (*list == '\0')
+                memmove(variable, variable + 1, (found.count - found.preload_at) * sizeof *variable);
+}
+
 /* The environment to pass on: `envp` itself, or a copy on the stack of the calling hook (hence a macro). */
 #define NEXT_ENVIRONMENT(envp, fd)                                                                                     \
         ({                                                                                                             \
@@ -199,6 +207,15 @@ static char *const *copy_without(const struct environment *environment, void *me
         })
 
 /* ---- the hooks ---- */
+
+void hooks_setup(const struct hooks_calls *calls, bool follow_children)
+{
+        hooks_calls = calls;
+        follow = follow_children;
+        hooks_note_pid();
+        if (!follow)
+                leave_own_environment();
+}
 
 static void exec_begins(void)
 {

@@ -17,6 +17,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -208,6 +209,23 @@ static void make_candidate(struct slot *slot, const struct wait *wait, bool list
         find_executor(slot, wait->key);
 }
 
+/* What handlers of this thread run on, and how they are told from the rest. */
+static void note_signals(struct slot *slot)
+{
+        stack_t stack = { .ss_flags = SS_DISABLE };
+        uint64_t blocked = 0;
+        raw_syscall_sigsafe(SYS_sigaltstack, 0, (uintptr_t)&stack, 0, 0, 0, 0);
+        raw_syscall_sigsafe(SYS_rt_sigprocmask, SIG_BLOCK, 0, (uintptr_t)&blocked, sizeof blocked, 0, 0);
+        atomic_store(&slot->alternate_bytes, stack.ss_flags & SS_DISABLE ? 0 : stack.ss_size);
+        atomic_store(&slot->blocked_first, blocked);
+}
+
+void loop_note_alternate_stack(uint64_t bytes)
+{
+        for (struct slot *slot = loop_first_here(); slot != NULL; slot = slot->next_here)
+                atomic_store(&slot->alternate_bytes, bytes);
+}
+
 struct slot *loop_claim(void)
 {
         struct slot *slot = stage.key_made ? slot_claim() : NULL;
@@ -221,6 +239,7 @@ struct slot *loop_claim(void)
         atomic_store(&slot->tid, (int32_t)raw_syscall_sigsafe(SYS_gettid, 0, 0, 0, 0, 0, 0));
         closed_note_process(); /* may be a child since loop_setup() */
         atomic_store(&slot->thread_pointer, (uint64_t)(uintptr_t)__builtin_thread_pointer());
+        note_signals(slot);
         atomic_store(&slot->mark, 0);
         atomic_store(&slot->first_ns, clock_now_ns());
         atomic_store(&slot->threshold_ns, loop_threshold_ns);
@@ -407,19 +426,25 @@ static struct slot *own_wait(struct slot *slot, const struct wait *wait)
         return slot;
 }
 
+/* Before a wait of any kind while there is no watchdog. */
+static void see_to_the_process(void)
+{
+        /* A child of clone() that only waits on instances of its own would go on as a callback of its parent's loop. */
+        if (loop_slot_here != NULL && !atomic_load_explicit(&loop_page.noted, memory_order_relaxed))
+                stage.calls->child();
+        /* A callback that forks and then waits for its child (node's execSync) is to be seen, and so are the loops that
+         * stall while another thread forks; a signal handler that polls between the two hardly ever is. */
+        else if (forked_here)
+                loop_attend();
+}
+
 static struct slot *enter_slow(const struct wait *wait)
 {
+        if (atomic_load_explicit(&loop_attention, memory_order_relaxed) == LOOP_STOPPED)
+                see_to_the_process();
         struct slot *slot = loop_slot_here;
         if (slot == NULL)
                 return begin(wait);
-        /* A callback that forks and then waits for its child (node's execSync) is to be seen, and a signal handler that
-         * polls between the two hardly ever is. */
-        if (forked_here && atomic_load_explicit(&loop_attention, memory_order_relaxed) == LOOP_STOPPED) {
-                loop_attend();
-                slot = loop_slot_here; /* in a child of clone() all slots were its parent's, and have been emptied */
-                if (slot == NULL)
-                        return begin(wait);
-        }
         uint64_t key = atomic_load_explicit(&slot->key, memory_order_relaxed);
         if (key == wait->key)
                 return own_wait(slot, wait);
@@ -476,6 +501,12 @@ void loop_end_long(struct slot *slot, uint64_t mark, uint64_t now_ns)
                 .left = left,
         };
         atomic_store_explicit(&slot->ring_head, head + 1, memory_order_release);
+}
+
+void loop_note_memory(void)
+{
+        bool emptied = madvise(&loop_page, sizeof loop_page, MADV_WIPEONFORK) == 0;
+        atomic_store(&loop_page.noted, emptied);
 }
 
 void loop_note_fork(void)
@@ -565,4 +596,5 @@ void loop_after_fork(void)
         atomic_store(&stage.candidates_dropped, 0);
         atomic_store(&stage.unwatched, 0);
         atomic_store(&loop_attention, LOOP_STOPPED);
+        loop_note_memory();
 }

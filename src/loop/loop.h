@@ -39,6 +39,7 @@ enum loop_attention {
 };
 struct loop_page {
         _Alignas(4096) _Atomic int attention;
+        _Atomic bool noted; /* false in such a child; true in one of vfork(), whose memory is its parent's */
 };
 extern struct loop_page loop_page;
 #define loop_attention loop_page.attention
@@ -54,10 +55,12 @@ extern __thread bool loop_is_watchdog;
 /* Of slot.returned_before: it does not count any more. */
 #define LOOP_RETURNED_LONG_AGO UINT32_MAX
 
-/* Called by agent.c before anything else: what to do at the first own wait and when the watchdog is asleep. */
+/* Called by agent.c before anything else: what to do at the first own wait, when the watchdog is asleep, and in a child
+ * of clone() whose slots are its parent's. */
 struct loop_calls {
         void (*start)(void);
         void (*wake)(void);
+        void (*child)(void);
 };
 void loop_setup(const struct loop_calls *calls, uint64_t threshold_ns, bool all_loops);
 
@@ -93,6 +96,9 @@ extern __thread char loop_name_here[LIMIT_LOOP_NAME];
 struct slot *loop_enter_slow(const struct wait *wait);
 void loop_end_long(struct slot *slot, uint64_t mark, uint64_t now_ns);
 void loop_attend(void); /* only from an own wait, or a thread's first after a fork: others may be in a signal handler */
+
+/* The slots are those of this process, and its children are to find that out. Calls the system. */
+void loop_note_memory(void);
 
 /* This thread is about to fork, for which the watchdog is stopped. app thread. */
 void loop_note_fork(void);
@@ -236,6 +242,9 @@ bool loop_waits_on(unsigned fd);
 
 /* The host closed (or replaced by dup2) descriptors first..last. app thread. */
 void loop_note_close(unsigned first, unsigned last);
+
+/* The calling thread has another alternate signal stack of so many bytes; 0: none. app thread. */
+void loop_note_alternate_stack(uint64_t bytes);
 
 /* Watchdog: the loop frame is gone, or a descriptor was closed unseen. The iteration `mark` counts as outside; where
  * `key` is not 0 the loop waits there from now on. False where the iteration has ended meanwhile. */

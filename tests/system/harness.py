@@ -16,6 +16,7 @@ import argparse
 import atexit
 import ctypes
 import fnmatch
+import functools
 import json
 import os
 import pathlib
@@ -194,13 +195,15 @@ class Program:
         return self.wait(seconds, code)
 
 
-def readable_copy(library):
-    """The library where a server that has changed its user can read it too: the clone may lie in root's own folder."""
+@functools.lru_cache(maxsize=None)
+def readable_copy(path, name=None):
+    """A library or program where one that has changed its user can read it too: the clone may lie in root's own
+    folder."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="watched-library-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     folder.chmod(0o755)
-    copy = folder / "libloopdog.so"
-    shutil.copyfile(library, copy)
+    copy = folder / (name or pathlib.Path(path).name)
+    shutil.copyfile(path, copy)
     copy.chmod(0o755)
     return str(copy)
 
@@ -248,11 +251,18 @@ class Place:
 
     def start(self, name, argv, *, threshold="100ms", env=None, port=None, ready=None, preload=True, cwd=None,
               stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT, seconds=15, user=None):
-        """Start a program; return once `port` accepts connections or `ready()` is true."""
+        """Start a program; return once `port` accepts connections or `ready()` is true.
+
+        preload: True, False, or a list of libraries in which {} stands for the agent."""
         environment = self.environment(threshold, env or {})
-        if not preload:
-            for variable in [v for v in environment if v == "LD_PRELOAD" or v.startswith("LOOPDOG")]:
+        if isinstance(preload, str):
+            agent = "" if self.plain else self.suite.options.library
+            environment["LD_PRELOAD"] = " ".join(preload.format(agent).split())
+        if not preload or preload is not True and "{}" not in preload:
+            for variable in [v for v in environment if v.startswith("LOOPDOG")]:
                 del environment[variable]
+        if not preload or not environment.get("LD_PRELOAD"):
+            environment.pop("LD_PRELOAD", None)
         output_path = self.folder / f"{name}.output"
         with open(output_path, "ab") as output:
             process = subprocess.Popen([str(a) for a in argv], env=environment, cwd=cwd or self.folder, stdin=stdin,
@@ -276,9 +286,9 @@ class Place:
         self.read_truth()
         return program
 
-    def read_truth(self):
+    def read_truth(self, path=None):
         """The victim's own log, one Planted a line; those of its start-up apart."""
-        path = self.folder / "truth"
+        path = path or self.folder / "truth"
         lines = path.read_text().splitlines() if path.exists() else []
         for line in lines:
             planted = records.Planted.from_truth(json.loads(line))
@@ -300,10 +310,17 @@ class Place:
             return book
         for program in self.programs:
             check("loopdog" not in program.output(), f"{program.name}: the agent wrote to its output")
+        self.judge(book, *planted, clean=clean, stacks=stacks, files=files)
+        return book
+
+    def judge(self, book, *planted, clean=True, stacks=True, files=None, exactly=True):
+        """As expect(), of a book that was read already, and without a look at the programs' output.
+
+        exactly: nothing else may be reported."""
         complaints = book.complaints + book.complaints_about_ends(clean)
         if files is not None and len(book.files) != files:
             complaints.append(f"{len(book.files)} record files instead of {files}: {sorted(book.files)}")
-        joined, more = records.join(book.stalls(startup=False), planted,
+        joined, more = records.join(book.stalls(startup=False), planted or self.planted, exactly,
                                     noise_thresholds=NOISE_THRESHOLDS if self.attempts > 1 else 0)
         complaints += more
         _, more = records.join(book.stalls(startup=True), self.startup_planted, exactly=False)
@@ -312,7 +329,6 @@ class Place:
             self.suite.count_stacks(joined)
         if complaints:
             raise Failure("\n".join(complaints), all(isinstance(c, records.Noise) for c in complaints))
-        return book
 
     def expect_exact(self):
         """The planted durations are met within a millisecond: what loopdog finds by whatever way agrees."""
@@ -436,7 +452,7 @@ class Suite:
         if not options.plain and not os.path.exists(options.library):
             print(f"Bail out! no library at {options.library}: build it, or give --library")
             return 1
-        options.library = readable_copy(pathlib.Path(options.library).resolve())
+        options.library = readable_copy(pathlib.Path(options.library).resolve(), "libloopdog.so")
         _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         atexit.register(end_descendants)
         signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(f"{self.name}: ended by SIGTERM"))

@@ -15,10 +15,10 @@ import harness
 PYTHON = "/usr/bin/python3"
 
 
-def redis(place, *options, **how):
+def redis(place, *options, before=(), **how):
     port = harness.free_port()
-    argv = [harness.need("redis-server"), "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
-            "--daemonize", "no", "--dir", place.folder, "--enable-debug-command", "yes", *options]
+    argv = [*before, harness.need("redis-server"), "--port", port, "--bind", "127.0.0.1", "--save", "",
+            "--appendonly", "no", "--daemonize", "no", "--dir", place.folder, "--enable-debug-command", "yes", *options]
     return place.start("redis", argv, port=port, **how), port
 
 

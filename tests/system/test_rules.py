@@ -377,11 +377,12 @@ def under_filter(place, action, when, call, why, signal_only):
 FILTERED, FILTERED_THREAD = "a seccomp filter forbids", "a seccomp filter of its own"
 for action in ("kill", "errno"):
     for call, why, signal_only in [("process_vm_readv", FILTERED, False), ("rt_tgsigqueueinfo", FILTERED, True),
-                                   ("pidfd_getfd", None, False), ("membarrier", None, False)]:
+                                   ("tgkill", None, False), ("pidfd_getfd", None, False),
+                                   ("membarrier", None, False)]:
         def before(place, arguments=(action, "before", call, why, signal_only)):
             under_filter(place, *arguments)
         suite.add(f"seccomp: {action} {call}, a filter from before the first wait", before)
-    for call in ("process_vm_readv", "rt_tgsigqueueinfo", "pidfd_getfd", "openat", "fork"):
+    for call in ("process_vm_readv", "rt_tgsigqueueinfo", "tgkill", "pidfd_getfd", "openat", "fork"):
         def after(place, arguments=(action, "after", call, FILTERED_THREAD, True)):
             under_filter(place, *arguments)
         suite.add(f"seccomp: {action} {call}, a later filter of the loop's thread", after)

@@ -37,11 +37,19 @@ static inline void count_failed(void)
         errno = EXDEV;
 }
 
+static bool owns_none(int number)
+{
+        return false;
+}
+
 static const struct hooks_calls counting = {
         .rights_end = nothing,
+        .user_changes = nothing,
+        .user_changed = nothing,
         .exec_begins = count_begun,
         .exec_failed = count_failed,
         .code_unloaded = nothing,
+        .owns_signal = owns_none,
 };
 
 static char folder[64];

@@ -217,25 +217,43 @@ static void start_in_child_of_clone(void)
         start();
 }
 
-static const struct loop_calls clone_calls = { .start = start_in_child_of_clone, .wake = wake };
+static const struct loop_calls clone_calls = { .start = start_in_child_of_clone,
+                                               .wake = wake,
+                                               .child = loop_after_fork };
 
-Test(child, of_clone_gives_its_parents_slot_up_after_its_first_own_wait)
+/* What the kernel does to it in a child. */
+static void empty_page(void)
 {
-        loop_setup(&test_calls, THRESHOLD_NS, false);
-        make_loop(5);
-        loop_setup(&clone_calls, THRESHOLD_NS, false);
-        atomic_store(&loop_attention, LOOP_STOPPED);
+        memset(&loop_page, 0, sizeof loop_page);
+}
+
+Test(child, of_clone_gives_its_parents_slot_up_at_its_first_wait_of_any_kind)
+{
+        for (int fd = 5; fd <= 6; fd++) {
+                loop_setup(&test_calls, THRESHOLD_NS, false);
+                make_loop(5);
+                loop_setup(&clone_calls, THRESHOLD_NS, false);
+                empty_page();
+                struct wait wait = on_epoll(fd);
+                loop_enter_slow(&wait);
+                cr_expect(zero(ptr, loop_slot_here), "claimed before it was found out: its next wait claims another");
+                cr_expect(eq(int, (int)atomic_load(&slot_at(0)->state), SLOT_FREE));
+                struct slot *slot = loop_enter_slow(&wait);
+                cr_assert(eq(ptr, slot, loop_slot_here));
+                cr_assert(eq(ptr, slot, slot_at(0)));
+                cr_expect(eq(u64, atomic_load(&slot->candidate_key), wait.key), "it is a loop of the child's own");
+                cr_expect(eq(int, (int)atomic_load(&slot->tid), getpid()));
+                loop_after_fork();
+        }
+}
+
+Test(child, of_vfork_has_no_slots_of_its_own)
+{
+        struct slot *slot = make_loop(5);
+        atomic_store(&loop_attention, LOOP_STOPPED); /* its parent has forked before */
         wait_on(6);
-        cr_expect(not(zero(ptr, loop_slot_here)), "a nested wait changes nothing");
-        wait_on(5);
-        cr_expect(zero(ptr, loop_slot_here));
-        cr_expect(eq(int, (int)atomic_load(&slot_at(0)->state), SLOT_FREE));
-        struct wait wait = on_epoll(5);
-        struct slot *slot = loop_enter_slow(&wait);
-        cr_assert(eq(ptr, slot, loop_slot_here));
-        cr_assert(eq(ptr, slot, slot_at(0)));
-        cr_expect(eq(u64, atomic_load(&slot->candidate_key), wait.key), "it is a loop of the child's own");
-        cr_expect(eq(int, (int)atomic_load(&slot->tid), getpid()));
+        cr_expect(eq(ptr, loop_slot_here, slot));
+        cr_expect(eq(ptr, wait_on(5), slot));
 }
 
 Test(child, of_clone_that_was_no_loop_claims_no_slot_that_is_emptied_at_once)
@@ -292,6 +310,7 @@ static int in_a_child_without_system_calls(void (*work)(void), bool clock)
 {
         pid_t child = fork();
         if (child == 0) {
+                start(); /* as if there had been no fork */
                 forbid_system_calls(clock);
                 work();
                 raw_syscall_sigsafe(SYS_exit_group, 0, 0, 0, 0, 0, 0);

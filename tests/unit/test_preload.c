@@ -305,3 +305,27 @@ Test(preload, goes_where_children_are_not_to_be_followed)
         cr_expect(drops(library, "/bin/sh"));
         cr_expect(eq(uint, open_descriptors(), before));
 }
+
+/* ---- the process's own ---- */
+
+static void set_up_without_followers(const char *list)
+{
+        setenv("LD_PRELOAD", list, 1);
+        setenv("AFTER", "1", 1);
+        hooks_setup(&counting, false);
+}
+
+Test(preload, leaves_the_processs_own_environment_where_children_are_not_to_be_followed)
+{
+        set_up_without_followers("/lib/libloopdog.so");
+        cr_expect_null(getenv("LD_PRELOAD"));
+        cr_expect_str_eq(getenv("AFTER"), "1");
+        set_up_without_followers("/a/b.so:/lib/libloopdog.so:/c.so /lib/libloopdog.so.1");
+        cr_expect_str_eq(getenv("LD_PRELOAD"), "/a/b.so:/c.so");
+        cr_expect_str_eq(getenv("AFTER"), "1");
+        set_up_without_followers("/a/b.so");
+        cr_expect_str_eq(getenv("LD_PRELOAD"), "/a/b.so");
+        setenv("LD_PRELOAD", "/lib/libloopdog.so", 1);
+        hooks_setup(&counting, true);
+        cr_expect_str_eq(getenv("LD_PRELOAD"), "/lib/libloopdog.so");
+}

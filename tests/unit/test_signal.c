@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 
 #include "base/calls.h"
+#include "base/limits.h"
 #include "capture/capture.h"
 #include "capture/handler.h"
 #include "capture/signal.h"
@@ -413,4 +414,78 @@ Test(signal, a_vforked_childs_exec_does_not_end_captures_in_the_parent, .init = 
         take(&victim, &sample);
         cr_assert_eq(sample.loss, CAPTURE_OK);
         victim_join(&victim);
+}
+
+/* ---- the program wants it itself ---- */
+
+Test(signal, is_given_up_when_none_is_on_its_way, .init = begin)
+{
+        struct steps steps = { .step = 0 };
+        struct victim victim;
+        struct sample sample;
+        memset(&sample, 0, sizeof(sample));
+        cr_expect(capture_owns_signal(atomic_load(&handler.number)));
+        cr_expect_not(capture_owns_signal(atomic_load(&handler.number) - 1));
+        cr_expect_not(capture_owns_signal(0));
+        victim_start(&victim, block_for_a_while, &steps);
+        wait_for_step(&steps, 1);
+        cr_assert_eq(signal_ask(&victim.task, now_ns(), &sample), CAPTURE_SIGNAL_LATE);
+        uint64_t begin_ns = now_ns();
+        capture_give_signal_up(); /* it waits a little, and no longer */
+        uint64_t waited_ns = now_ns() - begin_ns;
+        cr_expect(waited_ns > 50000000 && waited_ns < 5000000000, "%lu ns", (unsigned long)waited_ns);
+        atomic_store(&steps.step, 2);
+        while (atomic_load(&handler.arrived) == 0)
+                sched_yield();
+        capture_give_signal_up();
+        take(&victim, &sample);
+        cr_expect_eq(sample.loss, CAPTURE_FORBIDDEN);
+        capture_allow();
+        capture_allow();
+        take(&victim, &sample);
+        cr_expect_eq(sample.loss, CAPTURE_OK, "%s", capture_loss_text(sample.loss));
+        signal(atomic_load(&handler.number), SIG_IGN);
+        cr_expect_not(capture_owns_signal(atomic_load(&handler.number)));
+        victim_join(&victim);
+}
+
+/* ---- handlers of the program ---- */
+
+/* As in a handler: the signal that is handled is blocked. */
+static void *run_blocking(struct victim *victim)
+{
+        struct steps *steps = victim->argument;
+        sigset_t set;
+        sigemptyset(&set);
+        sigaddset(&set, atomic_load(&steps->step));
+        pthread_sigmask(SIG_BLOCK, &set, NULL);
+        return run_on(victim);
+}
+
+static enum capture_loss loss_while_blocking(int number, uint64_t alternate_bytes, uint64_t usually)
+{
+        struct steps steps = { .step = number };
+        _Atomic uint64_t bytes = alternate_bytes;
+        struct victim victim;
+        struct sample sample;
+        victim_start(&victim, run_blocking, &steps);
+        wait_for_step(&steps, 100);
+        victim.task.alternate_bytes = &bytes;
+        victim.task.usually_blocked = usually;
+        do
+                take(&victim, &sample);
+        while (sample.loss == CAPTURE_MOVED || sample.loss == CAPTURE_SIGNAL_LATE);
+        victim_join(&victim);
+        return sample.loss;
+}
+
+Test(signal, is_not_sent_to_a_handler_on_a_small_stack, .init = begin)
+{
+        uint64_t usr1 = (uint64_t)1 << (SIGUSR1 - 1), segv = (uint64_t)1 << (SIGSEGV - 1);
+        cr_expect_eq(loss_while_blocking(SIGUSR1, 8192, 0), CAPTURE_IN_HANDLER);
+        cr_expect_eq(loss_while_blocking(SIGUSR1, 8192, usr1), CAPTURE_OK, "it always blocks it");
+        cr_expect_eq(loss_while_blocking(SIGUSR1, LIMIT_ALTERNATE_BYTES, 0), CAPTURE_OK, "there is room");
+        cr_expect_eq(loss_while_blocking(SIGUSR1, 0, 0), CAPTURE_OK, "its handlers run on its stack");
+        cr_expect_eq(loss_while_blocking(SIGSEGV, 0, 0), CAPTURE_IN_HANDLER, "it may be about to end");
+        cr_expect_eq(loss_while_blocking(SIGSEGV, 0, segv), CAPTURE_OK);
 }

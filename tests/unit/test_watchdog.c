@@ -29,12 +29,15 @@ static struct policy_limits limits = { .threshold_ns = SHORT_NS, .interval_ns = 
 static void start_watchdog(void)
 {
         int error = watchdog_start(&log_calls, &limits, 0);
+        loop_note_memory();
         starts += error == 0;
         if (error != -EALREADY) /* two threads may begin at the same time */
                 cr_assert(zero(int, error));
 }
 
-static const struct loop_calls real_calls = { .start = start_watchdog, .wake = watchdog_wake };
+static const struct loop_calls real_calls = { .start = start_watchdog,
+                                               .wake = watchdog_wake,
+                                               .child = loop_after_fork };
 
 static void begin(void)
 {
@@ -495,6 +498,7 @@ Test(watchdog, is_gone_for_both_of_two_threads_that_fork_at_once)
 static void start_if_allowed(void)
 {
         int error = watchdog_start(&log_calls, &limits, 0);
+        loop_note_memory();
         starts += error == 0;
         cr_expect(error == 0 || error == -EAGAIN);
 }
@@ -502,7 +506,9 @@ static void start_if_allowed(void)
 /* Between the end of the watchdog and the fork itself another loop may wait. */
 Test(watchdog, does_not_start_before_the_fork_is_over)
 {
-        static const struct loop_calls careful_calls = { .start = start_if_allowed, .wake = watchdog_wake };
+        static const struct loop_calls careful_calls = { .start = start_if_allowed,
+                                                         .wake = watchdog_wake,
+                                                         .child = loop_after_fork };
         loop_setup(&careful_calls, SHORT_NS, false);
         make_loop(5);
         cr_assert(wait_until_happened(BEGIN, 1));

@@ -33,6 +33,7 @@ static _Atomic unsigned starts __attribute__((unused)), wakes __attribute__((unu
 static inline void start(void)
 {
         starts++;
+        loop_note_memory();
         atomic_store(&loop_attention, LOOP_WATCHED);
         errno = EPERM;
 }
@@ -43,7 +44,9 @@ static inline void wake(void)
         errno = EPERM;
 }
 
-static const struct loop_calls test_calls __attribute__((unused)) = { .start = start, .wake = wake };
+static const struct loop_calls test_calls __attribute__((unused)) = { .start = start,
+                                                                      .wake = wake,
+                                                                      .child = loop_after_fork };
 
 /* What most tests begin with. */
 static inline void set_up_loops(void)

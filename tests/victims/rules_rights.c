@@ -16,33 +16,17 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "see.h"
 #include "truth.h"
 #include "turn.h"
 
 static struct turn loop;
 
-static VICTIM_FRAME void on_sleep(struct turn *turn)
-{
-        planted_sleep_ms(300, "on_sleep");
-}
-
-static VICTIM_FRAME void on_busy(struct turn *turn)
-{
-        planted_busy_ms(300, "on_busy");
-}
-
-static void stall(struct turn *turn, turn_callback *callback)
-{
-        turn_run(turn, 5, NULL);
-        turn_run(turn, 1, callback);
-        turn_run(turn, 5, NULL);
-}
-
 static void *second_loop(void *unused)
 {
         struct turn own;
         turn_open(&own);
-        stall(&own, on_busy);
+        stall_busy(&own);
         turn_close(&own);
         return NULL;
 }
@@ -51,14 +35,14 @@ int main(int argc, char **argv)
 {
         const char *mode = argc > 1 ? argv[1] : "seteuid";
         turn_open(&loop);
-        stall(&loop, on_sleep);
+        stall_asleep(&loop);
         if (strcmp(mode, "chroot") == 0) {
                 /* The truth is logged by its path: the new root must have that too. */
                 VICTIM_CHECK(chroot(getenv("TMPDIR")) == 0 && chdir("/") == 0);
                 VICTIM_CHECK(setenv("VICTIM_TRUTH", "/truth", 1) == 0);
         }
         VICTIM_CHECK(seteuid(65534) == 0);
-        stall(&loop, on_sleep);
+        stall_asleep(&loop);
         if (strcmp(mode, "threads") == 0) {
                 pthread_t thread;
                 VICTIM_CHECK(pthread_create(&thread, NULL, second_loop, NULL) == 0);
@@ -70,10 +54,10 @@ int main(int argc, char **argv)
         if (child == 0) {
                 turn_close(&loop);
                 turn_open(&loop);
-                stall(&loop, on_busy);
+                stall_busy(&loop);
                 _exit(0);
         }
-        stall(&loop, on_sleep);
+        stall_asleep(&loop);
         turn_until_ended(&loop, child);
         return 0;
 }

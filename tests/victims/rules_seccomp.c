@@ -5,10 +5,10 @@
  *     rules_seccomp kill|errno before|after|all CALL
  *
  * The filter ends the process (kill) or answers EPERM (errno) where CALL is made: process_vm_readv, rt_tgsigqueueinfo,
- * pidfd_getfd, openat, membarrier or fork (a child of any kind, but no thread). "before": installed before the first
- * wait, so that the watchdog inherits it. "after": when the loop is under way, by this thread for itself only. "all":
- * the same for all threads. Then one stall asleep and one on the CPU, of 300 ms each; no log of the truth, which could
- * not be opened. At the end it looks for children: only its own may show.
+ * tgkill, pidfd_getfd, openat, membarrier or fork (a child of any kind, but no thread). "before": installed before the
+ * first wait, so that the watchdog inherits it. "after": when the loop is under way, by this thread for itself only.
+ * "all": the same for all threads. Then one stall asleep and one on the CPU, of 300 ms each; no log of the truth, which
+ * could not be opened. At the end it looks for children: only its own may show.
  *
  * Context: main
  */
@@ -35,6 +35,7 @@ static const struct {
 } calls[] = {
         { "process_vm_readv", SYS_process_vm_readv },
         { "rt_tgsigqueueinfo", SYS_rt_tgsigqueueinfo },
+        { "tgkill", SYS_tgkill },
         { "pidfd_getfd", SYS_pidfd_getfd },
         { "openat", SYS_openat },
         { "membarrier", SYS_membarrier },

@@ -1,0 +1,178 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""test_guest_processes.py - whatever a program does to itself and its children, it goes as without the agent
+
+Every case runs a program with the agent and without (alike.py): its output, its end and its children must be the same,
+and what it planted must be on record. Children in every way, descriptors closed, rights given up, seccomp filters.
+
+Context: system test
+"""
+
+import os
+import pathlib
+import signal
+import sys
+
+import alike
+import clients
+import harness
+import records
+import servers
+
+suite = harness.Suite("guest_processes")
+NOBODY = 65534
+LONG = suite.options.long
+
+
+def add(title, victim, *arguments, **how):
+    alike.add(suite, title, victim, *arguments, **how)
+
+
+
+# ---- children ----
+
+
+def of_the_first(place):
+    """What the program planted itself, and not its children."""
+    return [truth for truth in place.planted if truth.pid == place.programs[1].pid]
+
+
+def shows_captures(place, book):
+    """The forks of another thread fell among captures of the loop."""
+    taken = sum(stall["samples"] - stall["lost"]["samples"] for stall in book.stalls(startup=False))
+    place.note(f"{taken} captures between the forks")
+    harness.check(taken > 0, "the loop was not captured at all")
+
+
+add("fork by another thread while the loop is captured", "guest_children", "forks", "400" if LONG else "40", stalls=1,
+    clean=False, env={"LOOPDOG_INTERVAL": "1ms"}, after=shows_captures)
+add(f"a bomb of {1000 if LONG else 200} children, 20 at a time", "guest_children", "bomb", "1000" if LONG else "200",
+    stalls=21 if LONG else 5, files=None, clean=False, exactly=False)  # 20 at a time make stalls of their own
+add("vfork: what a child does in its parent's memory is not its parent's", "guest_children", "vfork", stalls=2)
+add("posix_spawn, system and popen within a stall", "guest_children", "spawn", stalls=4, files=4)
+add("daemon(3): both processes are watched", "guest_children", "daemon", stalls=2, files=2, clean=False,
+    until="daemon: done")
+add("children of clone that share this and that", "guest_children", "clones", stalls=7, files=6, clean=False)
+add("exec in every way, past the hooks too", "guest_children", "execs", stalls=6, files=6, blind=("on_execs",))
+add("the same with LOOPDOG_FOLLOW=0: only the first process is watched", "guest_children", "execs", stalls=6, files=1,
+    env={"LOOPDOG_FOLLOW": "0"}, recorded=of_the_first, blind=("on_execs",))
+
+# ---- descriptors and limits ----
+
+add("closefrom of everything", "guest_rights", "closed", stalls=3)
+add("close_range of everything, the standard descriptors too", "guest_rights", "close-range", stalls=3)
+add("RLIMIT_NOFILE lowered before the first wait", "guest_rights", "limit", "12", "early", stalls=2)
+add("RLIMIT_NOFILE lowered to one more descriptor than are open", "guest_rights", "limit", "1", "late", stalls=3,
+    blind=("on_sleep", "on_busy"))
+
+# ---- rights ----
+
+add("another user for good, without groups and capabilities", "guest_rights", "drop", stalls=3, root=True)
+add("another user by plain system calls: it survives what it then asks libc for", "guest_rights", "raw-drop", stalls=3,
+    root=True, clean=False, recorded=lambda place: place.planted[:1], said=("cannot write",))
+add("another user that has kept capabilities, and then another group", "guest_rights", "keeps", stalls=3, root=True)
+add("chroot into an empty folder, then another user", "guest_rights", "chroot", stalls=3, root=True,
+    blind=("on_busy", "on_sleep"))
+add("not dumpable, as root", "guest_rights", "dumpable", stalls=3, root=True)
+add("not dumpable, as an ordinary user", "guest_rights", "dumpable", stalls=3, root=True, user=NOBODY)
+add("no thread of root's uses a privilege", "guest_rights", "no-privilege", stalls=2)
+add("an ordinary user needs none", "guest_rights", "no-privilege", stalls=2, root=True, user=NOBODY)
+
+# ---- the filters of a unit as Debian ships it ----
+
+REDIS_UNIT = pathlib.Path("/lib/systemd/system/redis-server.service")
+BUSY = "local x = 0; for i = 1, 3e7 do x = x + i % 7 end; return x"  # some 300 ms
+TALK = [("PING",), ("SET", "key", "value"), ("DEBUG", "SLEEP", "0.3"), ("GET", "key"), ("EVAL", BUSY, 0), ("DBSIZE",)]
+
+
+def talk(port):
+    with clients.Redis(port) as redis:
+        return [redis.call(*words) for words in TALK]
+
+
+@suite.case("redis-server under the filters and as the user of its own unit", attempts=3)
+def redis_unit(place):
+    """Its filters end the process for each system call that is not allowed (unit_filter.py)."""
+    harness.need("systemd-analyze")
+    if not REDIS_UNIT.exists():
+        raise harness.Skip(f"{REDIS_UNIT} is not installed")
+    before = [servers.PYTHON, "-I", harness.HERE / "unit_filter.py", REDIS_UNIT, "--"]
+    forbidden = [servers.PYTHON, "-c", "import os; os.sched_setaffinity(0, {0})"]
+    probe = place.start("probe", [*before, *forbidden], preload=False)
+    probe.wait(20, -signal.SIGSYS)
+    answers = []
+    for preload in (False, True):
+        server, port = servers.redis(place, before=before, preload=preload)
+        answers.append(talk(port))
+        server.stop()
+    harness.check(answers[0] == answers[1], f"it answers {answers[1]} instead of {answers[0]}")
+    if place.plain:
+        return
+    stalls = place.read().stalls(startup=False)
+    harness.check(not place.book.complaints, "\n".join(place.book.complaints))
+    for cause in ("blocked", "cpu|starved"):
+        stall = max((s for s in stalls if s["cause"] in cause.split("|")), key=lambda s: s["duration_ns"], default=None)
+        harness.check(stall, f"no stall that was {cause}: {[records.describe(s) for s in stalls]}")
+        harness.check(records.has_complete_stack(stall) or stall["lost"]["samples"], f"no stack, no reason: {stall}")
+        place.note(f"{stall['cause']}: {len(records.frames_of(stall))} frames, lost {stall['lost']}")
+    place.note(f"it said: {place.book.all('process')[0]['notices']}")
+
+
+# ---- CPython's own opinion of forks ----
+
+
+def pythons():
+    """Debian's, and pyenv's that warn of a fork with threads."""
+    folder = pathlib.Path(os.environ.get("PYENV_ROOT") or pathlib.Path.home() / ".pyenv") / "versions"
+    yield "Debian's python3", servers.PYTHON
+    for minor in (12, 13):
+        for found in sorted(folder.glob(f"3.{minor}.*/bin/python3"))[:1]:
+            yield f"CPython 3.{minor}", found
+
+
+FORKS = """
+import asyncio, os, subprocess, sys, threading, time, warnings
+warnings.simplefilter("always")
+
+def fork(code):
+    pid = os.fork()
+    if pid == 0:
+        os._exit(code)
+    print("child", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+
+async def main():
+    for code in range(3):
+        await asyncio.sleep(0.02)
+        fork(code)
+        await asyncio.sleep(0.02)
+    time.sleep(0.2)
+    await asyncio.sleep(0.02)
+    fork(3)
+    print(subprocess.run(["/bin/echo", "hello"], capture_output=True).stdout, threading.active_count())
+
+asyncio.run(main())
+thread = threading.Thread(target=time.sleep, args=(0.2,))
+thread.start()
+fork(4)
+thread.join()
+"""
+
+
+def forks(place, python):
+    result = alike.run(place, [python, place.write("forks.py", FORKS)], env={"PYTHONDONTWRITEBYTECODE": "1"})
+    harness.check(result.output.count("child 0") == 1, f"it printed {result.output}")
+    warned = sum("multi-threaded" in line for line in result.output)
+    place.note(f"warnings, with and without: {warned}")  # of the program's own thread, from 3.12 on
+    if place.plain:
+        return
+    harness.check(not result.said, f"the agent said {result.said}")
+    slept = [s for s in place.read().stalls(startup=False) if s["detail"].get("called") == "time.sleep"]
+    harness.check(len(slept) == 1, f"{len(slept)} stalls by time.sleep instead of 1")
+
+
+for name, python in pythons():
+    suite.add(f"{name} forks from a loop: no warning because of us",
+              lambda place, python=python: forks(place, python), attempts=3)
+
+if __name__ == "__main__":
+    sys.exit(suite.main())

@@ -1,0 +1,82 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""test_guest_threads.py - whatever threads, stacks and signals a program has, it goes as without the agent
+
+Every case runs a program with the agent and without (alike.py): its output and its end must be the same, and what it
+planted must be on record, with a stack or with the reason why there is none.
+
+Context: system test
+"""
+
+import sys
+
+import alike
+import harness
+import records
+
+suite = harness.Suite("guest_threads")
+LONG = suite.options.long
+
+
+def add(title, victim, *arguments, **how):
+    alike.add(suite, title, victim, *arguments, **how)
+
+
+def all_watched(place, book):
+    line, = book.all("exit")
+    harness.check(line["loops"] >= (5000 if LONG else 1000) and line["loops_unwatched"] == 0,
+                  f"{line['loops']} loops, {line['loops_unwatched']} of them not watched")
+
+
+def some_unwatched(place, book):
+    line, = book.all("exit")
+    harness.check(line["loops_unwatched"] >= 100, f"only {line['loops_unwatched']} loops found no slot")
+
+
+def reasons(*words):
+    """Each stall without a stack says one of these."""
+    def after(place, book):
+        stalls = [s for s in book.stalls(startup=False) if not records.frames_of(s)]
+        harness.check(len(stalls) > 0, "there are stacks everywhere")
+        for stall in stalls:
+            said = " ".join(stall["lost"].get("reasons", {}))
+            harness.check(any(word in said for word in words), f"no word of why: {said}")
+    return after
+
+
+# ---- threads ----
+
+add(f"{5000 if LONG else 1000} threads, 50 at a time, each a loop", "guest_threads", "many", "5000" if LONG else "1000",
+    stalls=1, after=all_watched)
+add("more loops than slots", "guest_threads", "crowded", stalls=3, recorded=lambda place: place.planted[:2],
+    after=some_unwatched)
+for how, count in (("cancelled", 4), ("exits", 3), ("jumps", 4)):
+    add(f"in the middle of a stall: {how}", "guest_threads", how, stalls=count)
+add("thrown out of a callback in the middle of a stall", "guest_throw", stalls=4)
+add("the smallest stacks that a thread may have", "guest_threads", "tiny", stalls=4)
+
+# ---- stacks ----
+
+add("a handler that stalls on an alternate stack", "guest_stacks", "alternate", stalls=4)
+add("an alternate stack with no room for a second frame", "guest_stacks", "smallest", stalls=2, blind=("on_smallest",),
+    after=reasons(""))  # which of them is up to the machine; tests/unit/test_signal.c has the rule
+add("coroutines by swapcontext", "guest_stacks", "contexts", stalls=4)
+add("coroutines that switch all the time, captured at 1 ms", "guest_stacks", "torn", stalls=1,
+    env={"LOOPDOG_INTERVAL": "1ms"})
+
+# ---- signals ----
+
+for how, count, word in (("sigwait", 5, "blocks loopdog's signal"), ("signalfd", 5, "blocks loopdog's signal"),
+                         ("blocked", 2, "blocks loopdog's signal")):
+    add(f"every signal is blocked: {how}", "guest_signals", how, stalls=count, blind=("on_busy", "on_kill"),
+        after=reasons(word))
+add("a program with handlers for every real-time signal", "guest_signals", "handled", stalls=3,
+    blind=("on_busy", "on_send"), said=("uses or blocks every real-time signal",), after=reasons("no real-time signal"))
+add("the same from when it is watched", "guest_signals", "handled-late", stalls=5, blind=("on_busy", "on_send"),
+    after=reasons("changed the action"))
+add("all actions set to the default in the middle of a stall", "guest_signals", "reset", stalls=5)
+add(f"the same {100000 if LONG else 2000} times by another thread", "guest_signals", "reset-often",
+    "100000" if LONG else "2000", stalls=1, env={"LOOPDOG_INTERVAL": "1ms"})
+
+if __name__ == "__main__":
+    sys.exit(suite.main())

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * test_signals.c - what a program sees and gets of the signal that captures its threads
+ *
+ * The hooks are linked into the test itself, where they stand before libc's functions as in a host.
+ *
+ * Context: unit tests
+ */
+#include "hooked.h"
+
+#include "../../src/hooks/signals.c"
+
+#define OURS (SIGRTMAX - 5)
+
+static unsigned taken, was_taken;
+
+static bool owns_ours(int number)
+{
+        return number == OURS;
+}
+
+static void count_taken(void)
+{
+        cr_expect_eq(taken, was_taken);
+        taken++;
+}
+
+static void count_was_taken(void)
+{
+        was_taken++;
+}
+
+static void our_handler(int number)
+{
+}
+
+static void own_handler(int number)
+{
+}
+
+/* As the agent has installed it. */
+static void begin(void)
+{
+        static const struct hooks_calls calls = {
+                .rights_end = count_begun,
+                .user_changes = count_begun,
+                .user_changed = count_begun,
+                .exec_begins = count_begun,
+                .exec_failed = count_begun,
+                .code_unloaded = count_begun,
+                .owns_signal = owns_ours,
+                .signal_is_taken = count_taken,
+                .signal_was_taken = count_was_taken,
+        };
+        struct sigaction action = { .sa_handler = our_handler };
+        hooks_setup(&calls, true);
+        cr_assert_eq(REAL(sigaction)(OURS, &action, NULL), 0);
+}
+TestSuite(signals, .init = begin);
+
+static sighandler_t handler_now(int number)
+{
+        struct sigaction action;
+        cr_assert_eq(REAL(sigaction)(number, NULL, &action), 0);
+        return action.sa_handler;
+}
+
+Test(signals, ours_has_the_default_action_to_the_program)
+{
+        struct sigaction action;
+        memset(&action, 0xff, sizeof action);
+        cr_expect_eq(sigaction(OURS, NULL, &action), 0);
+        cr_expect_eq(action.sa_handler, SIG_DFL);
+        cr_expect_eq(action.sa_flags, 0);
+        cr_expect_eq(sigaction(OURS, NULL, NULL), 0);
+        cr_expect_eq(handler_now(OURS), our_handler);
+}
+
+Test(signals, the_default_set_anew_changes_nothing)
+{
+        struct sigaction action = { .sa_handler = SIG_DFL, .sa_flags = SA_RESTART };
+        cr_expect_eq(sigaction(OURS, &action, &action), 0);
+        cr_expect_eq(action.sa_flags, 0);
+        cr_expect_eq(signal(OURS, SIG_DFL), SIG_DFL);
+        cr_expect_eq(__sysv_signal(OURS, SIG_DFL), SIG_DFL);
+        cr_expect_eq(handler_now(OURS), our_handler);
+        cr_expect_eq(taken, 0);
+}
+
+Test(signals, a_handler_of_the_program_gets_it)
+{
+        struct sigaction action = { .sa_handler = own_handler }, before;
+        memset(&before, 0xff, sizeof before);
+        cr_expect_eq(sigaction(OURS, &action, &before), 0);
+        cr_expect_eq(before.sa_handler, SIG_DFL);
+        cr_expect_eq(handler_now(OURS), own_handler);
+        cr_expect_eq(signal(OURS, SIG_IGN), SIG_DFL);
+        cr_expect_eq(handler_now(OURS), SIG_IGN);
+        cr_expect_eq(sysv_signal(OURS, own_handler), SIG_DFL);
+        cr_expect_eq(taken, 3);
+        cr_expect_eq(was_taken, 3);
+}
+
+Test(signals, others_are_libcs_matter)
+{
+        struct sigaction action = { .sa_handler = own_handler }, before;
+        cr_expect_eq(sigaction(OURS - 1, &action, &before), 0);
+        cr_expect_eq(before.sa_handler, SIG_DFL);
+        cr_expect_eq(signal(OURS - 1, SIG_IGN), own_handler);
+        cr_expect_eq(sysv_signal(OURS - 1, SIG_DFL), SIG_IGN);
+        errno = 0;
+        cr_expect_eq(signal(65, SIG_DFL), SIG_ERR);
+        cr_expect_eq(errno, EINVAL);
+        cr_expect_eq(taken, 0);
+}
+
+/* Its actions are its own, whatever those of its parent are. */
+Test(signals, a_child_of_vfork_has_its_own)
+{
+        static volatile bool sees_ours;
+        pid_t child = vfork();
+        if (child == 0) {
+                struct sigaction action;
+                sees_ours = sigaction(OURS, NULL, &action) == 0 && action.sa_handler == our_handler;
+                signal(OURS, SIG_DFL);
+                _exit(0);
+        }
+        cr_expect(sees_ours);
+        cr_expect_eq(handler_now(OURS), our_handler);
+}
+
+Test(signals, an_alternate_stack_is_noted_with_its_size)
+{
+        static char bytes[16384];
+        stack_t stack = { .ss_sp = bytes, .ss_size = sizeof bytes }, old;
+        loop_setup(NULL, 0, false);
+        struct slot *slot = loop_claim();
+        cr_assert_not_null(slot);
+        cr_expect_eq(sigaltstack(&stack, NULL), 0);
+        cr_expect_eq(atomic_load(&slot->alternate_bytes), sizeof bytes);
+        stack.ss_flags = SS_DISABLE;
+        cr_expect_eq(sigaltstack(&stack, &old), 0);
+        cr_expect_eq(old.ss_size, sizeof bytes);
+        cr_expect_eq(atomic_load(&slot->alternate_bytes), 0);
+        stack = (stack_t){ .ss_sp = bytes, .ss_size = 16 };
+        cr_expect_eq(sigaltstack(&stack, NULL), -1);
+        cr_expect_eq(errno, ENOMEM);
+        cr_expect_eq(atomic_load(&slot->alternate_bytes), 0);
+        cr_expect_eq(sigaltstack((stack_t *)8, NULL), -1);
+        cr_expect_eq(errno, EFAULT);
+}

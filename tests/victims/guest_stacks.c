@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * guest_stacks.c - stalls on stacks that libc did not make
+ *
+ *     guest_stacks alternate | smallest | contexts | torn
+ *
+ * "alternate": a signal handler of the program stalls on an alternate stack, within a callback. "smallest": the
+ * alternate stack is just as large as the kernel demands, while the thread computes off it and on it. "contexts":
+ * coroutines by swapcontext(), on the heap and on a mapping, each with a callback that stalls. "torn": a loop that
+ * switches between coroutines all the time while it is captured.
+ *
+ * Context: main
+ */
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "see.h"
+#include "truth.h"
+#include "turn.h"
+
+#define STACK_BYTES 65536
+#define COROUTINES 4
+
+static struct turn loop;
+
+/* ---- alternate stacks ---- */
+
+static void use_alternate_stack(void *bytes, size_t size, void (*function)(int))
+{
+        stack_t stack = { .ss_sp = bytes, .ss_size = size };
+        struct sigaction action = { .sa_handler = function, .sa_flags = SA_ONSTACK };
+        VICTIM_CHECK(sigaltstack(&stack, NULL) == 0);
+        VICTIM_CHECK(sigaction(SIGUSR1, &action, NULL) == 0 && sigaction(SIGUSR2, &action, NULL) == 0);
+}
+
+static VICTIM_FRAME void stall_in_handler(int number)
+{
+        if (number == SIGUSR1)
+                planted_sleep_ms(200, "stall_in_handler");
+        else
+                planted_busy_ms(200, "stall_in_handler");
+}
+
+static VICTIM_FRAME void on_raise_asleep(struct turn *turn)
+{
+        VICTIM_CHECK(raise(SIGUSR1) == 0);
+}
+
+static VICTIM_FRAME void on_raise_busy(struct turn *turn)
+{
+        VICTIM_CHECK(raise(SIGUSR2) == 0);
+}
+
+static void alternate(void)
+{
+        use_alternate_stack(malloc(STACK_BYTES), STACK_BYTES, stall_in_handler);
+        for (int i = 0; i < 2; i++) {
+                turn_run(&loop, 3, NULL);
+                turn_run(&loop, 1, on_raise_asleep);
+                turn_run(&loop, 1, on_raise_busy);
+        }
+        turn_run(&loop, 2, NULL);
+        see("alternate: 4 handlers");
+}
+
+static volatile sig_atomic_t handled;
+
+/* Not deeper than this: the kernel's own frame takes nearly all of the stack. */
+static void count_in_handler(int number)
+{
+        struct timespec now;
+        for (uint64_t end_ns = truth_now_ns() + 300000000; truth_now_ns() < end_ns;)
+                clock_gettime(CLOCK_MONOTONIC, &now);
+        handled++;
+}
+
+static VICTIM_FRAME void on_smallest(struct turn *turn)
+{
+        struct truth begin = truth_begin();
+        raise(SIGUSR1);
+        truth_end(begin, "", "", "on_smallest");
+}
+
+/* A page that must stay as it is lies on either side. */
+static void smallest(void)
+{
+        size_t page = (size_t)sysconf(_SC_PAGESIZE), size = (size_t)getauxval(AT_MINSIGSTKSZ);
+        size = size != 0 ? size + 256 : (size_t)MINSIGSTKSZ;
+        size_t span = (size + page - 1) / page * page;
+        char *bytes = mmap(NULL, span + 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        VICTIM_CHECK(bytes != MAP_FAILED);
+        VICTIM_CHECK(mprotect(bytes, page, PROT_NONE) == 0 && mprotect(bytes + page + span, page, PROT_NONE) == 0);
+        use_alternate_stack(bytes + page, size, count_in_handler);
+        turn_run(&loop, 3, NULL);
+        turn_run(&loop, 1, on_smallest);
+        stall_busy(&loop);
+        see("smallest: %d handled", (int)handled);
+}
+
+/* ---- coroutines ---- */
+
+static ucontext_t scheduler, coroutines[COROUTINES];
+static int current;
+
+static VICTIM_FRAME void on_coroutine(struct turn *turn)
+{
+        if (current % 2 == 0)
+                planted_sleep_ms(200, "on_coroutine");
+        else
+                planted_busy_ms(200, "on_coroutine");
+}
+
+static void run_coroutine(void)
+{
+        for (;;) {
+                on_coroutine(&loop);
+                swapcontext(&coroutines[current], &scheduler);
+        }
+}
+
+static void prepare(int number, void (*function)(void))
+{
+        char *stack = number < 2 ? malloc(STACK_BYTES)
+                                 : mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        VICTIM_CHECK(stack != NULL && stack != MAP_FAILED && getcontext(&coroutines[number]) == 0);
+        coroutines[number].uc_stack.ss_sp = stack;
+        coroutines[number].uc_stack.ss_size = STACK_BYTES;
+        coroutines[number].uc_link = &scheduler;
+        makecontext(&coroutines[number], function, 0);
+}
+
+static VICTIM_FRAME void on_switch(struct turn *turn)
+{
+        VICTIM_CHECK(swapcontext(&scheduler, &coroutines[current]) == 0);
+        current++;
+}
+
+static void contexts(void)
+{
+        for (int i = 0; i < COROUTINES; i++)
+                prepare(i, run_coroutine);
+        for (int i = 0; i < COROUTINES; i++) {
+                turn_run(&loop, 3, NULL);
+                turn_run(&loop, 1, on_switch);
+        }
+        turn_run(&loop, 2, NULL);
+        see("contexts: %d", current);
+}
+
+/* The whole loop runs in a coroutine. */
+static unsigned long switches;
+
+static void go_back_and_forth(void)
+{
+        for (;;) {
+                switches++;
+                swapcontext(&coroutines[0], &scheduler);
+        }
+}
+
+static VICTIM_FRAME void on_torn(struct turn *turn)
+{
+        struct truth begin = truth_begin();
+        while (truth_now_ns() - begin.begin_ns < 400000000)
+                swapcontext(&scheduler, &coroutines[0]);
+        truth_end(begin, "", "", "");
+}
+
+static void torn(void)
+{
+        prepare(0, go_back_and_forth);
+        turn_run(&loop, 3, NULL);
+        turn_run(&loop, 1, on_torn);
+        turn_run(&loop, 2, NULL);
+        see("torn: %s", switches > 100 ? "switched often" : "hardly switched");
+}
+
+int main(int argc, char **argv)
+{
+        static const struct victim_case cases[] = {
+                { "alternate", alternate }, { "smallest", smallest }, { "contexts", contexts },
+                { "torn", torn },           { NULL, NULL },
+        };
+        VICTIM_CHECK(argc > 1);
+        turn_open(&loop);
+        victim_case_of(cases, argv[1])->run();
+        return 0;
+}
