@@ -31,9 +31,10 @@ def top(place, *argv, **how):
 
 
 def run(*argv, **environment):
-    """Without a terminal, to its end: (code, stdout, stderr)."""
+    """Without a terminal, to its end: (code, stdout, stderr). Where it looks for processes itself, it reads what others
+    on this machine record, too, however much that is."""
     done = subprocess.run([suite.options.loopdog, "top", *map(str, argv)], capture_output=True, text=True,
-                          timeout=PATIENCE_S, check=False, stdin=subprocess.DEVNULL,
+                          timeout=5 * PATIENCE_S, check=False, stdin=subprocess.DEVNULL,
                           env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", **environment})
     return done.returncode, done.stdout, done.stderr
 
