@@ -148,7 +148,8 @@ int loopdog_flush(void);
 
 /* Capture each loop of this process as it is now, stalled or not, and write it: what its thread is doing and for how
  * long, with its stack, callback and labels. With LOOPDOG_OUTPUT as `dump` records, which "loopdog show d1" shows, else
- * as text on stderr. A loop that computes is interrupted once, as in a stall; meanwhile no loop is watched.
+ * as text on stderr. A loop that computes is interrupted once, as in a stall; meanwhile no loop is watched, so what
+ * takes more than 0.8 s (hundreds of loops on a busy machine) is left out, which is said once.
  *
  * Returns: how many loops were written
  * Errors:  -ESRCH: nothing is watched; -ETIMEDOUT: not within 1 s, it is written when it can

@@ -15,6 +15,7 @@
 
 #include "account.h"
 #include "api/api.h"
+#include "base/clock.h"
 #include "base/config.h"
 #include "base/limits.h"
 #include "base/notice.h"
@@ -101,13 +102,17 @@ static int api_flush(void)
 
 void asked_dump(bool (*dump_loop)(struct slot *slot, uint64_t id))
 {
-        uint32_t count = slots_used();
+        uint32_t count = slots_used(), i = 0;
+        uint64_t end_ns = clock_monotonic_ns() + LIMIT_DUMP_NS;
         int loops = 0;
         if (!atomic_exchange(&dumps.wanted, false))
                 return;
-        for (uint32_t i = 0; i < count; i++)
+        for (; i < count && clock_monotonic_ns() < end_ns; i++)
                 if (atomic_load(&slot_at(i)->state) == SLOT_LOOP && atomic_load(&slot_at(i)->mark) != 0)
                         loops += dump_loop(slot_at(i), dumps.count + 1);
+        if (i < count) /* they are not watched meanwhile */
+                notice("loopdog_dump: so many loops that some were left out, after %d ms",
+                       (int)(LIMIT_DUMP_NS / 1000000));
         dumps.count += loops != 0;
         atomic_store(&dumps.loops, loops);
 }

@@ -282,11 +282,12 @@ static struct seen look_closely(void)
 static void keep_sample(const struct stall *stall, const struct seen *seen, bool may_signal)
 {
         struct profile *profile = look_profile(stall);
-        if (profile->samples == 0)
+        bool is_dump = stall->place == LOOK_DUMP_PLACE; /* one moment, between which and another nothing passes */
+        if (profile->samples == 0 && !is_dump)
                 machine_read(&profile->machine);
         add_sample(stall->slot, profile, seen->look.stack, &seen->context);
         look_at_call(stall);
-        if (stall->place != LOOK_DUMP_PLACE)
+        if (!is_dump)
                 look_at_fault(stall);
         if (seen->whom.object != NULL)
                 look_for_others(stall, profile, &seen->whom, may_signal);

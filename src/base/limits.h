@@ -29,6 +29,7 @@
 
 /* watch/ */
 #define LIMIT_PATIENCE_NS 1000000000ull /* for the watchdog's end or answer: at fork, exec, exit, when asked */
+#define LIMIT_DUMP_NS 800000000ull      /* capturing all loops at once, within the patience of whoever asked */
 #define LIMIT_STALLS 32                 /* stalls with stacks at the same time; further ones are recorded without */
 
 /* capture/ */
