@@ -24,6 +24,7 @@
 #include "now.h"
 #include "record/record.h"
 #include "say.h"
+#include "symbolize/jit.h"
 
 #define FOLDERS_DEEP 4
 #define LIVE_FILES 256
@@ -86,7 +87,7 @@ static bool matches(const struct follow *follow, const char *name)
 {
         if (follow->pattern)
                 return fnmatch(follow->pattern, name, 0) == 0;
-        return name[0] != '.';
+        return name[0] != '.' && !jit_is_map_name(name);
 }
 
 static void take_new(const struct scan *scan, int folder, const char *name, struct followed *file)
