@@ -185,6 +185,10 @@ static const char *hint_of_cause(const struct record_stall *stall)
                 return "let the thread that holds it give it back before it waits or computes, or try the lock and "
                        "come back to it later";
         case RECORD_PAGE_FAULT:
+                if (stall->detail.wchan && strncmp(stall->detail.wchan, "rwsem_down", 10) == 0)
+                        return "another thread changes the process's mappings meanwhile (mmap, munmap, mprotect, "
+                               "fork): "
+                               "do that less often, or in smaller pieces";
                 if (stall->detail.what && strcmp(stall->detail.what, "swap") == 0)
                         return "its memory was swapped out: give the machine or the cgroup more memory, or lock it "
                                "(mlockall; memory.swap.max of its cgroup)";

@@ -269,7 +269,9 @@ Test(render, says_why_it_is_not_known_which_memory)
                              "is not permitted\n"),
                 "%s", text);
         record.stall.detail.major_faults = 0;
+        record.stall.detail.wchan = "rwsem_down_read_slowpath";
         text = render(&record, &plain);
+        cr_expect_not_null(strstr(text, "hint: another thread changes the process's mappings"), "%s", text);
         cr_expect_not_null(strstr(text, "\n    no page was read by the last sample; which is"), "%s", text);
 }
 
