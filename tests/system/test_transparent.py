@@ -28,12 +28,12 @@ SHARES = 6                  # processes: an agent keeps stacks of 32 stalls at a
 TOGETHER = 2 if LONG else 6
 EARLY_MS = 12               # a tick of the kernel, by which a socket's time limit may be short
 LATE_MS = 120
-ROUNDS = 6
+ROUNDS = 10
 SECONDS = 60
 
 Way = collections.namedtuple("Way", "name threshold interval least_samples")
 # One capture at the threshold and often one before it, at half of it; or one at each interval.
-WAYS = [Way("once", f"{CALL_MS // 8}ms", "60s", 1), Way("storm", "1ms", "9ms", 15 if LONG else 1)]
+WAYS = [Way("once", f"{CALL_MS // 30}ms", "60s", 1), Way("storm", "1ms", "9ms", 15 if LONG else 1)]
 COMPARED = ("result", "error", "seen", "sent")
 
 
