@@ -19,7 +19,7 @@
 /* Who copies the frames of scripts when a stack is copied. */
 extern const struct capture_companion look_companion;
 
-/* Do libunwind's calls pass our hooks, one of which answers mincore() without the kernel? When the library is loaded. */
+/* Do libunwind's calls pass our hooks, one of which answers mincore() without the kernel? At load. */
 void look_note_hooks(bool come_first);
 
 /* The files of the loop's thread. */
