@@ -58,7 +58,7 @@ def all_regions(place):
         if not left or place.plain:
             break
     for name in REGIONS:
-        place.note(f"{name}: {samples[name]} samples")
+        place.note(f"{name}: {samples[name]} captures accepted")
     harness.check(place.plain or not left, f"after {RUNS} runs fewer than {WANTED} samples of {left}")
 
 

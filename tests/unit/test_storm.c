@@ -233,7 +233,7 @@ Test(storm, no_call_sees_one_capture, .init = begin)
 Test(storm, no_call_sees_many_captures, .init = begin)
 {
         for_all(play_with_many);
-        printf("%lu signals, no difference\n", captures_of_all);
+        printf("%lu captures accepted, no difference\n", captures_of_all);
 }
 
 /* The storm is real: a plain handler on the same signals is seen by every call that is mended, and by no other. */
