@@ -122,7 +122,7 @@ def has_callbacks(stall):
 
 def has_one_part(stall):
     detail = stall["detail"]
-    wrong = [] if len(stall["profile"]) == 1 else [f"profile {stall['profile']}"]
+    wrong = [] if stall["profile"][0]["percent"] >= 90 else [f"profile {stall['profile']}"]
     if "user_ns" in detail and abs(detail["user_ns"] + detail["system_ns"] - stall["cpu_ns"]) > 1:
         wrong.append(f"user and system time do not add up: {detail}")
     return wrong
@@ -275,6 +275,7 @@ def throttled(place):
     place.read_truth()
     for truth in place.planted:
         truth.cause, truth.stack, truth.culprit = "", False, ""
+        truth.tolerance = 0.25  # two periods and more: the way to the next wait is throttled, too
     if place.plain:
         return
     joined, wrong = records.join(place.read().stalls(startup=False), place.planted, exactly=False)
@@ -296,7 +297,7 @@ suite.add("starved: a cgroup with a CPU quota", throttled, attempts=3)
 def was_stopped(stall):
     """A stop in the middle of a sample is not seen (README, limits), and samples take long where CPUs are short."""
     ns = stall.get("suspended_ns", 0)
-    if ns == 0 and stall["cause"] == "cpu" and stall["detail"].get("run_delay_ns", 0) > stall["duration_ns"] / 3:
+    if stall["cause"] == "cpu" and stall["detail"].get("run_delay_ns", 0) > stall["duration_ns"] / 3:
         return []
     return [] if 140e6 < ns <= stall["duration_ns"] else [f"suspended_ns {ns}"]
 

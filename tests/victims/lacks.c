@@ -20,7 +20,6 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -219,7 +218,13 @@ static void do_throttled(void)
 
 /* ---- stopped ---- */
 
-/* Another process stops this one, or this thread only, for a while. */
+/* Another process stops this one, or this thread only, for a while. It is there from the start, so that a stop comes
+ * soon after it was asked for, and says when it is over. */
+static struct {
+        _Atomic unsigned asked, over;
+} * stops;
+static pid_t stopper;
+
 static void stop_all(pid_t target)
 {
         kill(target, SIGSTOP);
@@ -236,36 +241,52 @@ static void stop_one(pid_t target)
         ptrace(PTRACE_DETACH, target, NULL, NULL);
 }
 
-static void stopped_stall(void (*stop)(pid_t target), unsigned work_ms, const char *cause)
+static void start_stopper(void (*stop)(pid_t target))
 {
-        pid_t self = getpid();
-        struct truth begin = truth_begin();
-        /* Not by libc's fork(), for which the watchdog is ended. */
-        pid_t child = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
-        if (child == 0) {
-                stop(self);
-                _exit(0);
+        pid_t target = getpid();
+        stops = mmap(NULL, sizeof *stops, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        VICTIM_CHECK(stops != MAP_FAILED);
+        stopper = fork();
+        if (stopper != 0)
+                return;
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (unsigned stopped = 0;; usleep(200)) {
+                if (stops->asked == stopped)
+                        continue;
+                stop(target);
+                stops->over = ++stopped;
         }
-        quiet_busy_ms(20); /* in the middle of which it is stopped */
+}
+
+static void end_stopper(void)
+{
+        kill(stopper, SIGKILL);
+        VICTIM_CHECK(waitpid(stopper, NULL, 0) == stopper);
+}
+
+static void stopped_stall(unsigned work_ms, const char *cause)
+{
+        struct truth begin = truth_begin();
+        unsigned asked = ++stops->asked;
+        while (stops->over != asked)
+                ;
         computes_ms(work_ms);
         truth_end(begin, cause, "", "");
-        int status;
-        VICTIM_CHECK(waitpid(child, &status, 0) == child && status == 0);
 }
 
 static void do_stopped(void)
 {
-        stopped_stall(stop_all, 5, "suspended");
+        stopped_stall(5, "suspended");
 }
 
 static void do_stopped_work(void)
 {
-        stopped_stall(stop_all, 250, "cpu");
+        stopped_stall(250, "cpu");
 }
 
 static void do_traced(void)
 {
-        stopped_stall(stop_one, 5, "suspended");
+        stopped_stall(5, "suspended");
 }
 
 /* ---- memory ---- */
@@ -320,6 +341,9 @@ static void run_loop(unsigned runs)
 {
         struct turn loop;
         bool starved = chosen->run == do_starved, by_own = chosen->run == do_starves_itself;
+        bool stops_all = chosen->run == do_stopped || chosen->run == do_stopped_work;
+        if (stops_all || chosen->run == do_traced)
+                start_stopper(stops_all ? stop_all : stop_one);
         turn_open(&loop);
         turn_run(&loop, 5, NULL);
         if (starved || by_own)
@@ -336,6 +360,8 @@ static void run_loop(unsigned runs)
                 end_hogs();
         if (by_own)
                 end_own_hogs();
+        if (stopper != 0)
+                end_stopper();
         turn_close(&loop);
 }
 
