@@ -337,31 +337,52 @@ static VICTIM_FRAME void callback(struct turn *loop)
         chosen->run();
 }
 
+static bool is_chosen(void (*run_it)(void))
+{
+        return chosen->run == run_it;
+}
+
+/* Who stops the loop is there before it begins; who takes its CPU comes when it goes round. */
+static void start_stoppers(void)
+{
+        if (is_chosen(do_stopped) || is_chosen(do_stopped_work))
+                start_stopper(stop_all);
+        if (is_chosen(do_traced))
+                start_stopper(stop_one);
+}
+
+static void start_all_hogs(void)
+{
+        if (is_chosen(do_starved) || is_chosen(do_starves_itself))
+                bind_to_one();
+        if (is_chosen(do_starved))
+                start_hogs();
+        if (is_chosen(do_starves_itself))
+                start_own_hogs();
+}
+
+static void end_all(void)
+{
+        if (is_chosen(do_starved))
+                end_hogs();
+        if (is_chosen(do_starves_itself))
+                end_own_hogs();
+        if (stopper != 0)
+                end_stopper();
+}
+
 static void run_loop(unsigned runs)
 {
         struct turn loop;
-        bool starved = chosen->run == do_starved, by_own = chosen->run == do_starves_itself;
-        bool stops_all = chosen->run == do_stopped || chosen->run == do_stopped_work;
-        if (stops_all || chosen->run == do_traced)
-                start_stopper(stops_all ? stop_all : stop_one);
+        start_stoppers();
         turn_open(&loop);
         turn_run(&loop, 5, NULL);
-        if (starved || by_own)
-                bind_to_one();
-        if (starved)
-                start_hogs();
-        if (by_own)
-                start_own_hogs();
+        start_all_hogs();
         for (run = 0; run < runs; run++) {
                 turn_run(&loop, 1, callback);
                 turn_run(&loop, 3, NULL);
         }
-        if (starved)
-                end_hogs();
-        if (by_own)
-                end_own_hogs();
-        if (stopper != 0)
-                end_stopper();
+        end_all();
         turn_close(&loop);
 }
 
