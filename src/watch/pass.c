@@ -151,6 +151,13 @@ static uint64_t true_begin(const struct watched *w, const struct slot *slot, uin
         return begin_ns;
 }
 
+/* A later iteration has ended already. The followed one was too short to stand in the ring, or its place there was lost.
+ */
+static void end_before(struct watched *w, const struct slot_ended *next)
+{
+        finish(w, w->stall.detected ? STALL_WAITED : STALL_LEFT, next->begin_ns);
+}
+
 static void take_one_ended(struct watched *w, struct slot *slot, const struct slot_ended *ended)
 {
         uint64_t mark = MARK(ended->begin_ns, 1);
@@ -167,6 +174,8 @@ static void take_one_ended(struct watched *w, struct slot *slot, const struct sl
                 finish(w, left ? STALL_LEFT : STALL_WAITED, ended->end_ns);
                 return;
         }
+        if (w->following)
+                end_before(w, ended);
         uint64_t begin_ns = true_begin(w, slot, mark, ended->yield_ns);
         if ((ended->left && !rested) || ended->serial || w->settled_mark == mark || !w->confirmed)
                 return;

@@ -225,6 +225,55 @@ Test(pass, records_all_that_the_ring_holds_and_counts_the_rest)
         cr_expect(eq(u64, watch_totals()->iterations_lost, 3));
 }
 
+static unsigned places_taken(void)
+{
+        unsigned count = 0;
+        for (unsigned i = 0; i < LIMIT_STALLS; i++)
+                count += pass.places[i];
+        return count;
+}
+
+Test(pass, gives_the_place_of_a_short_iteration_back_when_the_next_long_one_is_over_too)
+{
+        struct slot *slot = make_loop(5);
+        pass_over_all();
+        for (unsigned i = 1; i <= 3; i++) {
+                make_last(slot, 60 * MS);
+                pass_over_all();
+                cr_assert(eq(uint, places_taken(), 1), "it is followed from half the threshold on");
+                wait_on(5); /* below the threshold: not in the ring */
+                make_last(slot, 200 * MS);
+                wait_on(5);
+                pass_over_all();
+                cr_expect(eq(u64, watch_totals()->stalls, i));
+                cr_expect(eq(uint, places_taken(), 0));
+        }
+        cr_expect(zero(u64, watch_totals()->stalls_crowded));
+}
+
+Test(pass, ends_a_stall_whose_end_was_lost_before_it_records_the_next)
+{
+        struct slot_ended lost;
+        struct slot *slot = make_stall();
+        wait_on(5);
+        cr_assert(loop_take_ended(slot, &lost));
+        make_last(slot, 200 * MS);
+        uint64_t next_begin_ns = MARK_NS(mark_of(slot));
+        wait_on(5);
+        pass_over_all();
+        cr_assert(eq(uint, count_of(ENDED), 2));
+        cr_expect(eq(u64, latest(ENDED)->stall.id, 2));
+        cr_expect(eq(u64, watch_totals()->stalls, 2));
+        cr_expect(zero(uint, places_taken()));
+        const struct stall *first = NULL;
+        for (unsigned i = 0; i < atomic_load(&events_count); i++)
+                if (events[i].what == ENDED && events[i].stall.id == 1)
+                        first = &events[i].stall;
+        cr_assert(ne(ptr, (void *)first, NULL));
+        cr_expect(eq(int, first->end, STALL_WAITED));
+        cr_expect(eq(u64, first->end_ns, next_begin_ns));
+}
+
 /* ---- what happens in the middle of a pass ---- */
 
 Test(pass, records_once_what_ends_between_its_looks_at_mark_and_ring)
