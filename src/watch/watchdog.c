@@ -110,15 +110,15 @@ static void note_wake(void)
         dog.woke_ns = clock_now_ns();
 }
 
-/* Was it stopped since `from_ns`, where it did nothing that could make it wait? Most stops meet a thread asleep; on a
- * busy machine they also meet it here, as one that was just woken and has no CPU yet. */
-static void note_stop_at_work(uint64_t from_ns)
+/* Was it stopped since it woke up? Up to here it does nothing that could make it wait. Most stops meet a thread asleep;
+ * on a busy machine they also meet it here, as one that was just woken and has no CPU yet. */
+static void note_stop_at_work(void)
 {
         uint64_t now_ns = clock_now_ns();
-        if (now_ns - from_ns < ABSENCE_LATE_NS)
+        if (now_ns - dog.woke_ns < ABSENCE_LATE_NS)
                 return;
         struct absence_counts counts = count_own();
-        struct watch_absence absence = absence_at_work(&dog.awake, &counts, from_ns, now_ns);
+        struct watch_absence absence = absence_at_work(&dog.awake, &counts, dog.woke_ns, now_ns);
         if (absence.stopped_ns != 0)
                 pass_note_absence(&absence);
 }
@@ -140,6 +140,8 @@ static void sleep_forever(uint32_t wake)
         raw_syscall_sigsafe(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0, 0, 0, 0);
         if (!pass_is_due() && !atomic_load(&dog.stop))
                 wait_for_wake(wake);
+        else
+                note_wake();
         atomic_store(&loop_attention, LOOP_WATCHED);
 }
 
@@ -147,8 +149,10 @@ static void sleep_until(uint64_t next_ns, uint32_t wake)
 {
         struct absence_sleep sleep = { .wanted_ns = next_ns, .before = count_own() };
         sleep.asleep_ns = clock_now_ns();
-        if (next_ns <= sleep.asleep_ns)
+        if (next_ns <= sleep.asleep_ns) {
+                note_wake(); /* it goes on at once */
                 return;
+        }
         uint64_t left_ns = next_ns - sleep.asleep_ns;
         struct timespec timeout = { .tv_sec = (time_t)(left_ns / 1000000000), .tv_nsec = (long)(left_ns % 1000000000) };
         futex(&dog.wake, FUTEX_WAIT_PRIVATE, wake, &timeout);
@@ -163,14 +167,11 @@ static void sleep_until(uint64_t next_ns, uint32_t wake)
 
 static void sleep_a_while(uint64_t next_ns, uint32_t wake)
 {
-        uint64_t passed_ns = clock_now_ns();
         bool can_sleep_forever = dog.can_sleep_forever && call_allowed_sigsafe(SYS_membarrier);
-        if (can_sleep_forever && passed_ns - pass_active_ns() >= IDLE_NS && !pass_follows()) {
+        if (can_sleep_forever && clock_now_ns() - pass_active_ns() >= IDLE_NS && !pass_follows())
                 sleep_forever(wake);
-                return;
-        }
-        note_stop_at_work(passed_ns);
-        sleep_until(next_ns, wake);
+        else
+                sleep_until(next_ns, wake);
 }
 
 /* All that had happened when it was asked has been looked at. */
@@ -209,7 +210,7 @@ static void watch(void)
                 look_for_sleep(&readings);
                 if (clock_tend())
                         pass_forget();
-                note_stop_at_work(dog.woke_ns);
+                note_stop_at_work();
                 uint32_t asked = atomic_load(&dog.asked);
                 uint64_t next_ns = pass_over_all();
                 answer(asked);
