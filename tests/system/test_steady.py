@@ -337,6 +337,8 @@ def account_of(path):
         complaints.append(f"{path.name}: {len(begun - ended)} stalls were begun and never ended")
     if (line["stalls"], line["records_dropped"]) != (counted, 0):
         complaints.append(f"{path.name}: {counted} stalls on file, but {line}")
+    if line["stalls_crowded"]:
+        complaints.append(f"{path.name}: {line['stalls_crowded']} of {line['loops']} loop's stalls found no room")
     return Account(len(begun), len(ended), line["captures"], line["captures"] - line["lost"]["samples"]), complaints
 
 
