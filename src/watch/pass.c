@@ -151,7 +151,8 @@ static uint64_t true_begin(const struct watched *w, const struct slot *slot, uin
         return begin_ns;
 }
 
-/* A later iteration has ended already. The followed one was too short to stand in the ring, or its place there was lost.
+/* A later iteration has ended already. The followed one was too short to stand in the ring, or its place there was
+ * lost.
  */
 static void end_before(struct watched *w, const struct slot_ended *next)
 {

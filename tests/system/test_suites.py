@@ -43,7 +43,7 @@ GLIB = ("mainloop", "timeout", "unix", "unix-fd", "thread", "thread-pool", "asyn
         "contexts", "gdbus-connection", "gdbus-peer", "gdbus-server-auth", "gdbus-non-socket", "gdbus-threading",
         "gdbus-proxy", "async-close-output-stream", "async-splice-output-stream", "live-g-file", "proxy-test",
         "sleepy-stream", "signals", "rec-mutex", "once", "private")
-SOUP = ("server", "session", "timeout", "websocket", "http2", "misc", "continue", "chunk-io", "redirect", "streaming",
+SOUP = ("session", "timeout", "websocket", "http2", "misc", "continue", "chunk-io", "redirect", "streaming",
         "coding", "unix-socket", "forms", "context", "no-ssl", "request-body", "ssl", "server-auth", "logger", "cache",
         "ntlm")
 INSTALLED_TESTS = "/usr/libexec/installed-tests"

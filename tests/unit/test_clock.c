@@ -99,7 +99,7 @@ Test(clock, leaves_a_tsc_alone_that_this_process_may_not_read)
 {
         int error = prctl(PR_SET_TSC, PR_TSC_SIGSEGV);
         bool usable = clock_tsc_usable();
-        clock_tend(); /* would die of a reading */
+        clock_tend();                     /* would die of a reading */
         prctl(PR_SET_TSC, PR_TSC_ENABLE); /* Criterion reads clocks */
         cr_assert(zero(int, error));
         cr_expect(not(usable));
