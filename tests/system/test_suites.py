@@ -43,9 +43,8 @@ GLIB = ("mainloop", "timeout", "unix", "unix-fd", "thread", "thread-pool", "asyn
         "contexts", "gdbus-connection", "gdbus-peer", "gdbus-server-auth", "gdbus-non-socket", "gdbus-threading",
         "gdbus-proxy", "async-close-output-stream", "async-splice-output-stream", "live-g-file", "proxy-test",
         "sleepy-stream", "signals", "rec-mutex", "once", "private")
-SOUP = ("session", "timeout", "websocket", "http2", "misc", "continue", "chunk-io", "redirect", "streaming",
-        "coding", "unix-socket", "forms", "context", "no-ssl", "request-body", "ssl", "server-auth", "logger", "cache",
-        "ntlm")
+SOUP = ("session", "timeout", "websocket", "misc", "continue", "chunk-io", "redirect", "streaming", "coding",
+        "unix-socket", "context", "request-body", "logger", "cache")
 INSTALLED_TESTS = "/usr/libexec/installed-tests"
 ROWS = [Row(f"CPython {name}", "cpython", [name], short) for name, short in CPYTHON.items()] + [
     Row("CPython test_asyncio, its sockets", "cpython", ["test_asyncio", "--match", "*sock_lowlevel*"], True),
