@@ -54,9 +54,10 @@ def expect(place, **how):
     wrong = []
     for truth, stall in zip(sorted(place.planted, key=lambda p: p.begin), book.stalls(startup=False)):
         if isinstance(truth, Blamed):
-            wrong += [f"{text}: {truth}; {records.describe(stall)}" for text in complaints(truth, stall)]
+            kind = records.Noise if records.watchdog_starved(stall) else str
+            wrong += [kind(f"{text}: {truth}; {records.describe(stall)}") for text in complaints(truth, stall)]
     if wrong:
-        raise harness.Failure("\n".join(wrong))
+        raise harness.Failure("\n".join(wrong), all(isinstance(text, records.Noise) for text in wrong))
     return book
 
 

@@ -287,12 +287,24 @@ def typical_error_s(stalls, planted):
 
 
 def _compare(truth, stall):
+    seen = _compare_samples(truth, stall)
+    if watchdog_starved(stall):
+        seen = [Noise(text) for text in seen]
+    return [type(text)(f"{text}: {truth}; {describe(stall)}") for text in _compare_times(truth, stall) + seen]
+
+
+def _compare_times(truth, stall):
     wrong = []
     differs = stall["duration_ns"] / 1e9 - (truth.end - truth.begin)
     if abs(differs) > truth.tolerance:
         wrong.append(f"the duration differs by {differs * 1000:+.1f} ms")
     if abs(begin_of(stall) - truth.begin) > truth.tolerance:
         wrong.append(f"the begin differs by {(begin_of(stall) - truth.begin) * 1000:+.1f} ms")
+    return wrong
+
+
+def _compare_samples(truth, stall):
+    wrong = []
     if truth.cause and stall["cause"] not in truth.cause.split("|"):
         text = f"cause {stall['cause']} instead of {truth.cause}"
         if truth.cause != "cpu" or not _called_starved(stall):
@@ -310,7 +322,12 @@ def _compare(truth, stall):
             wrong.append(f"no frame {name}")
     if truth.stack and not has_complete_stack(stall):
         wrong.append("no complete stack")
-    return [type(text)(f"{text}: {truth}; {describe(stall)}") for text in wrong]
+    return wrong
+
+
+def watchdog_starved(stall):
+    """Does the record say that the watchdog had no CPU for a good part of the stall? It has hardly seen it then."""
+    return 2 * stall.get("detail", {}).get("watchdog_delay_ns", 0) > stall["duration_ns"]
 
 
 def _called_starved(stall):

@@ -117,8 +117,21 @@ CASES = [
      "0 reports instead of 1"),
 ]
 
+# The watchdog had no CPU for half of the stall: only what it has to see with its own eyes is then noise.
+BLIND = {"watchdog_delay_ns": 200000000}
+FINAL_CASES = [
+    ("another culprit, but the watchdog was starved", stall(culprit=FRAMES[1], detail=BLIND), ""),
+    ("another culprit, and the watchdog was not starved for long",
+     stall(culprit=FRAMES[1], detail={"watchdog_delay_ns": 100000000}), "culprit on_timer"),
+    ("a duration off by 30 ms, though the watchdog was starved", stall(duration_ns=330000000, detail=BLIND),
+     "duration differs by +30"),
+]
+
 if __name__ == "__main__":
-    print(f"1..{len(CASES)}")
+    print(f"1..{len(CASES) + len(FINAL_CASES)}")
     for case_title, case_lines, case_planted, case_text in CASES:
         expect(case_title, judge(case_lines, case_planted), case_text)
+    for case_title, case_stall, case_text in FINAL_CASES:
+        final = [c for c in judge([PROCESS, case_stall, EXIT]) if not isinstance(c, records.Noise)]
+        expect(case_title, final, case_text)
     sys.exit(1 if failures else 0)
