@@ -121,6 +121,25 @@ Test(python_copy, has_the_frames_of_several_interpreters_apart)
         cr_expect_eq(copy->run_count, PYTHON_THREADS);
 }
 
+/* A small object may lie at the end of its mapping: it is copied all the same. */
+Test(python_copy, has_names_that_end_where_memory_does)
+{
+        start(11);
+        uint8_t *page = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        cr_assert(page != MAP_FAILED && munmap(page + 4096, 4096) == 0);
+        uint16_t header = fake.runtime.layout.ascii_header;
+        uint64_t name = (uintptr_t)page + 4096 - header - 8, named = fake_code(&fake, "f", "f.py", 1);
+        fake_string_at(&fake, name, "edge", 4, 1, true);
+        fake_put(named, python_name_offset(&fake.runtime.layout), name);
+        uint64_t thread = thread_of(fake_frame(&fake, named, 0, 0));
+        prepare(&thread, 1);
+        take();
+        cr_assert_eq(copy->count, 1);
+        cr_assert_not_null(copy->frames[0].name);
+        cr_expect(memcmp(copy->frames[0].name + header, "edge\0\0\0\0\0", 9) == 0);
+        cr_expect_not_null(copy->frames[0].file);
+}
+
 Test(python_copy, is_empty_without_a_thread_state_or_without_frames)
 {
         uint64_t frames[3], thread;

@@ -225,6 +225,8 @@ static void print_frames(bool of_scripts, unsigned most)
                 if (times > 1)
                         fprintf(stderr, " x%u", times);
                 fprintf(stderr, of_scripts ? " %s:%u" : " %s", name != NULL ? name : "?", frame->line);
+                if (of_scripts && function != NULL && number_of(function) == 0) /* perhaps of another's file */
+                        fprintf(stderr, " (%s)", function->file);
                 last = name != NULL ? name : "";
                 last_line = frame->line;
                 times = 1;

@@ -220,6 +220,18 @@ static uint64_t print_of_names(const struct python_layout *layout, const struct 
         return name != 0 && file != 0 ? name ^ file * 3 : 0;
 }
 
+/* Is the code object still what was copied? Asked after something was read that it points at. */
+static bool is_still_there(const struct python_layout *layout, const struct python_copied *copied,
+                           const struct words *words)
+{
+        uint8_t bytes[PYTHON_CODE_BYTES];
+        if (!memory_get_sigsafe(copied->code, bytes, sizeof bytes))
+                return false;
+        struct words now = words_of(layout, &(struct python_copied){ .code = copied->code, .code_bytes = bytes });
+        return same_words(&now, words) && python_word(bytes, 8) == python_word(copied->code_bytes, 8);
+}
+
+/* Names that were not copied with the frame are read now, and count only if they are still those of that code. */
 static bool learn(const struct python_layout *layout, const struct words *words, const struct python_copied *copied,
                   struct known *known)
 {
@@ -230,7 +242,8 @@ static bool learn(const struct python_layout *layout, const struct words *words,
                 return false;
         copy_text(&object, name, sizeof name);
         uint64_t print = print_of(&object);
-        if (!read_object(layout, string_header, words->file, copied->file, &object))
+        if (!read_object(layout, string_header, words->file, copied->file, &object) ||
+            ((copied->name == NULL || copied->file == NULL) && !is_still_there(layout, copied, words)))
                 return false;
         copy_text(&object, file, sizeof file);
         *known = (struct known){
@@ -258,17 +271,6 @@ static int64_t position_of(const struct python_layout *layout, const struct pyth
                 return layout->minor >= 10 ? 2 * index : index;
         }
         return (int64_t)(python_word(copied->frame, layout->frame_position) - (copied->code + layout->code_bytes));
-}
-
-/* Is the code object still what was copied? Asked after something was read that it points at. */
-static bool is_still_there(const struct python_layout *layout, const struct python_copied *copied,
-                           const struct words *words)
-{
-        uint8_t bytes[PYTHON_CODE_BYTES];
-        if (!memory_get_sigsafe(copied->code, bytes, sizeof bytes))
-                return false;
-        struct words now = words_of(layout, &(struct python_copied){ .code = copied->code, .code_bytes = bytes });
-        return same_words(&now, words) && python_word(bytes, 8) == python_word(copied->code_bytes, 8);
 }
 
 /* A line that was found before in the same function counts, unless the copied beginning of the table says otherwise:

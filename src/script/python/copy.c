@@ -24,6 +24,7 @@
 #define GAP_MOST 400              /* bytes between two frames that are read in one piece */
 #define LOOK_BACK 8               /* frames, for one with the same code, name or file */
 #define LINKS (2 * PYTHON_FRAMES) /* of the lists: with `-X perf` each frame is followed by a shim */
+#define SHORT_PIECES 8            /* of one copy, that end before they were expected to */
 #define LOCALS_BYTES (PYTHON_LOCALS * sizeof(uint64_t))
 
 static struct {
@@ -218,6 +219,24 @@ static void fetch_codes_sigsafe(void)
                 copy.frames[i].code_bytes = memory_batch_piece_sigsafe(&batch, codes.pieces[i]);
 }
 
+/* A piece of the batch, zeros behind what is there: a small object may lie at the end of its mapping. Else its name
+ * would be read later and alone, when the code may have gone and another name be in its place. NULL: nothing is there.
+ */
+static const void *whole_sigsafe(unsigned piece, unsigned *left)
+{
+        if (piece >= batch.count || batch.read[piece] || *left == 0)
+                return memory_batch_piece_sigsafe(&batch, piece);
+        const struct iovec *source = &batch.source[piece];
+        uint8_t *into = batch.buffer + batch.at[piece];
+        ssize_t n = memory_read_sigsafe((uintptr_t)source->iov_base, into, source->iov_len);
+        --*left;
+        if (n <= 0)
+                return NULL;
+        memset(into + n, 0, source->iov_len - (size_t)n);
+        batch.read[piece] = true; /* for others that want it */
+        return into;
+}
+
 static void want_head_sigsafe(struct wanted *wanted, unsigned index, uint16_t offset)
 {
         const uint8_t *code = copy.frames[index].code_bytes;
@@ -229,6 +248,7 @@ static void fetch_heads_sigsafe(void)
         static struct wanted names, files, tables;
         const struct python_layout *layout = task.layout;
         unsigned with_table = copy.count < PYTHON_TABLES ? copy.count : PYTHON_TABLES, locals = MEMORY_BATCH;
+        unsigned left = SHORT_PIECES;
         memory_batch_begin_sigsafe(&batch, bytes.heads, sizeof bytes.heads);
         if (copy.count != 0 && layout->frame_locals != PYTHON_NONE)
                 locals = memory_batch_add_sigsafe(&batch, copy.frames[0].address + layout->frame_locals, LOCALS_BYTES);
@@ -239,13 +259,13 @@ static void fetch_heads_sigsafe(void)
         for (unsigned i = 0; i < with_table; i++)
                 want_head_sigsafe(&tables, i, layout->code_lines);
         memory_batch_read_sigsafe(&batch);
-        copy.locals = memory_batch_piece_sigsafe(&batch, locals);
+        copy.locals = whole_sigsafe(locals, &left);
         for (unsigned i = 0; i < copy.count; i++) {
-                copy.frames[i].name = memory_batch_piece_sigsafe(&batch, names.pieces[i]);
-                copy.frames[i].file = memory_batch_piece_sigsafe(&batch, files.pieces[i]);
+                copy.frames[i].name = whole_sigsafe(names.pieces[i], &left);
+                copy.frames[i].file = whole_sigsafe(files.pieces[i], &left);
         }
         for (unsigned i = 0; i < with_table; i++)
-                copy.frames[i].lines = memory_batch_piece_sigsafe(&batch, tables.pieces[i]);
+                copy.frames[i].lines = whole_sigsafe(tables.pieces[i], &left);
 }
 
 /* ---- public ---- */
