@@ -341,7 +341,8 @@ static bool is_innermost_script(const struct record_frame *frames, int index)
         return index == 0;
 }
 
-/* What the culprit has called: a function of a script is the next frame, a native one was found with the sample. */
+/* What the culprit has called: a function of a script is the next frame, a native one was found with the sample; most
+ * of those that have a stack must say so. */
 static void fill_called(struct record_stall *stall, const struct profile *profile, int culprit)
 {
         const struct record_frame *frames = stall->stacks[0].frames;
@@ -357,7 +358,8 @@ static void fill_called(struct record_stall *stall, const struct profile *profil
                         text_char(&called, '.');
                 }
                 text_string(&called, callee->function);
-        } else if (is_innermost_script(frames, culprit) && 2 * profile->called.votes > profile->samples) {
+        } else if (is_innermost_script(frames, culprit) &&
+                   2 * profile->called.votes > stall->samples - stall->samples_lost) {
                 text_string(&called, profile->called.text);
         }
         stall->detail.called = made.called;
