@@ -76,8 +76,7 @@ static const struct {
         bool list;                      /* several, separated by commas */
 } values[] = {
         { "--by=", by_name, false },        { "--cause=", cause_name, true },  { "--format=", format_name, false },
-        { "--color=", colour_name, false }, { "--fail-on=", gate_name, true },
-        { "--sort=", sort_name, false },
+        { "--color=", colour_name, false }, { "--fail-on=", gate_name, true }, { "--sort=", sort_name, false },
 };
 
 /* "--by=cu" to "--by=culprit"; of a list its last part. `prefix` is what stands before the value. */

@@ -39,7 +39,7 @@
 #define LIMIT_SIGNAL_WAIT_NS 20000000ull     /* for the handler of a thread that blocks our signal meanwhile */
 #define LIMIT_SIGNAL_STARVED_NS 100000000ull /* for the handler of a thread that runs or waits for a processor */
 #define LIMIT_SIGNAL_THREADS 4096            /* threads whose signal masks are read to choose the signal */
-#define LIMIT_GIVE_UP_STEPS 2000              /* of 50 us, for a signal of ours that is on its way to some thread */
+#define LIMIT_GIVE_UP_STEPS 2000             /* of 50 us, for a signal of ours that is on its way to some thread */
 #define LIMIT_ALTERNATE_BYTES 65536          /* an alternate signal stack that is larger holds two handlers at a time */
 #define LIMIT_DRAIN_STEPS 20000              /* of 50 us, for the watchdog to send what it is sending, before exec */
 

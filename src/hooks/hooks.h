@@ -40,16 +40,16 @@ bool hooks_come_first(void);
 
 /* What the process hooks tell the rest of the agent, which alone knows its stages. All keep errno. */
 struct hooks_calls {
-        void (*rights_end)(void);  /* the root directory, the user or the right to open files is about to go */
+        void (*rights_end)(void);   /* the root directory, the user or the right to open files is about to go */
         void (*user_changes)(void); /* every thread is about to change its user or groups as this one does */
         void (*user_changed)(void);
         void (*threads_end)(void); /* no thread can be made afterwards */
         void (*exec_begins)(void); /* this process is about to become another program */
         void (*exec_failed)(void);
         void (*code_unloaded)(void);
-        bool (*owns_signal)(int number);    /* its handler is ours */
-        void (*signal_is_taken)(void);      /* the program is about to use that signal itself; */
-        void (*signal_was_taken)(void);     /* it does now, or has failed to */
+        bool (*owns_signal)(int number); /* its handler is ours */
+        void (*signal_is_taken)(void);   /* the program is about to use that signal itself; */
+        void (*signal_was_taken)(void);  /* it does now, or has failed to */
 };
 void hooks_setup(const struct hooks_calls *calls, bool follow);
 extern const struct hooks_calls *hooks_calls;

@@ -109,7 +109,7 @@ struct slot {
         _Atomic uint64_t rival_key; /* waited on once while the candidate was not confirmed */
         _Atomic uint64_t site;      /* return address of the own wait */
         _Atomic int32_t tid;
-        _Atomic uint64_t thread_pointer; /* its TLS, which lies above the stack of a thread of libc */
+        _Atomic uint64_t thread_pointer;  /* its TLS, which lies above the stack of a thread of libc */
         _Atomic uint64_t alternate_bytes; /* of its alternate signal stack; 0: it has none */
         _Atomic uint64_t blocked_first;   /* the signals that it blocked at its first wait */
         _Atomic uint32_t generation;

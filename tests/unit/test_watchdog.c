@@ -36,8 +36,8 @@ static void start_watchdog(void)
 }
 
 static const struct loop_calls real_calls = { .start = start_watchdog,
-                                               .wake = watchdog_wake,
-                                               .child = loop_after_fork };
+                                              .wake = watchdog_wake,
+                                              .child = loop_after_fork };
 
 static void begin(void)
 {

@@ -44,9 +44,8 @@ static inline void wake(void)
         errno = EPERM;
 }
 
-static const struct loop_calls test_calls __attribute__((unused)) = { .start = start,
-                                                                      .wake = wake,
-                                                                      .child = loop_after_fork };
+static const struct loop_calls test_calls
+        __attribute__((unused)) = { .start = start, .wake = wake, .child = loop_after_fork };
 
 /* What most tests begin with. */
 static inline void set_up_loops(void)

@@ -37,7 +37,7 @@ struct group_cause {
 
 struct group {
         char *key;
-        const char *said; /* by label or callback; "": nothing; borrowed from the analysis */
+        const char *said;            /* by label or callback; "": nothing; borrowed from the analysis */
         struct record_frame culprit; /* of its longest stack; strings are its own; all NULL: none is known */
         struct group_cause *causes;  /* longest first */
         size_t causes_count;
