@@ -76,13 +76,13 @@ EXPORTED int loopdog_start(const struct loopdog_options *options)
         if (calls == NULL || loop_is_watchdog)
                 return -EDEADLK;
         /* Whatever a newer header has added behind what is known here is for a newer library. */
-        bool given = options != NULL && options->size >= sizeof *options;
-        if (options != NULL && !given)
+        int error = -EINVAL;
+        if (options != NULL && options->size < sizeof *options)
                 notice("loopdog_start: the options have no size");
-        int error = options != NULL && !given
-                            ? -EINVAL
-                            : calls->start(given ? options->settings : NULL,
-                                           given && options->flags & LOOPDOG_START_IGNORE_ENVIRONMENT);
+        else if (options != NULL)
+                error = calls->start(options->settings, options->flags & LOOPDOG_START_IGNORE_ENVIRONMENT);
+        else
+                error = calls->start(NULL, false);
         errno = saved_errno;
         return error;
 }

@@ -123,7 +123,8 @@ static const char *function_at(uint64_t site)
         struct frame frame = { .pc = site, .caller = true, .module = module_find(site) };
         frame.function = unwind_function_at(site - 1);
         names_resolve(&frame, 1);
-        return names_of(&frame).function;
+        struct frame_names names = names_of(&frame);
+        return names.function;
 }
 
 /* Waits whose events are known to carry the descriptor's number in the lower half of their data. */
