@@ -327,7 +327,7 @@ def _compare_samples(truth, stall):
 
 def watchdog_starved(stall):
     """Does the record say that the watchdog had no CPU for a good part of the stall? It has hardly seen it then."""
-    return 2 * stall.get("detail", {}).get("watchdog_delay_ns", 0) > stall["duration_ns"]
+    return 4 * stall.get("detail", {}).get("watchdog_delay_ns", 0) > stall["duration_ns"]
 
 
 def _called_starved(stall):

@@ -117,12 +117,12 @@ CASES = [
      "0 reports instead of 1"),
 ]
 
-# The watchdog had no CPU for half of the stall: only what it has to see with its own eyes is then noise.
-BLIND = {"watchdog_delay_ns": 200000000}
+# The watchdog had no CPU for a third of the stall: only what it has to see with its own eyes is then noise.
+BLIND = {"watchdog_delay_ns": 100000000}
 FINAL_CASES = [
     ("another culprit, but the watchdog was starved", stall(culprit=FRAMES[1], detail=BLIND), ""),
     ("another culprit, and the watchdog was not starved for long",
-     stall(culprit=FRAMES[1], detail={"watchdog_delay_ns": 100000000}), "culprit on_timer"),
+     stall(culprit=FRAMES[1], detail={"watchdog_delay_ns": 50000000}), "culprit on_timer"),
     ("a duration off by 30 ms, though the watchdog was starved", stall(duration_ns=330000000, detail=BLIND),
      "duration differs by +30"),
 ]
