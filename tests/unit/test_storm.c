@@ -51,8 +51,10 @@ static void raise_curtain(struct stage *stage, const struct call *const *rows, s
         for (size_t i = 0; i < count; i++) {
                 struct player *player = &stage->players[stage->count];
                 memset(player, 0, sizeof(*player));
-                if (!scene_prepare(&player->scene, rows[i]))
+                if (!scene_prepare(&player->scene, rows[i])) {
+                        printf("not made: %s: %s\n", rows[i]->name, player->scene.skipped);
                         continue;
+                }
                 stage->count++;
                 victim_start(&player->victim, make_the_call, player);
                 cr_assert(victim_sleeps(&player->victim, rows[i]->number), "%s", rows[i]->name);
