@@ -19,7 +19,7 @@ import harness
 suite = harness.Suite("regions")
 WANTED = 10000 if suite.options.long else 100
 ROUNDS = 100 if suite.options.long else 5
-RUNS = 12                   # at most; a machine with other work lets fewer samples be taken
+RUNS = 40 if suite.options.long else 12  # at most; a machine with other work lets fewer samples be taken
 TOGETHER = 2
 SECONDS = 120
 REGIONS = ("malloc", "C++ throw", "dlopen and dlclose", "dl_iterate_phdr", "a cycle through the loader's lock", "stdio",
