@@ -19,6 +19,7 @@
 #include "watch/policy.h"
 #include "watch/stall.h"
 
+#define AFTER_STOP_NS 50000000ull
 #define LONGEST_SLEEP_NS 1000000000ull
 #define LONGEST_THRESHOLD_NS (1ull << 62) /* far enough from the end of the numbers to add to a time */
 
@@ -43,7 +44,8 @@ static struct {
         struct policy_limits limits; /* of the slot that is being looked at, in its present iteration */
         uint64_t grace_ns;
         uint64_t first_wait_ns;
-        uint64_t active_ns; /* when a loop last iterated */
+        uint64_t active_ns;       /* when a loop last iterated */
+        uint64_t signals_from_ns; /* after a stop no signals are sent for a while */
         uint64_t next_id;
         bool places[LIMIT_STALLS];
         struct watch_totals totals;
@@ -238,10 +240,12 @@ static void end_at_close(struct watched *w, const struct slot *slot)
 
 /* ---- one slot ---- */
 
+/* A thread that was stopped in a sleep is about to make that call again, with what is left of its time: a signal that
+ * came in between would end it. */
 static enum watch_finding sample(struct stall *stall, bool may_signal)
 {
         uint64_t begin_ns = clock_now_ns();
-        enum watch_finding finding = pass.calls->sample(stall, may_signal);
+        enum watch_finding finding = pass.calls->sample(stall, may_signal && begin_ns >= pass.signals_from_ns);
         pass.totals.sampling_ns += clock_now_ns() - begin_ns;
         return finding;
 }
@@ -563,14 +567,21 @@ void pass_begin(void)
                         pass.calls->loop_begins(slot_at(i));
 }
 
+static void remember_absence(const struct watch_absence *absence)
+{
+        away_remember(absence);
+        if (absence->stopped_ns != 0)
+                pass.signals_from_ns = absence->to_ns + AFTER_STOP_NS;
+}
+
 void pass_note_stop(uint64_t from_ns, uint64_t to_ns)
 {
-        away_remember(&(struct watch_absence){ .from_ns = from_ns, .to_ns = to_ns, .stopped_ns = to_ns - from_ns });
+        remember_absence(&(struct watch_absence){ .from_ns = from_ns, .to_ns = to_ns, .stopped_ns = to_ns - from_ns });
 }
 
 void pass_note_absence(const struct watch_absence *absence)
 {
-        away_remember(absence);
+        remember_absence(absence);
         pass.totals.stopped_ns += absence->stopped_ns;
         pass.totals.starved_ns += absence->starved_ns;
         if (absence->to_ns - absence->from_ns > pass.totals.latest_ns && absence->stopped_ns == 0)

@@ -669,6 +669,25 @@ Test(pass, takes_only_the_part_of_an_absence_that_lies_in_the_stall)
         cr_expect(eq(u64, watch_totals()->stalls, 1));
 }
 
+/* A thread that was stopped in a sleep makes that call again, which a signal would end. */
+Test(pass, sends_no_signal_right_after_a_stop)
+{
+        struct slot *slot = make_loop(5);
+        pass_over_all();
+        uint64_t now_ns = clock_now_ns();
+        pass_note_absence(
+                &(struct watch_absence){ .from_ns = now_ns - 20 * MS, .to_ns = now_ns, .stopped_ns = 20 * MS });
+        make_last(slot, 150 * MS);
+        pass_over_all();
+        cr_assert(eq(uint, count_of(SAMPLE), 1));
+        cr_expect(not(latest(SAMPLE)->may_signal));
+        pass.signals_from_ns = clock_now_ns();
+        watched[slot_index(slot)].stall.next_sample_ns = 0;
+        pass_over_all();
+        cr_assert(eq(uint, count_of(SAMPLE), 2));
+        cr_expect(latest(SAMPLE)->may_signal);
+}
+
 /* The loop woke the watchdog, and both were stopped before the watchdog ran. */
 Test(pass, counts_no_stall_whose_beginning_nobody_could_watch)
 {
