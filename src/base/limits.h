@@ -55,7 +55,7 @@
 #define LIMIT_STALL_FRAMES 2048 /* frames of all distinct stacks of one stall */
 
 #define LIMIT_EVIDENCES 3          /* system calls of one stall whose arguments are kept */
-#define LIMIT_EVIDENCE_NS 80000ull /* looking at arguments and descriptors, at the first sample of a call; */
+#define LIMIT_EVIDENCE_NS 70000ull /* looking at arguments and descriptors, at the first sample of a call; */
 #define LIMIT_SERVED_NS 60000ull   /* at the events that the iteration got, at a stall's first sample; */
 #define LIMIT_SEARCH_NS 60000ull   /* for the other end of a pipe, at a later sample, */
 #define LIMIT_SEARCH_STEPS 40      /* for so many samples */
