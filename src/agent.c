@@ -366,7 +366,7 @@ static void user_changes(void)
 {
         int saved_errno = errno;
         if (atomic_load(&loop_attention) != LOOP_STOPPED && hooks_in_noted_process() && credentials_differ())
-                watchdog_stop(false, LIMIT_PATIENCE_NS);
+                watchdog_stop(false, LIMIT_CREDENTIALS_NS);
         errno = saved_errno;
 }
 

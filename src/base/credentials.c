@@ -33,7 +33,6 @@ static bool read_own(struct credentials *own)
 {
         struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
         uint32_t *ids = own->ids;
-        memset(own, 0, sizeof *own);
         return call_allowed_sigsafe(SYS_getresuid) && call_allowed_sigsafe(SYS_getresgid) &&
                call_allowed_sigsafe(SYS_capget) && call_allowed_sigsafe(SYS_prctl) &&
                raw_syscall_sigsafe(SYS_getresuid, (uintptr_t)&ids[0], (uintptr_t)&ids[1], (uintptr_t)&ids[2], 0, 0,
@@ -51,7 +50,7 @@ static bool keeps_capabilities(void)
 
 void credentials_note(void)
 {
-        struct credentials own;
+        struct credentials own = { .ids = { 0 } };
         atomic_store(&known, false);
         if (!read_own(&own) || keeps_capabilities())
                 return;
@@ -61,6 +60,6 @@ void credentials_note(void)
 
 bool credentials_differ(void)
 {
-        struct credentials own;
+        struct credentials own = { .ids = { 0 } };
         return !atomic_load(&known) || !read_own(&own) || keeps_capabilities() || memcmp(&own, &noted, sizeof own) != 0;
 }

@@ -32,6 +32,9 @@
 #define LIMIT_DUMP_NS 800000000ull      /* capturing all loops at once, within the patience of whoever asked */
 #define LIMIT_STALLS 32                 /* stalls with stacks at the same time; further ones are recorded without */
 
+/* For its end before a call in which libc would else end the process: on a starved machine rather late than dead. */
+#define LIMIT_CREDENTIALS_NS 30000000000ull
+
 /* capture/ */
 #define LIMIT_STACK_BYTES (256 * 1024)       /* of one thread's stack copied into a sample */
 #define LIMIT_STACK_EXTENT (1ull << 30)      /* a stack of several mappings is followed this far */
