@@ -96,19 +96,22 @@ def victim(place, name, *arguments, **how):
     return run(place, [path, *arguments], **how)
 
 
-def judge(place, result, *, stalls, files=1, clean=True, exactly=True, said=(), blind=(), recorded=None, after=None):
+def judge(place, result, *, stalls, files=1, clean=True, exactly=True, said=(), blind=(), tolerance=None, recorded=None,
+          after=None):
     """The truth, `stalls` in number, is all that is recorded; not `exactly`: is recorded.
 
     said: words, one for each line that the agent may write.  blind: callbacks of whose stalls no stack or no symbols
-    can be had.  recorded: which of the planted stalls are, of a place.  after: asks more of the place and its book."""
+    can be had.  tolerance: of lengths, in seconds.  recorded: which of the planted stalls are, of a place.  after: asks
+    more of the place and its book."""
     harness.check(len(place.planted) == stalls, f"{len(place.planted)} stalls were planted instead of {stalls}")
     if place.plain:
         return
     for truth in place.planted:
         if truth.where in blind or 0 <= truth.cpu_share < HARDLY_RAN and truth.cause == "cpu":
-            truth.culprit, truth.frames, truth.stack = "", (), False
+            truth.cause, truth.culprit, truth.frames, truth.stack = "", "", (), False
         if truth.cause == "blocked" and truth.end - truth.begin > 1.1 * PLANTED_S:
             truth.cause = "blocked|starved|unknown"  # it could have gone on, but got no CPU
+        truth.tolerance = tolerance or truth.tolerance
     if recorded:
         place.planted = recorded(place)
     harness.check(len(result.said) == len(said) and all(word in line for word, line in zip(said, result.said)),
@@ -123,7 +126,7 @@ def judge(place, result, *, stalls, files=1, clean=True, exactly=True, said=(), 
         raise
 
 
-JUDGED = {"stalls", "files", "clean", "exactly", "said", "blind", "recorded", "after"}
+JUDGED = {"stalls", "files", "clean", "exactly", "said", "blind", "tolerance", "recorded", "after"}
 
 
 def add(suite, title, name, *arguments, root=False, **how):

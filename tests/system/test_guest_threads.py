@@ -33,14 +33,15 @@ def some_unwatched(place, book):
     harness.check(line["loops_unwatched"] >= 100, f"only {line['loops_unwatched']} loops found no slot")
 
 
-def reasons(*words):
-    """Each stall without a stack says one of these."""
+def reasons(word):
+    """Each stall without a stack says why, and one that was looked at often enough with this word."""
     def after(place, book):
         stalls = [s for s in book.stalls(startup=False) if not records.frames_of(s)]
-        harness.check(len(stalls) > 0, "there are stacks everywhere")
-        for stall in stalls:
-            said = " ".join(stall["lost"].get("reasons", {}))
-            harness.check(any(word in said for word in words), f"no word of why: {said}")
+        harness.check(stalls, "no stall is without a stack")
+        harness.check(all(s["lost"].get("reasons") for s in stalls), "one has no reason")
+        said = " ".join(reason for s in stalls for reason in s["lost"]["reasons"])
+        seen = max(s["samples"] for s in stalls)
+        harness.check(word in said or seen < 5, f"no word of why: {said}")
     return after
 
 
@@ -50,8 +51,9 @@ add(f"{5000 if LONG else 1000} threads, 50 at a time, each a loop", "guest_threa
     stalls=1, after=all_watched)
 add("more loops than slots", "guest_threads", "crowded", stalls=3, recorded=lambda place: place.planted[:2],
     after=some_unwatched)
-for how, count in (("cancelled", 4), ("exits", 3), ("jumps", 4)):
-    add(f"in the middle of a stall: {how}", "guest_threads", how, stalls=count)
+for how, count in (("cancelled", 4), ("exits", 3)):  # that a thread has ended is seen at the next sample
+    add(f"in the middle of a stall: {how}", "guest_threads", how, stalls=count, tolerance=0.1)
+add("in the middle of a stall: jumps", "guest_threads", "jumps", stalls=4)
 add("thrown out of a callback in the middle of a stall", "guest_throw", stalls=4)
 add("the smallest stacks that a thread may have", "guest_threads", "tiny", stalls=4)
 
@@ -59,7 +61,7 @@ add("the smallest stacks that a thread may have", "guest_threads", "tiny", stall
 
 add("a handler that stalls on an alternate stack", "guest_stacks", "alternate", stalls=4)
 add("an alternate stack with no room for a second frame", "guest_stacks", "smallest", stalls=2, blind=("on_smallest",),
-    after=reasons(""))  # which of them is up to the machine; tests/unit/test_signal.c has the rule
+    after=reasons(""))  # which one is up to the machine; tests/unit/test_signal.c has the rule
 add("coroutines by swapcontext", "guest_stacks", "contexts", stalls=4)
 add("coroutines that switch all the time, captured at 1 ms", "guest_stacks", "torn", stalls=1,
     env={"LOOPDOG_INTERVAL": "1ms"})

@@ -328,4 +328,5 @@ Test(preload, leaves_the_processs_own_environment_where_children_are_not_to_be_f
         setenv("LD_PRELOAD", "/lib/libloopdog.so", 1);
         hooks_setup(&counting, true);
         cr_expect_str_eq(getenv("LD_PRELOAD"), "/lib/libloopdog.so");
+        unsetenv("LD_PRELOAD"); /* what cleans up is a shell */
 }
