@@ -315,7 +315,7 @@ def slept(place):
     with open(lock, "w", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         program = place.start("victim", [victims / "causes_blocked", "flock", lock], stdin=subprocess.PIPE, env={
-            "LD_PRELOAD": f"{victims / 'fake_sleep.so'} {suite.options.library}", "FAKE_SLEEP": str(sign)})
+            "LD_PRELOAD": f"{suite.options.library} {victims / 'fake_sleep.so'}", "FAKE_SLEEP": str(sign)})
         program.process.stdin.write(b"s\n")
         program.process.stdin.flush()
         if not place.plain:
