@@ -69,12 +69,15 @@ static bool wait_until_asleep(void)
         return atomic_load(&loop_attention) == LOOP_ASLEEP;
 }
 
-/* Stalls that were recorded as ended by a wait. */
-static unsigned stalls_waited(void)
+/* Stalls that were recorded as ended by a wait, so long or longer. */
+static unsigned stalls_waited(uint64_t least_ns)
 {
         unsigned count = 0;
-        for (unsigned i = 0; i < atomic_load(&events_count) && i < EVENTS; i++)
-                count += events[i].what == ENDED && events[i].stall.end == STALL_WAITED;
+        for (unsigned i = 0; i < atomic_load(&events_count) && i < EVENTS; i++) {
+                const struct stall *stall = &events[i].stall;
+                bool waited = events[i].what == ENDED && stall->end == STALL_WAITED;
+                count += waited && stall->end_ns - stall->begin_ns >= least_ns;
+        }
         return count;
 }
 
@@ -245,12 +248,12 @@ Test(watchdog, records_stalls_that_end_while_it_is_held_up)
                 wait_on(5);
         }
         uint64_t deadline_ns = clock_monotonic_ns() + PATIENCE_NS;
-        while (stalls_waited() < 5 && clock_monotonic_ns() < deadline_ns)
+        while (stalls_waited(200 * MS) < 5 && clock_monotonic_ns() < deadline_ns)
                 sleep_ns(MS);
         wait_on(5);
         stop();
-        cr_expect(eq(uint, stalls_waited(), 5));
-        cr_expect(eq(u64, watch_totals()->stalls, 5));
+        cr_expect(eq(uint, stalls_waited(200 * MS), 5));
+        cr_expect(eq(u64, watch_totals()->stalls, stalls_waited(0)), "a busy machine makes stalls of its own");
 }
 
 Test(watchdog, never_reports_a_loop_that_iterates)
