@@ -295,7 +295,7 @@ suite.add("starved: a cgroup with a CPU quota", throttled, attempts=3)
 
 
 def was_stopped(stall):
-    """A stop in the middle of a sample is not seen (README, limits), and samples take long where CPUs are short."""
+    """A stop in the middle of a sample is not seen (docs/limits.md), and samples take long where CPUs are short."""
     ns = stall.get("suspended_ns", 0)
     if stall["cause"] == "cpu" and stall["detail"].get("run_delay_ns", 0) > stall["duration_ns"] / 3:
         return []

@@ -25,7 +25,7 @@ import servers
 suite = harness.Suite("time")
 VICTIMS = pathlib.Path(suite.options.victims)
 STOPS = 200 if suite.options.long else 8
-PAUSE_S = 1.2               # shorter ones can't be told from a lack of CPU (README, limits)
+PAUSE_S = 1.2               # shorter ones can't be told from a lack of CPU (docs/limits.md)
 DEEP_SLEEP_S = 1.3          # the watchdog sleeps without end after a second of idleness
 COMPUTE_NS = 300_000_000
 COMPUTE = """
@@ -117,6 +117,8 @@ def stopped_in_a_stall(place):
     # The kernel may count the sleep's rest from the end of the stop.
     book = expect_counted(place, timed.planted(1000, late_ms=900, cause="blocked", tolerance=0.3))
     suspended_ns = counted(book)[0].get("suspended_ns", 0)
+    if suspended_ns == 0:  # now and then it meets the watchdog in the middle of a sample (docs/limits.md)
+        raise harness.Failure("the stop was not seen", noise=True)
     harness.check(300e6 < suspended_ns < 600e6, f"suspended for {suspended_ns / 1e6:.0f} ms instead of 400")
 
 
