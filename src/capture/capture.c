@@ -27,6 +27,8 @@
 #include "capture/usage.h"
 
 #define RUNNING_READINGS 2 /* in a row, before a signal is sent; signal_take() looks once more */
+#define PAIR_NS 200000     /* two readings that lie so far apart are not of one moment */
+#define PAIR_TRIES 3
 #define LATE_NS 5000000    /* a capture that took so long: what was counted before it is out of date */
 #define TRIES_LEAST 8      /* also where the watchdog itself got no processor in LIMIT_CAPTURE_NS */
 
@@ -229,11 +231,22 @@ static void count(const struct sample *sample)
                 totals.by_signal++;
 }
 
+/* The time and the CPU time must be of one moment: a watchdog that loses its own CPU between the two would take what
+ * the thread has used meanwhile for used before. */
+static void read_cpu_time(const struct capture_task *task, struct sample *sample)
+{
+        for (int i = 0; i < PAIR_TRIES; i++) {
+                sample->counted_ns = clock_now_ns();
+                sample->cpu_ns = task_cpu_ns(task->tid);
+                if (clock_now_ns() - sample->counted_ns < PAIR_NS)
+                        return;
+        }
+}
+
 /* Of a loop's thread; the others' are not compared with anything. */
 static void read_counters(const struct capture_task *task, struct sample *sample)
 {
-        sample->counted_ns = clock_now_ns();
-        sample->cpu_ns = task_cpu_ns(task->tid);
+        read_cpu_time(task, sample);
         if (task->mark != NULL && call_allowed_sigsafe(SYS_pread64))
                 capture_usage(task, &sample->usage);
 }
