@@ -30,6 +30,7 @@ struct watched {
         uint32_t generation;
         uint64_t last_mark;
         uint64_t settled_mark; /* this iteration is no stall: do not look at it again */
+        uint64_t ended_mark;   /* the last iteration that the ring has told of */
         uint64_t rest_mark;    /* an executor's thread was seen at rest in this iteration, */
         uint64_t rest_ns;      /* last at this time, */
         bool rest_over;        /* and later in a handler: then it is the time when that was first seen */
@@ -219,6 +220,7 @@ static void take_ended(struct watched *w, struct slot *slot)
         while (loop_take_ended(slot, &ended)) {
                 meet(w, slot); /* it may just have been the wait that confirmed a candidate */
                 take_one_ended(w, slot, &ended);
+                w->ended_mark = MARK(ended.begin_ns, 1);
         }
 }
 
@@ -444,6 +446,8 @@ static uint64_t visit(struct slot *slot, uint64_t now_ns)
         if (mark != w->last_mark || (MARK_BUSY(mark) && !resting))
                 pass.active_ns = now_ns;
         w->last_mark = mark;
+        if (w->ended_mark == mark) /* over since its mark was read: it has been told */
+                return now_ns + pass.limits.threshold_ns / 2;
         return watch_iteration(w, slot, mark);
 }
 
