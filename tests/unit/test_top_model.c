@@ -636,6 +636,32 @@ Test(top, selects_and_opens_a_stall_by_keys)
         cr_expect(ui.quit);
 }
 
+static uint64_t selected_id(void)
+{
+        const struct row *row = ui_selected(&ui, rows);
+        cr_assert(row && row->open, "no stall in progress is selected");
+        return row->open->id;
+}
+
+Test(top, tells_the_stalls_in_progress_of_one_process_apart)
+{
+        for (unsigned id = 1; id <= 3; id++)
+                add_begin("a", 1000 * id, id, "block");
+        ui.focus = ROWS_STALLS;
+        make_rows(10000);
+        ui_settle(&ui, rows, &room);
+        press(UI_KEY_DOWN);
+        cr_expect_eq(selected_id(), 2);
+        press(UI_KEY_DOWN);
+        cr_expect_eq(selected_id(), 3);
+        press(UI_KEY_UP);
+        cr_expect_eq(selected_id(), 2);
+        add_stall("a", 1000, 9500, 1, "block");
+        make_rows(11000);
+        ui_settle(&ui, rows, &room);
+        cr_expect_eq(selected_id(), 2, "the same, though it is the first now");
+}
+
 Test(top, opens_no_stall_of_a_loop_that_has_none)
 {
         add_loop("a", 10000, "poll", 100, 0);

@@ -15,9 +15,15 @@ static const void *identity(const struct row *row)
         return row->open ? (const void *)row->process : row->loop ? (const void *)row->loop : row->culprit;
 }
 
+/* Which of the stalls that a process has in progress; their own memory moves when another one ends. */
+static uint64_t identity_id(const struct row *row)
+{
+        return row->open ? row->open->id : 0;
+}
+
 static bool is_chosen(const struct ui *ui, enum rows_pane pane, const struct row *row)
 {
-        return ui->moved[pane] && identity(row) == ui->chosen[pane];
+        return ui->moved[pane] && identity(row) == ui->chosen[pane] && identity_id(row) == ui->chosen_id[pane];
 }
 
 static void keep_in_sight(struct ui *ui, enum rows_pane pane, size_t count, size_t room)
@@ -60,6 +66,7 @@ static void select_row(struct ui *ui, const struct rows rows[static ROWS_PANES],
         to = to < list->count ? to : list->count - 1;
         ui->selected[ui->focus] = to;
         ui->chosen[ui->focus] = identity(&list->items[to]);
+        ui->chosen_id[ui->focus] = identity_id(&list->items[to]);
         ui->moved[ui->focus] = true;
 }
 

@@ -43,6 +43,7 @@ struct ui {
         enum rows_pane focus;
         size_t selected[ROWS_PANES];    /* row, */
         const void *chosen[ROWS_PANES]; /* and what it stands for: it stays the same when the order changes; NULL: */
+        uint64_t chosen_id[ROWS_PANES]; /* of a process: its stall in progress; else 0 */
         bool moved[ROWS_PANES];         /* nobody has moved yet, so the first row is what stands first */
         size_t first[ROWS_PANES];       /* the first row on the screen */
         size_t scroll;                  /* of the stall or the help: its first line on the screen */
