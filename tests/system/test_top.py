@@ -248,6 +248,28 @@ def killed(place):
     terminal.until_shows("ended with 0")
 
 
+def promising(place, output):
+    """A process whose environment names records, and that has no agent to write them."""
+    program = place.start("promising", ["env", f"LOOPDOG_OUTPUT={output}", "sleep", "60"], preload=False)
+    wait_until(lambda: name_of(program.pid) == "sleep", PATIENCE_S, "exec")
+    return program
+
+
+@suite.case("processes whose environment names records that never come, or can't")
+def promises(place):
+    program = promising(place, f"{place.folder}/")
+    code, _, err = run("-b", "-n", "1", program.pid)
+    check(code == 0 and f"process {program.pid} has no libloopdog.so in it: nothing will come" in err, f"{code}: {err}")
+    server, _ = servers.redis(place)
+    wait_until(lambda: any(place.records_folder.iterdir()), PATIENCE_S, "records")
+    code, _, err = run("-b", "-n", "1", server.pid)
+    check(code == 0 and "libloopdog.so" not in err, f"{code}: {err}")
+    promising(place, f"{place.folder}/%p/x.jsonl")
+    code, _, err = run("-b", "-n", "1")
+    check(code == 0 and "placeholders" not in err, f"what others have set is not ours to correct: {code}: {err}")
+    server.stop()
+
+
 @suite.case("processes are followed by their id, or all of them, and what has no records says what to do")
 def processes(place):
     server, _ = servers.redis(place)

@@ -168,10 +168,8 @@ bool output_split(const char *value, char **folder, char **pattern)
         size_t length = strlen(value);
         size_t folder_length = (size_t)(strrchr(value, '/') - value);
         struct stat status;
-        if (has_placeholder(value, folder_length)) {
-                say("%s: placeholders may stand in the name of the file only, not in that of its folder", value);
+        if (has_placeholder(value, folder_length))
                 return false;
-        }
         char *path = literal_path(value, length);
         bool is_folder = !has_placeholder(value, length) &&
                          (value[length - 1] == '/' || (stat(path, &status) == 0 && S_ISDIR(status.st_mode)));
@@ -186,8 +184,10 @@ static bool prepare_path(struct output *output)
 {
         const char *value = output->variable;
         size_t length = strlen(value);
-        if (!output_split(value, &output->folder, &output->pattern))
+        if (!output_split(value, &output->folder, &output->pattern)) {
+                say("%s: placeholders may stand in the name of the file only, not in that of its folder", value);
                 return false;
+        }
         if (has_placeholder(value, length))
                 return may_write_folder(output->folder);
         if (strcmp(output->pattern, AGENT_FILES) == 0)

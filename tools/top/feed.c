@@ -24,6 +24,7 @@
 #define DISCOVER_EVERY_NS UINT64_C(5000000000)
 #define FIND_TRIES 20
 #define FIND_STEP_US 100000
+#define LOADER_TRIES 3 /* with that step: a program that has just begun maps its libraries in less */
 
 static void wake_by(const struct feed *feed, int fd)
 {
@@ -102,6 +103,18 @@ static bool find_soon(int pid, struct found *found, char **why)
         return true;
 }
 
+/* Its environment alone promises records; and where the agent is linked in, nobody sees it before its first loop. */
+static void warn_without_agent(int pid)
+{
+        for (int i = 0; i < LOADER_TRIES; i++) {
+                if (find_is_under_loopdog(pid))
+                        return;
+                usleep(FIND_STEP_US);
+        }
+        say("process %d has no libloopdog.so in it: nothing will come, unless it is linked in (loopdog doctor %d)", pid,
+            pid);
+}
+
 static bool add_process(struct feed *feed, int pid)
 {
         struct found found;
@@ -116,6 +129,8 @@ static bool add_process(struct feed *feed, int pid)
                 feed->pids[feed->pids_count++] = found.pid;
                 added = try_place(feed, found.folder, found.pattern);
         }
+        if (added && !found.open)
+                warn_without_agent(pid);
         found_free(&found);
         return added;
 }

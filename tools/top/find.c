@@ -223,7 +223,8 @@ bool find_records(int pid, struct found *found, char **why)
 {
         const char *error = NULL;
         *found = (struct found){ .pid = own_pid(pid) };
-        if (find_open_file(pid, found) || find_by_environment(pid, found, &error))
+        found->open = find_open_file(pid, found);
+        if (found->open || find_by_environment(pid, found, &error))
                 return true;
         if (why)
                 *why = advise(pid, error);

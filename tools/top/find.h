@@ -14,6 +14,7 @@ struct found {
         char *folder;
         char *pattern; /* of the names in it, as for fnmatch() */
         int32_t pid;   /* as the process itself calls it: in a container it is another */
+        bool open;     /* it has a file of records open; else its environment names one, whoever reads that */
 };
 
 /* Where does it write? False where that is not known: then `why`, unless it is NULL, is set to a sentence that says
