@@ -17,9 +17,9 @@
 
 #include "base/limits.h"
 #include "read/input.h"
+#include "top/fold_lines.h"
 #include "top/frame.h"
 #include "top/ui.h"
-#include "top/wrap.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
 
@@ -91,7 +91,7 @@ static void wrap(const struct record *record, unsigned columns)
         const struct record_style style = { .colour = columns % 2, .all_frames = columns % 3 };
         struct text text = TEXT_IN(bytes);
         record_write_text(&text, record, &style);
-        char *wrapped = wrap_text(text.bytes, columns);
+        char *wrapped = fold_lines(text.bytes, columns);
         size_t width = 0;
         for (const char *at = wrapped; *at; at++) {
                 size_t colour = at[0] == '\033' ? strcspn(at, "m") : 0;
@@ -99,7 +99,7 @@ static void wrap(const struct record *record, unsigned columns)
                 width = *at == '\n' ? 0 : width + (!colour && (*at & 0xc0) != 0x80);
                 check(width <= columns);
         }
-        check(wrap_count(wrapped) >= wrap_count(text.bytes));
+        check(count_lines(wrapped) >= count_lines(text.bytes));
         free(wrapped);
 }
 

@@ -14,9 +14,9 @@
 #include <unistd.h>
 
 #include "alloc.h"
-#include "doctor/account.h"
 #include "doctor/check.h"
 #include "doctor/interpreter.h"
+#include "doctor/record_account.h"
 #include "doctor/subject.h"
 
 #define PID 4242

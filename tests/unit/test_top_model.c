@@ -15,9 +15,9 @@
 #include "read/input.h"
 #include "read/parse.h"
 #include "top/detail.h"
+#include "top/fold_lines.h"
 #include "top/frame.h"
 #include "top/ui.h"
-#include "top/wrap.h"
 
 #define MS UINT64_C(1000000)
 #define SECOND (1000 * MS)
@@ -580,7 +580,7 @@ Test(top, lets_the_open_stall_of_a_dead_process_grow_no_more)
 
 static void expect_wrapped(const char *text, unsigned columns, const char *expected)
 {
-        char *wrapped = wrap_text(text, columns);
+        char *wrapped = fold_lines(text, columns);
         cr_expect_str_eq(wrapped, expected);
         free(wrapped);
 }
@@ -596,7 +596,7 @@ Test(top, breaks_long_lines_between_words)
         expect_wrapped("\xc3\xa4\xc3\xb6\xc3\xbc\xc3\xa4\xc3\xb6\xc3\xbc sixteen more ones\n", 20,
                        "\xc3\xa4\xc3\xb6\xc3\xbc\xc3\xa4\xc3\xb6\xc3\xbc sixteen more\n        ones\n");
         expect_wrapped("no room for words at all", 19, "no room for words at all");
-        cr_expect_eq(wrap_count("a\nb\n"), 2);
+        cr_expect_eq(count_lines("a\nb\n"), 2);
 }
 
 /* ---- keys ---- */

@@ -12,7 +12,7 @@
 
 #include <stddef.h>
 
-#include "doctor/account.h"
+#include "doctor/record_account.h"
 #include "doctor/subject.h"
 #include "doctor/trial.h"
 

@@ -26,9 +26,9 @@
 #include "say.h"
 #include "top/detail.h"
 #include "top/feed.h"
+#include "top/fold_lines.h"
 #include "top/notes.h"
 #include "top/screen.h"
-#include "top/wrap.h"
 
 #define READ_EVERY_NS UINT64_C(200000000)
 #define SILENT_NS UINT64_C(3600000000000)
@@ -237,7 +237,7 @@ static char *make_text(const struct session *session)
                 text = detail_text(&session->model, session->shown_ns, screen_columns(), colour);
         else if (session->ui.mode == UI_HELP)
                 text = alloc_string(screen_help());
-        char *wrapped = text ? wrap_text(text, screen_columns()) : NULL;
+        char *wrapped = text ? fold_lines(text, screen_columns()) : NULL;
         free(text);
         return wrapped;
 }
@@ -253,7 +253,7 @@ static void draw(struct session *session)
                                      .screen = true };
         make_rows(session);
         char *text = make_text(session);
-        session->room.text_lines = text ? wrap_count(text) : 0;
+        session->room.text_lines = text ? count_lines(text) : 0;
         ui_layout(ui, screen_lines(), session->rows, &session->room);
         ui_settle(ui, session->rows, &session->room);
         screen_draw(ui, &session->room, &frame, text, notes_last());

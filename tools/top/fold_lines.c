@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * wrap.c - lines of text that are too long for a screen
+ * fold_lines.c - lines of text that are too long for a screen
  *
  * Context: reader
  */
-#include "top/wrap.h"
+#include "top/fold_lines.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -85,7 +85,7 @@ static size_t wrap_line(const char *text, size_t columns, FILE *out)
         return done;
 }
 
-char *wrap_text(const char *text, unsigned columns)
+char *fold_lines(const char *text, unsigned columns)
 {
         char *wrapped;
         size_t size;
@@ -103,7 +103,7 @@ char *wrap_text(const char *text, unsigned columns)
         return wrapped;
 }
 
-size_t wrap_count(const char *text)
+size_t count_lines(const char *text)
 {
         size_t count = 0;
         for (; *text; text++)

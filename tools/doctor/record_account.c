@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * account.c - find the process's record file, and add up what it says
+ * record_account.c - find the process's record file, and add up what it says
  *
  * The watchdog has a descriptor table of its own with the file open in it: that is the surest way, also after a chroot
  * and in another container, and where a server has written its title over its environment.
  *
  * Context: reader
  */
-#include "doctor/account.h"
+#include "doctor/record_account.h"
 
 #include <ctype.h>
 #include <dirent.h>

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * account.h - what the process has recorded so far
+ * record_account.h - what the process has recorded so far
  *
  * Context: reader
  */
-#ifndef LOOPDOG_DOCTOR_ACCOUNT_H
-#define LOOPDOG_DOCTOR_ACCOUNT_H
+#ifndef LOOPDOG_DOCTOR_RECORD_ACCOUNT_H
+#define LOOPDOG_DOCTOR_RECORD_ACCOUNT_H
 
 #include "doctor/subject.h"
 #include "map.h"
