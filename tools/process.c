@@ -8,38 +8,29 @@
 
 #include <ctype.h>
 #include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "now.h"
+#include "read_file.h"
 
 #define STAT_BYTES 1024
 #define START_FIELD 19 /* behind the name and its bracket; see proc(5) */
 
-ssize_t process_read(int pid, const char *name, char *bytes, size_t capacity)
+char *process_read(int pid, const char *name, size_t *length)
 {
-        char path[64];
-        snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
-        int fd = open(path, O_RDONLY | O_CLOEXEC);
-        if (fd < 0)
-                return -errno;
-        size_t length = 0;
-        ssize_t got;
-        while (length < capacity && (got = read(fd, bytes + length, capacity - length)) > 0)
-                length += (size_t)got;
-        close(fd);
-        return (ssize_t)length;
+        char folder[32];
+        snprintf(folder, sizeof(folder), "/proc/%d", pid);
+        return read_file_in(folder, name, length);
 }
 
 void process_read_line(int pid, const char *name, char *bytes, size_t capacity)
 {
-        ssize_t length = process_read(pid, name, bytes, capacity - 1);
-        bytes[length > 0 ? length : 0] = '\0';
-        bytes[strcspn(bytes, "\n")] = '\0';
+        char *text = process_read(pid, name, NULL);
+        snprintf(bytes, capacity, "%.*s", text ? (int)strcspn(text, "\n") : 0, text ? text : "");
+        free(text);
 }
 
 /* What stands in `stat` behind the name, which may have anything in it; NULL. */
@@ -71,6 +62,16 @@ uint64_t process_start_ns(int pid)
                 return 0;
         uint64_t boot_ns = now_ns(CLOCK_REALTIME) - now_ns(CLOCK_BOOTTIME);
         return boot_ns + ticks * (UINT64_C(1000000000) / (uint64_t)per_second);
+}
+
+int process_inner_pid(const char *status, int fallback)
+{
+        const char *at = strstr(status, "\nNSpid:");
+        const char *end = at ? at + 1 + strcspn(at + 1, "\n") : NULL;
+        while (end && end > at && end[-1] >= '0' && end[-1] <= '9')
+                end--;
+        int pid = end ? atoi(end) : 0;
+        return pid > 0 ? pid : fallback;
 }
 
 const char *process_variable(const char *environment, size_t length, const char *name)

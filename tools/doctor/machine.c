@@ -25,8 +25,8 @@
 #include "base/config.h"
 #include "base/memory.h"
 #include "doctor/check.h"
-#include "doctor/read_file.h"
 #include "loopdog.h"
+#include "read_file.h"
 
 extern char **environ;
 

@@ -21,7 +21,8 @@
 #include <unistd.h>
 
 #include "alloc.h"
-#include "doctor/read_file.h"
+#include "process.h"
+#include "read_file.h"
 
 #define DELETED " (deleted)"
 
@@ -35,26 +36,6 @@ static uint64_t status_number(const char *status, const char *name, int base, ui
         size_t length = strlen(field);
         free(field);
         return at ? strtoull(at + length, NULL, base) : fallback;
-}
-
-/* The last number of a line: in "NSpid: 4242 7" the innermost namespace's. */
-static int last_number(const char *status, const char *name, int fallback)
-{
-        char *field = alloc_format("\n%s:", name);
-        const char *at = strstr(status, field);
-        int number = fallback;
-        if (at)
-                at += strlen(field);
-        while (at && *at != '\n' && *at) {
-                char *end;
-                long value = strtol(at, &end, 10);
-                if (end == at)
-                        break;
-                number = (int)value;
-                at = end;
-        }
-        free(field);
-        return number;
 }
 
 /* "Uid: real effective saved file" */
@@ -74,7 +55,7 @@ static void take_status(struct subject *subject, const char *status)
         subject->state = '?';
         if (state)
                 sscanf(state, "\nState: %c", &subject->state);
-        subject->inner_pid = last_number(status, "NSpid", subject->pid);
+        subject->inner_pid = process_inner_pid(status, subject->pid);
         subject->uid = effective_uid(status);
         subject->seccomp = (unsigned)status_number(status, "Seccomp", 10, 0);
         subject->filters = (unsigned)status_number(status, "Seccomp_filters", 10, 0);
@@ -174,6 +155,7 @@ static void take_environment(struct subject *subject)
         if (!bytes || (length == 0 && subject->maps_error))
                 subject->environment_error = bytes ? subject->maps_error : errno;
         subject->environment_bytes = bytes;
+        subject->environment_length = bytes ? length + 1 : 0; /* with a NUL, whatever was written over it */
         subject->environment = alloc_zeroed(1, sizeof(char *));
         if (!bytes)
                 return;
@@ -265,11 +247,7 @@ void subject_free(struct subject *subject)
 
 const char *subject_variable(const struct subject *subject, const char *name)
 {
-        size_t length = strlen(name);
-        for (char **entry = subject->environment; entry && *entry; entry++)
-                if (strncmp(*entry, name, length) == 0 && (*entry)[length] == '=')
-                        return *entry + length + 1;
-        return NULL;
+        return process_variable(subject->environment_bytes, subject->environment_length, name);
 }
 
 const struct subject_file *subject_find_file(const struct subject *subject, const char *prefix)

@@ -43,6 +43,7 @@ struct subject {
         int maps_error;     /* 0, or errno: `files` is not known */
         char **environment; /* as it was at the start, ended by NULL */
         char *environment_bytes;
+        size_t environment_length; /* of these bytes */
         size_t environment_count;
         int environment_error; /* 0, or errno */
         bool secure_known;     /* started in secure mode or not: */

@@ -43,12 +43,14 @@ static void add(struct survivors *found, int pid, const char *program)
 
 static void look_at(void *context, int pid)
 {
-        static char environment[PROCESS_ENVIRONMENT_BYTES];
         struct survivors *found = context;
         char program[64];
-        ssize_t length = process_read(pid, "environ", environment, sizeof(environment));
-        const char *output = length > 0 ? process_variable(environment, (size_t)length, "LOOPDOG_OUTPUT") : NULL;
-        if (!output || strcmp(output, found->output) != 0)
+        size_t length = 0;
+        char *environment = process_read(pid, "environ", &length);
+        const char *output = process_variable(environment, length, "LOOPDOG_OUTPUT");
+        bool same = output && strcmp(output, found->output) == 0;
+        free(environment);
+        if (!same)
                 return;
         process_read_line(pid, "comm", program, sizeof(program));
         if (process_is_alive(pid))

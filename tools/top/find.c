@@ -24,8 +24,6 @@
 #include "launch/output.h"
 #include "process.h"
 
-#define MAPS_BYTES (4u << 20)
-
 char *find_literal(const char *name)
 {
         char *pattern = alloc_zeroed(2 * strlen(name) + 1, 1);
@@ -71,12 +69,12 @@ static char *from_here(int pid, const char *path)
 static bool appends(int pid, int tid, int fd)
 {
         char name[128];
-        char info[512];
         snprintf(name, sizeof(name), "task/%d/fdinfo/%d", tid, fd);
-        ssize_t length = process_read(pid, name, info, sizeof(info) - 1);
-        info[length > 0 ? length : 0] = '\0';
-        const char *flags = strstr(info, "flags:");
-        return flags && strtoul(flags + 6, NULL, 8) & O_APPEND;
+        char *info = process_read(pid, name, NULL);
+        const char *flags = info ? strstr(info, "flags:") : NULL;
+        bool append = flags && strtoul(flags + 6, NULL, 8) & O_APPEND;
+        free(info);
+        return append;
 }
 
 /* A file of records begins with one. */
@@ -159,17 +157,19 @@ static char *make_absolute(int pid, const char *output, const char *started_in)
 
 static bool find_by_environment(int pid, struct found *found, const char **error)
 {
-        static char environment[PROCESS_ENVIRONMENT_BYTES];
-        ssize_t length = process_read(pid, "environ", environment, sizeof(environment));
-        *error = length < 0 ? strerror((int)-length) : NULL;
-        const char *output = length > 0 ? process_variable(environment, (size_t)length, "LOOPDOG_OUTPUT") : NULL;
-        if (!output || !output[0])
-                return false;
-        char *whole = make_absolute(pid, output, process_variable(environment, (size_t)length, "PWD"));
-        char *here = from_here(pid, whole);
-        bool it = output_split(here, &found->folder, &found->pattern);
-        free(whole);
-        free(here);
+        size_t length = 0;
+        char *environment = process_read(pid, "environ", &length);
+        *error = environment ? NULL : strerror(errno);
+        const char *output = process_variable(environment, length, "LOOPDOG_OUTPUT");
+        bool it = false;
+        if (output && output[0]) {
+                char *whole = make_absolute(pid, output, process_variable(environment, length, "PWD"));
+                char *here = from_here(pid, whole);
+                it = output_split(here, &found->folder, &found->pattern);
+                free(whole);
+                free(here);
+        }
+        free(environment);
         return it;
 }
 
@@ -177,9 +177,10 @@ static bool find_by_environment(int pid, struct found *found, const char **error
 
 bool find_is_under_loopdog(int pid)
 {
-        static char maps[MAPS_BYTES];
-        ssize_t length = process_read(pid, "maps", maps, sizeof(maps));
-        return length > 0 && memmem(maps, (size_t)length, "libloopdog", 10);
+        char *maps = process_read(pid, "maps", NULL);
+        bool under = maps && strstr(maps, "libloopdog");
+        free(maps);
+        return under;
 }
 
 /* What to do where nothing was found. */
@@ -202,21 +203,12 @@ static char *advise(int pid, const char *error)
                             pid, program, program);
 }
 
-/* Its id in the namespace in which it lives: the last of the line. */
 static int32_t own_pid(int pid)
 {
-        char status[4096];
-        ssize_t length = process_read(pid, "status", status, sizeof(status) - 1);
-        status[length > 0 ? length : 0] = '\0';
-        const char *line = strstr(status, "\nNSpid:");
-        if (!line)
-                return pid;
-        size_t size = strcspn(line + 1, "\n");
-        size_t last = size;
-        while (last > 0 && line[last] != '\t' && line[last] != ' ')
-                last--;
-        int inner = atoi(line + last + 1);
-        return inner > 0 ? inner : pid;
+        char *status = process_read(pid, "status", NULL);
+        int inner = status ? process_inner_pid(status, pid) : pid;
+        free(status);
+        return inner;
 }
 
 bool find_records(int pid, struct found *found, char **why)

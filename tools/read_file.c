@@ -5,7 +5,7 @@
  * Context: reader
  * Limits:  FILE_BYTES
  */
-#include "doctor/read_file.h"
+#include "read_file.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -4,8 +4,8 @@
  *
  * Context: reader
  */
-#ifndef LOOPDOG_DOCTOR_READ_FILE_H
-#define LOOPDOG_DOCTOR_READ_FILE_H
+#ifndef LOOPDOG_TOOLS_READ_FILE_H
+#define LOOPDOG_TOOLS_READ_FILE_H
 
 #include <stddef.h>
 
