@@ -320,6 +320,30 @@ Test(doctor, reads_the_records_of_its_last_run_only)
         cr_expect_eq(account.latest_ns, 2000000u);
 }
 
+Test(doctor, takes_the_open_file_for_records_only_if_it_holds_some)
+{
+        char *link = alloc_format("%s/4242/root", root);
+        cr_assert_eq(symlink("/", link), 0);
+        free(link);
+        add_watchdog();
+        make_folder("4242/task/4243/fd");
+        make_folder("4242/task/4243/fdinfo");
+        char *target = alloc_format("%s/100%% [1].jsonl", root);
+        char *descriptor = alloc_format("%s/4242/task/4243/fd/9", root);
+        cr_assert_eq(symlink(target, descriptor), 0);
+        write_text("100% [1].jsonl", LINE("stall", 7, "1111111111111111", STALL ",\"samples\":9"));
+        write_text("100% 1.jsonl", "the newest, but another\n");
+        write_text("4242/task/4243/fdinfo/9", "pos:\t0\nflags:\t0102001\n");
+        expect(record_checks, "output", VERDICT_OK, "/100% [1].jsonl, 1 records");
+        write_text("4242/task/4243/fdinfo/9", "pos:\t0\nflags:\t0100001\n");
+        expect(record_checks, "output", VERDICT_NOTE, "stderr");
+        write_text("4242/task/4243/fdinfo/9", "pos:\t0\nflags:\t0102001\n");
+        write_text("100% [1].jsonl", "no record\n");
+        expect(record_checks, "output", VERDICT_NOTE, "stderr");
+        free(target);
+        free(descriptor);
+}
+
 Test(doctor, says_where_records_go)
 {
         add_watchdog();

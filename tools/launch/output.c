@@ -21,9 +21,11 @@
 #include "alloc.h"
 #include "base/limits.h"
 #include "base/text.h"
+#include "name_pattern.h"
 #include "say.h"
 
-#define AGENT_FILES "loopdog.*.jsonl" /* what the agent makes in a folder */
+#define AGENT_FILES "loopdog.*.jsonl"       /* what the agent makes in a folder, */
+#define AGENT_FILES_OF "loopdog.*.%d.jsonl" /* of one process */
 
 /* Append `path` as it must stand in LOOPDOG_OUTPUT to be taken literally. */
 static void append_literal(struct text *value, const char *path)
@@ -110,25 +112,6 @@ static char *literal_path(const char *value, size_t length)
         return path;
 }
 
-/* A pattern for fnmatch() of the names that the last part of a path can become. */
-static char *name_pattern(const char *name)
-{
-        char *pattern = alloc_zeroed(2 * strlen(name) + 1, 1);
-        char *to = pattern;
-        for (; *name; name++) {
-                if (name[0] == '%' && name[1] != '%' && name[1] != '\0') {
-                        *to++ = '*';
-                        name++;
-                        continue;
-                }
-                name += name[0] == '%' && name[1] == '%';
-                if (strchr("*?[]\\", *name))
-                        *to++ = '\\';
-                *to++ = *name;
-        }
-        return pattern;
-}
-
 static bool may_write_folder(const char *folder)
 {
         if (access(folder, W_OK | X_OK) == 0)
@@ -163,7 +146,7 @@ static bool make_folder(const char *path)
         return may_write_folder(path);
 }
 
-bool output_split(const char *value, char **folder, char **pattern)
+bool output_split(const char *value, int pid, char **folder, char **pattern)
 {
         size_t length = strlen(value);
         size_t folder_length = (size_t)(strrchr(value, '/') - value);
@@ -174,7 +157,9 @@ bool output_split(const char *value, char **folder, char **pattern)
         bool is_folder = !has_placeholder(value, length) &&
                          (value[length - 1] == '/' || (stat(path, &status) == 0 && S_ISDIR(status.st_mode)));
         *folder = is_folder ? path : folder_length ? literal_path(value, folder_length) : alloc_string("/");
-        *pattern = is_folder ? alloc_string(AGENT_FILES) : name_pattern(value + folder_length + 1);
+        *pattern = !is_folder ? name_pattern_of_output(value + folder_length + 1, pid)
+                   : pid > 0  ? alloc_format(AGENT_FILES_OF, pid)
+                              : alloc_string(AGENT_FILES);
         if (!is_folder)
                 free(path);
         return true;
@@ -184,7 +169,7 @@ static bool prepare_path(struct output *output)
 {
         const char *value = output->variable;
         size_t length = strlen(value);
-        if (!output_split(value, &output->folder, &output->pattern)) {
+        if (!output_split(value, 0, &output->folder, &output->pattern)) {
                 say("%s: placeholders may stand in the name of the file only, not in that of its folder", value);
                 return false;
         }

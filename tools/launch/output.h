@@ -21,8 +21,9 @@ struct output {
 bool output_prepare(struct output *output, const char *path);
 
 /* Where the files of a LOOPDOG_OUTPUT that begins with '/' are, each to be freed: their folder, and for fnmatch() their
- * names in it. False where that can't be told: there is a placeholder in the name of its folder. */
-bool output_split(const char *value, char **folder, char **pattern);
+ * names in it, with a `pid` above 0 of that process alone. False where that can't be told: there is a placeholder in
+ * the name of its folder. */
+bool output_split(const char *value, int pid, char **folder, char **pattern);
 
 /* Remove a private folder with its files. */
 void output_remove(const struct output *output);

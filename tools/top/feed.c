@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "alloc.h"
+#include "name_pattern.h"
 #include "now.h"
 #include "process.h"
 #include "read/follow.h"
@@ -82,7 +83,7 @@ static bool add_file(struct feed *feed, const char *path)
                 return false;
         }
         char *name = strrchr(whole, '/');
-        char *pattern = find_literal(name + 1);
+        char *pattern = name_pattern_literal(name + 1);
         *name = '\0';
         bool added = try_place(feed, whole[0] ? whole : "/", pattern);
         free(pattern);
@@ -127,7 +128,7 @@ static bool add_process(struct feed *feed, int pid)
                 feed->translated |= found.pid != pid;
                 feed->pids = alloc_resize(feed->pids, feed->pids_count + 1, sizeof(*feed->pids));
                 feed->pids[feed->pids_count++] = found.pid;
-                added = try_place(feed, found.folder, found.pattern);
+                added = try_place(feed, found.file.folder, found.file.pattern);
         }
         if (added && !found.open)
                 warn_without_agent(pid);
@@ -140,7 +141,7 @@ static void discover(void *context, int pid)
         struct feed *feed = context;
         struct found found;
         if (find_records(pid, &found, NULL))
-                try_place(feed, found.folder, found.pattern);
+                try_place(feed, found.file.folder, found.file.pattern);
         found_free(&found);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * find.h - where a running process writes its records
+ * find.h - where a process that was named, or any of this machine, writes its records
  *
  * Context: reader
  */
@@ -10,11 +10,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "record_file.h"
+
 struct found {
-        char *folder;
-        char *pattern; /* of the names in it, as for fnmatch() */
-        int32_t pid;   /* as the process itself calls it: in a container it is another */
-        bool open;     /* it has a file of records open; else its environment names one, whoever reads that */
+        struct record_file file;
+        int32_t pid; /* as the process itself calls it: in a container it is another */
+        bool open;   /* it has a file of records open; else its environment names one, whoever reads that */
 };
 
 /* Where does it write? False where that is not known: then `why`, unless it is NULL, is set to a sentence that says
@@ -25,8 +26,5 @@ bool find_records(int pid, struct found *found, char **why);
 bool find_is_under_loopdog(int pid);
 
 void found_free(struct found *found);
-
-/* A name as a pattern that it alone matches, to be freed. */
-char *find_literal(const char *name);
 
 #endif
