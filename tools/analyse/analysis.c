@@ -43,13 +43,19 @@ static struct analysed_process *find_process(struct analysis *analysis, const st
         return process;
 }
 
+void **analysis_loop_at(struct map *loops, const char *run, int32_t tid, const char *name)
+{
+        char *key = alloc_format("%s\n%d\n%s", run, tid, name ? name : "");
+        void **at = map_at_string(loops, key);
+        free(key);
+        return at;
+}
+
 static struct analysed_loop *find_loop(struct analysis *analysis, struct analysed_process *process, int32_t tid,
                                        const char *name, const char *thread)
 {
-        char *key = alloc_format("%s\n%d\n%s", process->run, tid, name ? name : "");
-        void **at = map_at_string(&analysis->loops, key);
+        void **at = analysis_loop_at(&analysis->loops, process->run, tid, name);
         struct analysed_loop *loop = *at;
-        free(key);
         if (!loop) {
                 loop = *at = alloc_zeroed(1, sizeof(*loop));
                 loop->process = process;

@@ -149,6 +149,9 @@ struct analysis {
         bool finished;
 };
 
+/* Where a map of loops has the one that these tell from all others, see map_at_string(). `name` may be NULL. */
+void **analysis_loop_at(struct map *loops, const char *run, int32_t tid, const char *name);
+
 /* Would analysis_add() make any use of the stacks of this record, which have not been parsed? Not if an example of its
  * signature is there already. */
 bool analysis_wants_stacks(const struct analysis *analysis, const struct record *record);

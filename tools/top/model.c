@@ -55,10 +55,8 @@ static struct top_process *find_process(struct top_model *model, const struct re
 static struct top_loop *find_loop(struct top_model *model, struct top_process *process, int32_t tid, const char *name,
                                   const char *thread)
 {
-        char *key = alloc_format("%s\n%d\n%s", process->run, tid, name ? name : "");
-        void **at = map_at_string(&model->loops, key);
+        void **at = analysis_loop_at(&model->loops, process->run, tid, name);
         struct top_loop *loop = *at;
-        free(key);
         if (!loop) {
                 loop = *at = alloc_zeroed(1, sizeof(*loop));
                 loop->process = process;
