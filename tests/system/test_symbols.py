@@ -9,6 +9,7 @@ Context: system test
 
 import http.server
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -123,6 +124,19 @@ class Symbols(Case):
         self.assertIn("sum()", self.loopdog("report", path)[0])
         other = self.jit_records("two/a.jsonl", "00000000000000aa")
         self.assertNotIn("/srv/shop.js", self.loopdog("report", other)[0])
+
+    def test_perf_map_of_another(self):
+        """another user's map in /tmp is neither kept nor used, which is said"""
+        if os.geteuid() != 0:
+            self.skipTest("only root can give a file away")
+        out = self.folder / "out"
+        out.mkdir()
+        write = "echo '1000 10 JS:~total /srv/shop.js:7:3' > /tmp/perf-$$.map; chown 65534 /tmp/perf-$$.map; echo $$"
+        pid, err = self.loopdog("run", "-o", f"{out}/", "--", "sh", "-c", write, script=[process()],
+                                environment={"FAKE_PROGRAM": "sh"})
+        pathlib.Path(f"/tmp/perf-{pid.strip()}.map").unlink()
+        self.assertIn("belongs to another user and is not used: copy it beside the records", err)
+        self.assertFalse((out / f"{RUN}.perf-map").exists())
 
     def test_perf_map_saved(self):
         """run -o keeps the map that a process wrote beside its records"""

@@ -290,6 +290,20 @@ Test(doctor, knows_that_a_perf_map_names_what_others_compile)
         expect(process_checks, "runtime", VERDICT_OK, "its perf map names its functions");
 }
 
+Test(doctor, knows_that_another_users_perf_map_is_not_used)
+{
+        if (geteuid() != 0)
+                cr_skip_test("only root can give a file away");
+        write_text("4242/maps", "1000-2000 r-xp 00000000 08:01 11 /usr/lib/libnode.so.108\n");
+        make_folder("4242/root");
+        make_folder("4242/root/tmp");
+        write_text("4242/root/tmp/perf-7.map", "1000 10 JS:~f /srv/a.js:1\n");
+        char *path = alloc_format("%s/4242/root/tmp/perf-7.map", root);
+        cr_assert_eq(chown(path, 65534, 65534), 0);
+        free(path);
+        expect(process_checks, "runtime", VERDICT_NOTE, "its perf map belongs to user 65534 and is not used");
+}
+
 /* ---- records ---- */
 
 #define LINE(type, pid, run, fields)                                                                                   \

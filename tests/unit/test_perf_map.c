@@ -5,12 +5,16 @@
  * Context: unit test
  */
 #include <criterion/criterion.h>
+#include <criterion/redirect.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "symbolize/perf_file.h"
 #include "symbolize/perf_map.h"
 
 static struct perf_map *map;
@@ -107,26 +111,116 @@ Test(perf_map, gives_the_runtimes_own_code_to_nobody)
         cr_expect_eq(record_frame_owner(&frame, NULL), RECORD_OWN);
 }
 
-Test(perf_map, opens_regular_files_only)
+/* ---- files ---- */
+
+static char path[] = "/tmp/loopdog-perf-map.XXXXXX";
+static int fd;
+static struct perf_file *file;
+
+static void begin_file(void)
 {
-        char path[] = "/tmp/loopdog-perf-map.XXXXXX", link[sizeof(path) + 5];
-        struct record_frame frame;
-        int fd = mkstemp(path);
-        cr_assert_eq(write(fd, "1000 10 one\n", 12), 12);
+        fd = mkstemp(path);
+        cr_assert_geq(fd, 0);
+        file = perf_file_new(path, true);
+}
+
+static void end_file(void)
+{
+        perf_file_free(file);
         close(fd);
-        map = perf_map_read(path, true);
-        cr_expect_str_eq(name(0x1000, &frame), "one");
+        unlink(path);
+}
+
+TestSuite(perf_file, .init = begin_file, .fini = end_file);
+
+static void append(const char *text)
+{
+        cr_assert_geq(lseek(fd, 0, SEEK_END), 0);
+        cr_assert_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+}
+
+/* What the file says of the address; "" where nothing is known. */
+static const char *name_in_file(uint64_t address)
+{
+        struct record_frame frame = { .lang = RECORD_JIT };
+        return perf_file_name(file, address, &frame) ? frame.function : "";
+}
+
+Test(perf_file, opens_regular_files_only)
+{
+        char link[sizeof(path) + 5];
+        append("1000 10 one\n");
+        cr_expect(perf_file_refresh(file));
+        cr_expect_str_eq(name_in_file(0x1000), "one");
         snprintf(link, sizeof(link), "%s.link", path);
         cr_assert_eq(symlink(path, link), 0);
-        cr_expect_null(perf_map_read(link, false));
+        cr_expect_lt(perf_file_open(link, false), 0);
         unlink(link);
         cr_assert_eq(mkfifo(link, 0600), 0);
-        cr_expect_null(perf_map_read(link, false));
+        cr_expect_eq(perf_file_open(link, false), -EINVAL);
         unlink(link);
-        if (geteuid() == 0) {
-                cr_assert_eq(chown(path, 65534, 65534), 0);
-                cr_expect_null(perf_map_read(path, true), "it is another user's");
+        cr_expect_eq(perf_file_open(link, false), -ENOENT);
+}
+
+Test(perf_file, reads_what_was_appended_and_nothing_twice)
+{
+        append("1000 10 one\n2000 10 two\n3000 10 th");
+        cr_expect(perf_file_refresh(file));
+        const char *one = name_in_file(0x1000);
+        cr_expect_str_eq(name_in_file(0x3000), "th", "as far as it is written");
+        cr_assert_eq(pwrite(fd, "1000 10 new", 11, 0), 11); /* a runtime does not: whoever reads it again sees it */
+        append("ree\n2000 8 later\n");
+        cr_expect(perf_file_refresh(file));
+        cr_expect_eq((const void *)name_in_file(0x1000), (const void *)one, "the very same string");
+        cr_expect_str_eq(one, "one");
+        cr_expect_str_eq(name_in_file(0x2000), "later");
+        cr_expect_str_eq(name_in_file(0x2008), "two");
+        cr_expect_str_eq(name_in_file(0x3000), "three");
+}
+
+Test(perf_file, knows_all_of_a_file_that_grows_line_by_line)
+{
+        char line[64], wanted[32];
+        for (unsigned i = 0; i < 1000; i++) {
+                snprintf(line, sizeof(line), "%x 20 f%u\n", 0x1000 + 16 * i, i); /* half of it is used again */
+                append(line);
+                cr_assert(perf_file_refresh(file));
         }
-        unlink(path);
-        cr_expect_null(perf_map_read(path, false));
+        for (unsigned i = 0; i < 1000; i++) {
+                snprintf(wanted, sizeof(wanted), "f%u", i);
+                cr_assert_str_eq(name_in_file(0x1000 + 16 * i), wanted);
+        }
+        cr_expect_str_eq(name_in_file(0x1000 + 16 * 1000), "f999");
+}
+
+Test(perf_file, begins_anew_where_the_file_was_replaced)
+{
+        append("1000 10 one\n2000 10 two\n");
+        cr_expect(perf_file_refresh(file));
+        cr_assert_eq(ftruncate(fd, 0), 0);
+        append("1000 10 other\n");
+        cr_expect(perf_file_refresh(file));
+        cr_expect_str_eq(name_in_file(0x1000), "other");
+}
+
+Test(perf_file, of_another_user_is_refused_where_anyone_could_have_put_it_and_that_is_said_once)
+{
+        char said[1024];
+        if (geteuid() != 0)
+                cr_skip_test("only root can give a file away");
+        cr_redirect_stderr();
+        append("1000 10 one\n");
+        cr_assert_eq(chown(path, 65534, 65534), 0);
+        for (unsigned i = 0; i < 3; i++)
+                cr_expect_not(perf_file_refresh(file));
+        FILE *err = cr_get_redirected_stderr();
+        fcntl(fileno(err), F_SETFL, O_NONBLOCK);
+        ssize_t length = read(fileno(err), said, sizeof(said) - 1);
+        said[length > 0 ? length : 0] = '\0';
+        cr_expect(strstr(said, "belongs to another user and is not used: copy it beside the records"), "%s", said);
+        cr_expect_eq(strchr(said, '\n'), said + strlen(said) - 1, "one line: %s", said);
+        perf_file_free(file);
+        file = perf_file_new(path, false);
+        cr_expect(perf_file_refresh(file), "where only we could have put it, it is believed");
+        cr_expect_str_eq(name_in_file(0x1000), "one");
 }

@@ -19,6 +19,7 @@
 #include "doctor/interpreter.h"
 #include "launch/program.h"
 #include "symbolize/jit.h"
+#include "symbolize/perf_file.h"
 
 #define ROOT_FIX "sudo loopdog doctor %d"
 
@@ -303,9 +304,15 @@ static struct finding judge_other(const struct interpreter *other, const struct 
 {
         char *name = jit_runtime_path(subject->inner_pid);
         char *path = subject_path(subject, name);
-        bool mapped = access(path, F_OK) == 0;
+        struct stat status;
+        bool mapped = stat(path, &status) == 0;
         free(path);
         free(name);
+        if (mapped && !perf_file_is_trusted(status.st_uid))
+                return finding_make(VERDICT_NOTE,
+                                    alloc_format("%s (%s): its perf map belongs to user %u and is not used",
+                                                 other->name, other->file->path, status.st_uid),
+                                    alloc_string("copy it beside the records, or read them as that user"));
         if (mapped)
                 return finding_ok("%s (%s): its perf map names its functions", other->name, other->file->path);
         bool v8 = strstr(other->name, "V8");

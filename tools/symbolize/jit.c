@@ -22,12 +22,7 @@
 #define SAVED_BYTES ((size_t)256 << 20)
 
 struct jit_map {
-        char *path;  /* NULL: none was found */
-        bool strict; /* it lies where anyone could have put it */
-        off_t size;  /* when it was read */
-        struct perf_map *map;
-        struct perf_map **before; /* read when it was shorter: names in use are borrowed from them */
-        size_t before_count;
+        struct perf_file *file; /* NULL: none was found */
 };
 
 char *jit_runtime_path(int pid)
@@ -81,58 +76,33 @@ static bool is_of_here(const struct record *record)
 
 /* The number of a process is used again, and nobody removes the maps; but addresses are random, so another process's
  * map has nothing at those of this one. */
-static struct jit_map *look_for(const struct jit *jit, const struct record *record)
+static struct perf_file *look_for(const struct jit *jit, const struct record *record)
 {
-        struct jit_map *found = alloc_zeroed(1, sizeof(*found));
-        found->path = find_beside(jit, record);
-        if (found->path || !is_of_here(record))
-                return found;
-        found->path = jit_runtime_path(record->pid);
-        found->strict = true;
-        if (is_there(found->path))
-                return found;
-        free(found->path);
-        found->path = NULL;
-        return found;
+        char *path = find_beside(jit, record);
+        bool strict = !path && is_of_here(record);
+        if (strict)
+                path = jit_runtime_path(record->pid);
+        struct perf_file *file = path && is_there(path) ? perf_file_new(path, strict) : NULL;
+        free(path);
+        return file;
 }
 
-/* A process that still runs makes more code. */
-static void refresh(struct jit_map *file)
-{
-        struct stat status;
-        if (lstat(file->path, &status) < 0 || (file->map && status.st_size == file->size))
-                return;
-        struct perf_map *map = perf_map_read(file->path, file->strict);
-        if (!map)
-                return;
-        if (file->map) {
-                file->before = alloc_resize(file->before, file->before_count + 1, sizeof(*file->before));
-                file->before[file->before_count++] = file->map;
-        }
-        file->map = map;
-        file->size = status.st_size;
-}
-
-const struct perf_map *jit_map_of(struct jit *jit, const struct record *record)
+const struct perf_file *jit_map_of(struct jit *jit, const struct record *record)
 {
         void **at = map_at_string(&jit->maps, record->run);
-        if (!*at)
-                *at = look_for(jit, record);
-        struct jit_map *file = *at;
-        if (file->path)
-                refresh(file);
-        return file->map;
+        if (!*at) {
+                struct jit_map *found = *at = alloc_zeroed(1, sizeof(*found));
+                found->file = look_for(jit, record);
+        }
+        struct perf_file *file = ((struct jit_map *)*at)->file;
+        return file && perf_file_refresh(file) ? file : NULL; /* a process that still runs makes more code */
 }
 
 static void free_map(void *pointer)
 {
-        struct jit_map *file = pointer;
-        for (size_t i = 0; i < file->before_count; i++)
-                perf_map_free(file->before[i]);
-        free(file->before);
-        perf_map_free(file->map);
-        free(file->path);
-        free(file);
+        struct jit_map *map = pointer;
+        perf_file_free(map->file);
+        free(map);
 }
 
 void jit_free(struct jit *jit)
@@ -160,19 +130,16 @@ static int copy(int from, const char *path)
 
 int jit_save(const char *folder, const char *run, int pid)
 {
-        struct stat status;
         char *path = jit_runtime_path(pid);
-        int from = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+        int from = perf_file_open(path, true);
+        if (from == -EPERM)
+                perf_file_say_foreign(path);
         free(path);
         if (from < 0)
                 return 0;
-        int error = 0;
-        if (fstat(from, &status) == 0 && S_ISREG(status.st_mode) &&
-            (status.st_uid == geteuid() || status.st_uid == 0 || geteuid() == 0)) {
-                char *to = alloc_format("%s/%s" SUFFIX, folder, run);
-                error = copy(from, to);
-                free(to);
-        }
+        char *to = alloc_format("%s/%s" SUFFIX, folder, run);
+        int error = copy(from, to);
+        free(to);
         close(from);
         return error;
 }

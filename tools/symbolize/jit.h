@@ -11,7 +11,7 @@
 #define LOOPDOG_SYMBOLIZE_JIT_H
 
 #include "map.h"
-#include "symbolize/perf_map.h"
+#include "symbolize/perf_file.h"
 
 /* All zero: no folders. */
 struct jit {
@@ -22,8 +22,8 @@ struct jit {
 /* Records are read from this file: look beside it. */
 void jit_add_file(struct jit *jit, const char *path);
 
-/* NULL where there is none. Good as long as `jit`, even if the file grows and is read anew. */
-const struct perf_map *jit_map_of(struct jit *jit, const struct record *record);
+/* With what the process has written up to now; NULL where there is none. Good as long as `jit`. */
+const struct perf_file *jit_map_of(struct jit *jit, const struct record *record);
 
 void jit_free(struct jit *jit);
 
@@ -33,7 +33,8 @@ char *jit_runtime_path(int pid);
 /* Is this the name of a map, and of no file with records? */
 bool jit_is_map_name(const char *name);
 
-/* Copy the map of a process beside its records. 0: it was copied, or there is none; or -errno. */
+/* Copy the map of a process beside its records. 0: it was copied, or there is none, or it is another user's, which is
+ * said; or -errno. */
 int jit_save(const char *folder, const char *run, int pid);
 
 #endif

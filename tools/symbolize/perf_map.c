@@ -3,21 +3,15 @@
  * perf_map.c - names of code that was made while the program ran, from a perf map
  *
  * Context: reader
- * Limits:  MAP_BYTES of a file, what is behind that is not looked at
  */
 #include "symbolize/perf_map.h"
 
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "alloc.h"
-
-#define MAP_BYTES ((size_t)256 << 20)
 
 struct entry {
         uint64_t begin, end; /* addresses, end exclusive */
@@ -33,9 +27,11 @@ struct entry {
 };
 
 struct perf_map {
-        char *text; /* names end in NUL, and so do their parts */
+        char **texts; /* in which the names lie: they end in NUL, and so do their parts */
+        size_t texts_count;
         struct entry *entries;
         size_t count, capacity;
+        size_t lines;
 };
 
 /* --------------------------------------------------------------------------------------------------------- parsing */
@@ -76,27 +72,32 @@ static void add(struct perf_map *map, const struct entry *entry)
         map->entries[map->count++] = *entry;
 }
 
+static void sort(struct perf_map *map)
+{
+        uint64_t reach = 0;
+        if (map->count > 0)
+                qsort(map->entries, map->count, sizeof(*map->entries), by_address);
+        for (size_t i = 0; i < map->count; i++) {
+                reach = map->entries[i].end > reach ? map->entries[i].end : reach;
+                map->entries[i].reach = reach;
+        }
+}
+
 struct perf_map *perf_map_parse(const char *text, size_t length)
 {
         struct perf_map *map = alloc_zeroed(1, sizeof(*map));
-        map->text = alloc_bytes(text, length);
-        size_t number = 0;
-        for (char *line = map->text, *end = map->text + length; line < end; number++) {
+        map->texts = alloc_zeroed(1, sizeof(*map->texts));
+        char *begin = map->texts[map->texts_count++] = alloc_bytes(text, length);
+        for (char *line = begin, *end = begin + length; line < end; map->lines++) {
                 char *newline = memchr(line, '\n', (size_t)(end - line));
-                struct entry entry = { .number = number };
+                struct entry entry = { .number = map->lines };
                 if (newline)
                         *newline = '\0';
                 if (parse_line(line, &entry))
                         add(map, &entry);
                 line = newline ? newline + 1 : end;
         }
-        if (map->count > 0)
-                qsort(map->entries, map->count, sizeof(*map->entries), by_address);
-        uint64_t reach = 0;
-        for (size_t i = 0; i < map->count; i++) {
-                reach = map->entries[i].end > reach ? map->entries[i].end : reach;
-                map->entries[i].reach = reach;
-        }
+        sort(map);
         return map;
 }
 
@@ -105,39 +106,31 @@ void perf_map_free(void *pointer)
         struct perf_map *map = pointer;
         if (!map)
                 return;
+        for (size_t i = 0; i < map->texts_count; i++)
+                free(map->texts[i]);
+        free(map->texts);
         free(map->entries);
-        free(map->text);
         free(map);
 }
 
-/* All of an open file; NULL where it can't be read. */
-static char *read_all(int fd, size_t size, size_t *length)
+size_t perf_map_count(const struct perf_map *map)
 {
-        char *text = alloc_zeroed(size + 1, 1);
-        ssize_t got;
-        *length = 0;
-        while (*length < size && (got = read(fd, text + *length, size - *length)) > 0)
-                *length += (size_t)got;
-        return text;
+        return map->count;
 }
 
-struct perf_map *perf_map_read(const char *path, bool strict)
+void perf_map_append(struct perf_map *map, struct perf_map *later)
 {
-        struct stat status;
-        struct perf_map *map = NULL;
-        int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
-        if (fd < 0)
-                return NULL;
-        bool trusted = fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
-                       (!strict || status.st_uid == geteuid() || status.st_uid == 0);
-        if (trusted) {
-                size_t size = (size_t)status.st_size < MAP_BYTES ? (size_t)status.st_size : MAP_BYTES, length;
-                char *text = read_all(fd, size, &length);
-                map = perf_map_parse(text, length);
-                free(text);
+        for (size_t i = 0; i < later->count; i++) {
+                later->entries[i].number += map->lines;
+                add(map, &later->entries[i]);
         }
-        close(fd);
-        return map;
+        map->lines += later->lines;
+        map->texts = alloc_resize(map->texts, map->texts_count + later->texts_count, sizeof(*map->texts));
+        for (size_t i = 0; i < later->texts_count; i++)
+                map->texts[map->texts_count++] = later->texts[i];
+        later->texts_count = 0;
+        perf_map_free(later);
+        sort(map);
 }
 
 /* ----------------------------------------------------------------------------------------------------------- names */

@@ -22,10 +22,13 @@ struct perf_map;
 /* Of the text of a map; lines that are none are passed over. Free it with perf_map_free(). */
 struct perf_map *perf_map_parse(const char *text, size_t length);
 
-/* Of a regular file, which is opened without following a link; NULL where there is none. `strict`: anyone could have
- * put it there, so it must belong to us or to root. */
-struct perf_map *perf_map_read(const char *path, bool strict);
 void perf_map_free(void *map);
+
+/* How much code it names. */
+size_t perf_map_count(const struct perf_map *map);
+
+/* What `later` has stood in lines behind those of `map`, which takes it over. */
+void perf_map_append(struct perf_map *map, struct perf_map *later);
 
 /* Name the frame (of lang jit, without a module) whose address is `address`: function, file and line as the runtime
  * says them; what the runtime made for itself becomes code of module "[jit]". Strings are borrowed from the map. False

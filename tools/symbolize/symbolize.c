@@ -26,7 +26,7 @@ struct symbolizer {
         struct map places;   /* object, address and symbol -> struct places */
         struct map culprits; /* signature -> struct record_frame with strings of its own */
         struct jit jit;
-        const struct perf_map *made; /* code of the process whose record is being symbolized; NULL */
+        const struct perf_file *made; /* code of the process whose record is being symbolized; NULL */
 };
 
 struct symbolizer *symbolizer_new(const struct object_places *places)
@@ -111,7 +111,7 @@ static bool is_made(const struct record_frame *frame)
 static void name_made(const struct symbolizer *symbolizer, struct record_frame *frame)
 {
         if (symbolizer->made)
-                perf_map_name(symbolizer->made, frame->offset - (frame->caller && frame->offset > 0), frame);
+                perf_file_name(symbolizer->made, frame->offset - (frame->caller && frame->offset > 0), frame);
 }
 
 /* Append what `frame` stands for to `out`, which has room. Returns how many frames that are. */
