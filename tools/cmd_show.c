@@ -276,7 +276,10 @@ int cmd_show(int argc, char **argv)
                 return EXIT_USAGE;
         signal(SIGPIPE, SIG_IGN);
         struct symbolizer *symbolizer = symbolizer_new(&chosen.symbols.places);
-        struct reading reading = { .symbolizer = symbolizer, .also = look, .context = &chosen };
+        struct reading reading = { .symbolizer = symbolizer,
+                                   .analysis = { .filter = { .symbolizer = symbolizer } },
+                                   .also = look,
+                                   .context = &chosen };
         int code = EXIT_FAILED;
         if (reading_all(&reading, chosen.paths, chosen.paths_count))
                 code = show_match(&chosen, &reading.analysis, symbolizer);

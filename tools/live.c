@@ -166,6 +166,7 @@ void live_init(struct live *live, const struct record_style *style, uint64_t gat
                 .style = *style,
                 .gate_ns = gate_ns,
         };
+        live->analysis.filter.symbolizer = live->symbolizer;
 }
 
 uint64_t live_next_ns(const struct live *live)

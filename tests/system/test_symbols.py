@@ -13,6 +13,7 @@ import os
 import pathlib
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -124,6 +125,43 @@ class Symbols(Case):
         self.assertIn("sum()", self.loopdog("report", path)[0])
         other = self.jit_records("two/a.jsonl", "00000000000000aa")
         self.assertNotIn("/srv/shop.js", self.loopdog("report", other)[0])
+
+    def made(self):
+        """Three stalls at the same depth, and so of one signature: one in busyParse and two in busyRender."""
+        node = {"lang": "native", "function": "main", "module": "/none/node", "offset": "0x100", "caller": True}
+        shares = [{"samples": 1, "percent": 50, "frame": {**node, "function": part}} for part in ("one", "other")]
+        return [stall(number, ms, cause="cpu", detail={}, signature="2222222222222222", culprit=node, profile=shares,
+                      host=socket.gethostname(), stacks=[
+                          {"count": 2, "first_ns": 1, "last_ns": 2, "state": "R", "complete": True,
+                           "frames": [{"lang": "jit", "offset": offset}, node]}])
+                for number, ms, offset in ((1, 401, "0x1010"), (2, 150, "0x2010"), (3, 150, "0x2010"))]
+
+    def check_made(self, text):
+        """Each function has its own time in the table."""
+        for function, count, lost in (("busyParse", 1, "401 ms"), ("busyRender", 2, "300 ms")):
+            rows = [line for line in text.splitlines() if function in line and lost in line]
+            self.assertTrue(any(re.search(rf" {count} ", row) for row in rows), text)
+
+    def test_perf_map_two_functions(self):
+        """two functions made at run time are two culprits, though they are at the same depth: of one signature"""
+        names = "1000 100 JS:*busyParse /srv/shop.js:3:1\n2000 100 JS:*busyRender /srv/shop.js:9:1\n"
+        path = self.records("both/a.jsonl", process(), *self.made())
+        first = self.records("both/first.jsonl", process(), self.made()[0])
+        self.assertIn("parts: ", self.loopdog("show", "1", path)[0])
+        self.write("both/perf-42.map", names)
+        self.check_made(self.loopdog("report", path)[0])
+        out = self.loopdog("report", "--diff", first, "--fail-on", "new", path, code=3)[0]
+        self.assertRegex(out, r"new.*busyRender")
+        self.assertIn("2222222222222222", self.loopdog("report", "--by", "stack", path)[0])
+        out = self.loopdog("report", "--culprit", "busyRender", path)[0]
+        self.assertIn("busyRender", out)
+        self.assertNotIn("busyParse", out)
+        self.assertNotIn("parts: ", self.loopdog("show", "1", path)[0])
+        write = f"printf '{names}' > /tmp/perf-$$.map; echo $$".replace("\n", "\\n")
+        pid, err = self.loopdog("run", "--", "sh", "-c", f"{write}; sleep 1",
+                                environment={"FAKE_PROGRAM": "sh"}, script=["sleep 300", process(), *self.made()])
+        pathlib.Path(f"/tmp/perf-{pid.strip()}.map").unlink()
+        self.check_made(err)
 
     def test_perf_map_of_another(self):
         """another user's map in /tmp is neither kept nor used, which is said"""

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "alloc.h"
 #include "analyse/analysis.h"
@@ -385,6 +386,97 @@ static void add_unread(int id, uint64_t duration_ns, const char *stacks)
         analysis_add(&analysis, &parsed.record, line, strlen(line));
         parsed_free(&parsed);
         free(line);
+}
+
+/* ---- code made at run time ---- */
+
+static char folder[] = "/tmp/loopdog-analyse.XXXXXX";
+
+static char *map_path(void)
+{
+        return alloc_format("%s/perf-42.map", folder);
+}
+
+static void begin_made(void)
+{
+        cr_assert_not_null(mkdtemp(folder));
+        char *path = map_path(), *records = alloc_format("%s/a.jsonl", folder);
+        FILE *file = fopen(path, "w");
+        cr_assert_not_null(file);
+        fputs("1000 100 JS:*busyParse /srv/shop.js:3:1\n2000 100 JS:*busyRender /srv/shop.js:9:1\n", file);
+        fclose(file);
+        analysis.filter.symbolizer = symbolizer_new(NULL);
+        symbolizer_add_file(analysis.filter.symbolizer, records);
+        free(records);
+        free(path);
+}
+
+static void end_made(void)
+{
+        char *path = map_path();
+        struct symbolizer *symbolizer = analysis.filter.symbolizer;
+        analysis_free(&analysis);
+        symbolizer_free(symbolizer);
+        unlink(path);
+        rmdir(folder);
+        free(path);
+}
+
+TestSuite(made, .init = begin_made, .fini = end_made);
+
+#define NODE "{\"lang\":\"native\",\"function\":\"main\",\"module\":\"/none/node\",\"offset\":\"0x100\"}"
+
+/* Node that was busy in the function at `address`: the agent knows of its caller only. */
+static void add_made(int id, uint64_t duration_ns, const char *address)
+{
+        add("stall", "a",
+            STALL ",\"cause\":\"cpu\",\"signature\":\"0000000000000005\",\"culprit\":" NODE
+                  ",\"stacks\":[{\"count\":1,\"complete\":true,\"frames\":[{\"lang\":\"jit\",\"offset\":\"%s\"}," NODE
+                  "]}]",
+            id, (unsigned long long)duration_ns, address);
+}
+
+static void add_both(void)
+{
+        add_made(1, 401 * MS, "0x1010");
+        for (int id = 2; id < 6; id++)
+                add_made(id, 150 * MS, "0x2010");
+}
+
+Test(made, two_functions_of_one_signature_are_two_culprits)
+{
+        struct groups groups;
+        add_both();
+        analysis_finish(&analysis);
+        groups_make(&groups, &analysis, GROUP_CULPRIT, KIND_STALL, analysis.filter.symbolizer);
+        cr_assert_eq(groups.count, 2);
+        cr_expect_str_eq(groups.items[0].culprit.function, "busyRender");
+        cr_expect_eq(groups.items[0].stalls.count, 4);
+        cr_expect_eq(groups.items[0].stalls.total_ns, 600 * MS);
+        cr_expect_str_eq(groups.items[1].culprit.function, "busyParse");
+        cr_expect_eq(groups.items[1].stalls.total_ns, 401 * MS);
+        groups_free(&groups);
+}
+
+Test(made, each_stall_of_such_a_signature_or_process_is_asked_for_its_stacks)
+{
+        const struct record same = { .type = RECORD_STALL, .run = "b", .stall = { .signature = 5 } };
+        const struct record other = { .type = RECORD_STALL, .run = "b", .stall = { .signature = 6 } };
+        const struct record of_process = { .type = RECORD_STALL, .run = "a", .stall = { .signature = 6 } };
+        add_made(1, 401 * MS, "0x1010");
+        cr_expect(analysis_wants_stacks(&analysis, &same));
+        add("stall", "b", STALL "," BLOCKED STACK("block", 8), 2, (unsigned long long)(500 * MS), 6);
+        cr_expect_not(analysis_wants_stacks(&analysis, &other), "its signature says all");
+        cr_expect(analysis_wants_stacks(&analysis, &of_process), "beneath the same frames may be such code");
+}
+
+Test(made, a_culprit_that_is_asked_for_is_not_that_of_the_signatures_first)
+{
+        analysis.filter.culprit = "busyRender";
+        add_both();
+        cr_expect_eq(analysis.stalls.count, 4);
+        cr_expect_eq(analysis.stalls.total_ns, 600 * MS);
+        cr_expect_eq(analysis.left_out, 1);
 }
 
 Test(analysis, has_the_longest_as_example_though_its_stacks_were_passed_over)

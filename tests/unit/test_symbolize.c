@@ -292,6 +292,120 @@ Test(symbolize, leaves_script_frames_as_they_are)
         symbolizer_free(symbolizer);
 }
 
+/* ---- code made at run time ---- */
+
+#define MADE_PID 42
+
+/* A folder with records of node that has compiled two functions. */
+static char folder[] = "/tmp/loopdog-symbolize.XXXXXX";
+
+static void write_perf_map(void)
+{
+        static const char map[] = "1000 100 JS:*busyParse /srv/shop.js:3:1\n2000 100 JS:*busyRender /srv/shop.js:9:1\n";
+        char path[sizeof(folder) + 32];
+        cr_assert_not_null(mkdtemp(folder));
+        snprintf(path, sizeof(path), "%s/perf-%d.map", folder, MADE_PID);
+        FILE *file = fopen(path, "w");
+        cr_assert_not_null(file);
+        fputs(map, file);
+        fclose(file);
+}
+
+static void remove_perf_map(void)
+{
+        char path[sizeof(folder) + 32];
+        snprintf(path, sizeof(path), "%s/perf-%d.map", folder, MADE_PID);
+        unlink(path);
+        rmdir(folder);
+}
+
+static struct symbolizer *symbolizer_of_folder(void)
+{
+        char records[sizeof(folder) + 32];
+        struct symbolizer *symbolizer = symbolizer_new(NULL);
+        snprintf(records, sizeof(records), "%s/a.jsonl", folder);
+        symbolizer_add_file(symbolizer, records);
+        return symbolizer;
+}
+
+TestSuite(symbolize_made, .init = write_perf_map, .fini = remove_perf_map);
+
+static struct record_frame node_frame = { .lang = RECORD_NATIVE, .function = "main", .module = "/none/node" };
+
+/* Both functions have the same caller, and so the same signature. */
+static struct record made_record(const struct record_frame *frames, struct record_stack *stack)
+{
+        *stack = (struct record_stack){ .count = 3, .frames = frames, .frames_count = 2 };
+        return (struct record){ .type = RECORD_STALL,
+                                .pid = MADE_PID,
+                                .run = "aa",
+                                .stall = { .id = 1,
+                                           .signature = 7,
+                                           .culprit = &node_frame,
+                                           .stacks = stack,
+                                           .stacks_count = frames ? 1 : 0,
+                                           .stacks_omitted = !frames } };
+}
+
+Test(symbolize_made, names_each_function_of_one_signature)
+{
+        static const struct {
+                uint64_t offset;
+                const char *name;
+        } made[] = { { 0x1010, "busyParse" }, { 0x2010, "busyRender" } };
+        struct symbolizer *symbolizer = symbolizer_of_folder();
+        for (size_t i = 0; i < 2; i++) {
+                const struct record_frame frames[] = { { .lang = RECORD_JIT, .offset = made[i].offset }, node_frame };
+                struct record_stack stack;
+                const struct record record = made_record(frames, &stack);
+                struct record_frame culprit;
+                cr_assert(symbolize_made(symbolizer, &record, &culprit));
+                cr_expect_str_eq(culprit.function, made[i].name);
+                cr_expect_str_eq(culprit.file, "/srv/shop.js");
+        }
+        symbolizer_free(symbolizer);
+}
+
+Test(symbolize_made, does_not_know_which_function_a_repeat_without_stacks_was)
+{
+        const struct record_frame frames[] = { { .lang = RECORD_JIT, .offset = 0x1010 }, node_frame };
+        struct symbolizer *symbolizer = symbolizer_of_folder();
+        struct record_stack stack;
+        struct symbolized symbolized;
+        struct record_frame culprit;
+        struct record record = made_record(frames, &stack);
+        symbolize(symbolizer, &record, &symbolized);
+        cr_expect_str_eq(symbolized.record.stall.culprit->function, "busyParse");
+        symbolized_free(&symbolized);
+        record = made_record(NULL, &stack);
+        cr_expect_not(symbolize_made(symbolizer, &record, &culprit));
+        symbolize(symbolizer, &record, &symbolized);
+        cr_expect_str_eq(symbolized.record.stall.culprit->function, "main");
+        symbolized_free(&symbolized);
+        symbolizer_free(symbolizer);
+}
+
+Test(symbolize_made, leaves_out_parts_that_know_nothing_of_its_culprit)
+{
+        const struct record_frame frames[] = { { .lang = RECORD_JIT, .offset = 0x1010 }, node_frame };
+        const struct record_frame unknown[] = { { .lang = RECORD_JIT, .offset = 0x9010 }, node_frame };
+        const struct record_share share = { .frame = node_frame };
+        struct symbolizer *symbolizer = symbolizer_of_folder();
+        struct record_stack stack;
+        struct symbolized symbolized;
+        struct record record = made_record(frames, &stack);
+        record.stall.profile = &share;
+        record.stall.profile_count = 1;
+        symbolize(symbolizer, &record, &symbolized);
+        cr_expect_eq(symbolized.record.stall.profile_count, 0);
+        symbolized_free(&symbolized);
+        stack.frames = unknown;
+        symbolize(symbolizer, &record, &symbolized);
+        cr_expect_eq(symbolized.record.stall.profile_count, 1, "of other culprits they are true");
+        symbolized_free(&symbolized);
+        symbolizer_free(symbolizer);
+}
+
 Test(symbolize, keeps_off_the_network)
 {
         struct record_frame frame = { .module = PROGRAM_INLINED, .build_id = BUILD_ID, .offset = 1 };

@@ -388,6 +388,29 @@ Test(top, forgets_also_while_years_of_records_are_read)
         cr_expect_leq(model.loops.count, 2 * TOP_PROCESSES);
 }
 
+/* Code made at run time has no part in the signature: the next may be another function's. */
+Test(top, asks_each_stall_in_code_made_at_run_time_for_its_stacks)
+{
+#define NODE "{\"lang\":\"native\",\"function\":\"main\",\"module\":\"/none/node\",\"offset\":\"0x100\"}"
+#define SIGNED(id, signature, innermost)                                                                               \
+        "\"id\":" #id ",\"begin\":\"2026-11-22T20:15:03Z\",\"tid\":7,\"thread\":\"main\",\"loop\":\"epoll:5\","        \
+        "\"duration_ns\":200000000,\"cause\":\"cpu\",\"signature\":\"000000000000000" #signature                       \
+        "\",\"culprit\":" NODE ",\"stacks\":[{\"count\":1,\"complete\":true,\"frames\":[" innermost NODE "]}]"
+        struct record_frame culprit = { .lang = RECORD_NATIVE };
+        struct record record = { .type = RECORD_STALL, .stall = { .culprit = &culprit } };
+        add("stall", "a", 1000, SIGNED(1, 5, "{\"lang\":\"jit\",\"offset\":\"0x1010\"},"));
+        add("stall", "b", 2000, SIGNED(2, 6, ""));
+        record.stall.signature = 5;
+        cr_expect(top_model_wants_stacks(&model, &record));
+        record.stall.signature = 6;
+        cr_expect_not(top_model_wants_stacks(&model, &record), "its culprit is remembered");
+        record.stall.signature = 7;
+        culprit.lang = RECORD_JIT;
+        cr_expect(top_model_wants_stacks(&model, &record), "without a name it has to be asked for");
+#undef SIGNED
+#undef NODE
+}
+
 /* ---- rows ---- */
 
 static void some_stalls(void)

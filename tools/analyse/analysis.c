@@ -154,14 +154,43 @@ static const char *missing_reason(const struct record_stall *stall)
         return stall->losses_count > 0 ? stall->losses[0].reason : "";
 }
 
-static char *stack_key(const struct record_stall *stall)
+/* Code made at run time has no part in the signature: the stall's culprit among it; NULL: the stall has no such code,
+ * or nobody knows its names. From then on all stalls of the signature, and of the process, are asked for their stacks.
+ */
+static const struct record_frame *find_made(struct analysis *analysis, struct analysed_process *process,
+                                            const struct record *record, struct record_frame *made)
 {
-        const struct record_frame *culprit = stall->culprit;
+        uint64_t signature = record->stall.signature;
+        if (!analysis->filter.symbolizer || !symbolize_made(analysis->filter.symbolizer, record, made))
+                return NULL;
+        process->makes_code = true;
+        *map_at(&analysis->made, (const char *)&signature, sizeof(signature)) = analysis;
+        return made;
+}
+
+static bool may_have_made(const struct analysis *analysis, const struct record *record)
+{
+        const struct analysed_process *process = map_find_string(&analysis->processes, record->run);
+        uint64_t signature = record->stall.signature;
+        return (process && process->makes_code) ||
+               map_find(&analysis->made, (const char *)&signature, sizeof(signature)) != NULL;
+}
+
+static const char *or_empty(const char *string)
+{
+        return string ? string : "";
+}
+
+static char *stack_key(const struct record_stall *stall, const struct record_frame *made)
+{
+        const struct record_frame *culprit = made ? made : stall->culprit;
+        if (stall->signature && made && made->function)
+                return alloc_format("%016llx\n%s\n%s", (unsigned long long)stall->signature, made->function,
+                                    or_empty(made->file));
         if (stall->signature)
                 return alloc_format("%016llx", (unsigned long long)stall->signature);
         return alloc_format("%s\n%s\n%s\n%s", record_cause_name(stall->cause), missing_reason(stall),
-                            culprit && culprit->function ? culprit->function : "",
-                            culprit && culprit->file ? culprit->file : "");
+                            culprit ? or_empty(culprit->function) : "", culprit ? or_empty(culprit->file) : "");
 }
 
 static void take_example(struct analysed_stack *stack, const struct analysed_process *process,
@@ -176,9 +205,10 @@ static void take_example(struct analysed_stack *stack, const struct analysed_pro
 }
 
 static struct analysed_stack *find_stack(struct analysis *analysis, const struct analysed_process *process,
-                                         const struct record_stall *stall, const char *line, size_t length)
+                                         const struct record_stall *stall, const struct record_frame *made,
+                                         const char *line, size_t length)
 {
-        char *key = stack_key(stall);
+        char *key = stack_key(stall, made);
         void **at = map_at_string(&analysis->stacks, key);
         struct analysed_stack *stack = *at;
         if (!stack) {
@@ -272,13 +302,15 @@ static struct analysed_unit *find_unit(struct analysis *analysis, struct analyse
         return unit;
 }
 
-/* Whether the culprit is one that was asked for: each is looked at once. */
-static bool takes_culprit(struct analysis *analysis, const struct record *record)
+/* Whether the culprit is one that was asked for: each that the record names is looked at once. */
+static bool takes_culprit(struct analysis *analysis, const struct record *record, const struct record_frame *made)
 {
         static const char taken, left;
         const struct record_frame *culprit = record->stall.culprit;
         if (!analysis->filter.culprit)
                 return true;
+        if (made)
+                return filter_takes_culprit(&analysis->filter, record);
         char *key = culprit ? alloc_format("%s\n%s\n%s\n%llx", culprit->function ? culprit->function : "",
                                            culprit->file ? culprit->file : "", culprit->module ? culprit->module : "",
                                            (unsigned long long)culprit->offset)
@@ -307,13 +339,16 @@ static void count_stall(struct analysis *analysis, struct analysed_process *proc
                         const char *line, size_t length, bool ended)
 {
         const struct record_stall *stall = &record->stall;
+        struct record_frame frame;
         process->stalls++;
-        if (!filter_takes(&analysis->filter, stall) || !takes_culprit(analysis, record)) {
+        bool taken = filter_takes(&analysis->filter, stall);
+        const struct record_frame *made = taken ? find_made(analysis, process, record, &frame) : NULL;
+        if (!taken || !takes_culprit(analysis, record, made)) {
                 analysis->left_out++;
                 return;
         }
         struct analysed_loop *loop = find_loop(analysis, process, stall->tid, stall->loop, stall->thread);
-        struct analysed_stack *stack = find_stack(analysis, process, stall, line, length);
+        struct analysed_stack *stack = find_stack(analysis, process, stall, made, line, length);
         struct analysed_unit *unit = find_unit(analysis, stack, loop, stall);
         uint64_t stalled_ns = record_stalled_ns(stall);
         if (stalled_ns > unit->stalls.longest_ns || unit->stalls.count == 0)
@@ -379,6 +414,8 @@ bool analysis_wants_stacks(const struct analysis *analysis, const struct record 
         if (record->type == RECORD_STALL_BEGIN)
                 return false; /* its line is kept, and read where no end follows */
         if (analysis->on_stall || analysis->filter.culprit || record->stall.signature == 0)
+                return true;
+        if (may_have_made(analysis, record))
                 return true;
         char key[20];
         snprintf(key, sizeof(key), "%016llx", (unsigned long long)record->stall.signature);
@@ -566,6 +603,7 @@ void analysis_free(struct analysis *analysis)
         map_free(&analysis->losses, free_loss);
         map_free(&analysis->notices, NULL);
         map_free(&analysis->verdicts, NULL);
+        map_free(&analysis->made, NULL);
         map_free(&analysis->sayings, NULL);
         spread_free(&analysis->stalls);
         spread_free(&analysis->suspended);

@@ -50,6 +50,7 @@ struct analysed_process {
         uint64_t threshold_ns; /* 0: not known */
         uint64_t first_ns;     /* CLOCK_REALTIME of its earliest and latest line */
         uint64_t last_ns;
+        bool makes_code;         /* at run time, and a map names it: a stall's stacks may tell of it */
         bool exited;             /* its exit line was seen, and nothing later */
         uint64_t exit_ns;        /* when its latest exit line was written; */
         struct kept exit_line;   /* that line */
@@ -86,7 +87,8 @@ struct analysed_loop {
         struct spread stalls;    /* seen here, of kind KIND_STALL */
 };
 
-/* A distinct stack, by its signature; without one by what else is known. */
+/* A distinct stack, by its signature, and by the culprit among code made at run time, which has no part in that;
+ * without a signature by what else is known. */
 struct analysed_stack {
         char *key;
         struct kept example; /* the longest stall that has frames, else the longest */
@@ -135,6 +137,7 @@ struct analysis {
         const char *label_key; /* of SAID_LABEL: only this one; NULL: all of a stall together */
         struct map sayings;    /* distinct ones; no values */
         struct map verdicts;   /* culprit -> taken by the filter or not: while reading */
+        struct map made;       /* signatures of stalls in code made at run time whose names are known */
         struct map processes;  /* run -> struct analysed_process */
         struct map loops;      /* -> struct analysed_loop */
         struct map stacks;     /* -> struct analysed_stack */
@@ -153,7 +156,7 @@ struct analysis {
 void **analysis_loop_at(struct map *loops, const char *run, int32_t tid, const char *name);
 
 /* Would analysis_add() make any use of the stacks of this record, which have not been parsed? Not if an example of its
- * signature is there already. */
+ * signature is there already, which says all of the signature's culprit. */
 bool analysis_wants_stacks(const struct analysis *analysis, const struct record *record);
 
 /* Count one record; `line` is its text. */

@@ -100,6 +100,12 @@ static const char *said_or_none(const struct group *group, enum group_by by)
         return by == GROUP_LABEL ? "(no label)" : "(no callback)";
 }
 
+/* Not the key of a stack without one, which has words; behind a signature may stand what tells its stacks apart. */
+static bool is_signature(const char *key)
+{
+        return strspn(key, "0123456789abcdef") == 16;
+}
+
 static char *where_cell(const struct group *group, enum group_by by)
 {
         char *culprit = has_culprit(group) ? words_frame(&group->culprit) : alloc_string("(no stack)");
@@ -111,7 +117,7 @@ static char *where_cell(const struct group *group, enum group_by by)
         } else if (by == GROUP_CAUSE) {
                 cell = alloc_format("%s (+%zu stacks)", culprit, group->stacks - 1);
         } else if (by == GROUP_STACK) {
-                cell = alloc_format("%s  [%.16s]", culprit, strchr(group->key, '\n') ? "no signature" : group->key);
+                cell = alloc_format("%s  [%.16s]", culprit, is_signature(group->key) ? group->key : "no signature");
         } else {
                 char *loop = loop_cell(group->loop, by);
                 cell = alloc_format("%s: %s", loop, culprit);

@@ -239,19 +239,29 @@ static const struct record_stack *most_seen(const struct record_stall *stall)
         return most;
 }
 
-/* The agent did not know the names of code made at run time: the user's own may be among it. */
-static void blame_made(struct symbolizer *symbolizer, const struct record_stall *stall, struct symbolized *out)
+/* The code made at run time that is to blame for a stack with its names; NULL: it is other code. */
+static const struct record_frame *find_made(const struct record_stack *stack)
 {
-        const struct record_stack *stack = symbolizer->made ? most_seen(stall) : NULL;
         int index = stack ? record_find_culprit(stack->frames, stack->frames_count, NULL) : -1;
         if (index < 0 || (stack->frames[index].lang != RECORD_JAVASCRIPT && stack->frames[index].lang != RECORD_JIT))
-                return;
-        out->culprit = stack->frames[index];
-        out->record.stall.culprit = &out->culprit;
-        remember_culprit(symbolizer, stall->signature, &out->culprit);
+                return NULL;
+        return &stack->frames[index];
 }
 
-static bool has_made(const struct record_stall *stall)
+/* The agent did not know the names of code made at run time: the user's own may be among it. What it says of the parts
+ * of the stall goes by the frames that it knew, and would contradict the culprit. Not remembered: such code has no part
+ * in the signature, so another stall of the same may be another function's. */
+static void blame_made(const struct symbolizer *symbolizer, struct symbolized *out)
+{
+        const struct record_frame *made = symbolizer->made ? find_made(most_seen(&out->record.stall)) : NULL;
+        if (!made)
+                return;
+        out->culprit = *made;
+        out->record.stall.culprit = &out->culprit;
+        out->record.stall.profile_count = 0;
+}
+
+bool symbolize_has_made(const struct record_stall *stall)
 {
         for (size_t i = 0; i < stall->stacks_count; i++)
                 for (size_t j = 0; j < stall->stacks[i].frames_count; j++)
@@ -260,10 +270,28 @@ static bool has_made(const struct record_stall *stall)
         return false;
 }
 
+bool symbolize_made(struct symbolizer *symbolizer, const struct record *record, struct record_frame *culprit)
+{
+        const struct record_stack *stack = most_seen(&record->stall);
+        *culprit = (struct record_frame){ 0 };
+        symbolizer->made = symbolize_has_made(&record->stall) ? jit_map_of(&symbolizer->jit, record) : NULL;
+        if (!symbolizer->made)
+                return false;
+        struct record_stack named = *stack;
+        struct record_frame *frames = expand_stack(symbolizer, stack, &named.frames_count);
+        named.frames = frames;
+        const struct record_frame *made = find_made(&named);
+        if (made)
+                *culprit = *made;
+        free(frames);
+        symbolizer->made = NULL;
+        return true;
+}
+
 bool symbolize_jit(struct symbolizer *symbolizer, const struct record *record, struct symbolized *out)
 {
         const struct record_stall *in = &record->stall;
-        symbolizer->made = has_made(in) ? jit_map_of(&symbolizer->jit, record) : NULL;
+        symbolizer->made = symbolize_has_made(in) ? jit_map_of(&symbolizer->jit, record) : NULL;
         if (!symbolizer->made)
                 return false;
         *out = (struct symbolized){ .record = *record };
@@ -289,7 +317,7 @@ void symbolize(struct symbolizer *symbolizer, const struct record *record, struc
 {
         const struct record_stall *in = &record->stall;
         *out = (struct symbolized){ .record = *record };
-        symbolizer->made = has_made(in) ? jit_map_of(&symbolizer->jit, record) : NULL;
+        symbolizer->made = symbolize_has_made(in) ? jit_map_of(&symbolizer->jit, record) : NULL;
         struct record_stall *stall = &out->record.stall;
         out->stacks = alloc_zeroed(in->stacks_count, sizeof(*out->stacks));
         out->others = alloc_zeroed(in->others_count, sizeof(*out->others));
@@ -319,7 +347,7 @@ void symbolize(struct symbolizer *symbolizer, const struct record *record, struc
                 out->culprit = find_culprit(symbolizer, in);
                 stall->culprit = &out->culprit;
         }
-        blame_made(symbolizer, stall, out);
+        blame_made(symbolizer, out);
         symbolizer->made = NULL;
 }
 

@@ -34,9 +34,18 @@ struct symbolized {
 };
 
 /* Symbolize a record of type stall or stall-begin into `out`, which symbolized_free() empties. A record without
- * stacks gets the culprit that an earlier one of the same signature had. */
+ * stacks gets the native culprit that an earlier one of the same signature had. Where code made at run time is to blame
+ * it has no profile: the agent's tells of the frames that it could name. */
 void symbolize(struct symbolizer *symbolizer, const struct record *record, struct symbolized *out);
 void symbolized_free(struct symbolized *symbolized);
+
+/* Has it frames of code made at run time, which the agent could not name? */
+bool symbolize_has_made(const struct record_stall *stall);
+
+/* Such code has no part in a signature: which of it is to blame for a stall with its stacks, as symbolize() says it;
+ * all zero where other code is. Strings are borrowed from the record and the symbolizer. False: the record has no such
+ * frames, or no map of them is known. */
+bool symbolize_made(struct symbolizer *symbolizer, const struct record *record, struct record_frame *culprit);
 
 /* The stacks alone, with the names of code made at run time, whose addresses mean something in their process only; to
  * be emptied likewise. False: the record has none that are known, and `out` is not set. */

@@ -352,15 +352,18 @@ static void end_process(struct top_model *model, struct top_process *process)
 bool top_model_wants_stacks(const struct top_model *model, const struct record *record)
 {
         const struct record_stall *stall = &record->stall;
-        bool native = stall->culprit && stall->culprit->lang == RECORD_NATIVE;
-        return native && model->filter.symbolizer &&
+        const struct record_frame *culprit = stall->culprit;
+        bool asks = culprit && (culprit->lang == RECORD_NATIVE || culprit->lang == RECORD_JIT);
+        return asks && model->filter.symbolizer &&
                !map_find(&model->known, (const char *)&stall->signature, sizeof(stall->signature));
 }
 
-/* The symbolizer remembers the culprit of a signature. */
-static void note_signature(struct top_model *model, const struct record_stall *stall)
+/* The symbolizer remembers the culprit of a signature, unless it is code made at run time, which has no part in that.
+ */
+static void note_signature(struct top_model *model, struct top_process *process, const struct record_stall *stall)
 {
-        if (stall->stacks_count == 0)
+        process->makes_code |= symbolize_has_made(stall);
+        if (stall->stacks_count == 0 || process->makes_code)
                 return;
         if (model->known.count == KNOWN_SIGNATURES)
                 map_free(&model->known, NULL);
@@ -410,7 +413,7 @@ void top_model_add(struct top_model *model, const struct record *record, const c
                 break;
         case RECORD_STALL:
                 add_stall(model, process, record, line, length);
-                note_signature(model, &record->stall);
+                note_signature(model, process, &record->stall);
                 break;
         case RECORD_LOOP:
                 add_loop(model, process, record);

@@ -60,8 +60,9 @@ struct top_process {
         struct idset ended; /* ids of stalls that are over */
         struct top_open *open;
         size_t open_count;
-        bool elsewhere; /* it has written after it was given up: how it is, is not known */
-        bool forgotten; /* while others are let go of */
+        bool elsewhere;  /* it has written after it was given up: how it is, is not known */
+        bool forgotten;  /* while others are let go of */
+        bool makes_code; /* at run time: its stalls are asked for their stacks */
 };
 
 /* What a loop did in a time. */
