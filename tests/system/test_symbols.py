@@ -123,6 +123,9 @@ class Symbols(Case):
         self.assertIn("total", self.loopdog("export", "-f", "folded", path)[0])
         self.write(f"one/{RUN}.perf-map", text.replace("total", "sum"))
         self.assertIn("sum()", self.loopdog("report", path)[0])
+        for arguments in ("one", "one/a.jsonl"):
+            frame = self.loopdog("top", "--json", "-n", "1", self.folder / arguments)[0]
+            self.assertEqual(json.loads(frame)["culprits"][0]["culprit"]["function"], "sum")
         other = self.jit_records("two/a.jsonl", "00000000000000aa")
         self.assertNotIn("/srv/shop.js", self.loopdog("report", other)[0])
 
@@ -150,6 +153,7 @@ class Symbols(Case):
         self.assertIn("parts: ", self.loopdog("show", "1", path)[0])
         self.write("both/perf-42.map", names)
         self.check_made(self.loopdog("report", path)[0])
+        self.check_made(self.loopdog("top", "--batch", "-n", "1", path)[0])
         out = self.loopdog("report", "--diff", first, "--fail-on", "new", path, code=3)[0]
         self.assertRegex(out, r"new.*busyRender")
         self.assertIn("2222222222222222", self.loopdog("report", "--by", "stack", path)[0])

@@ -110,6 +110,8 @@ static struct followed *add_file(const struct scan *scan, const char *path, cons
         char *name = alloc_format("%s/%s", scan->follow->folder, path);
         source_init(&file->source, name);
         free(name);
+        if (scan->follow->input->opened)
+                scan->follow->input->opened(scan->follow->input->context, file->source.name);
         file->follow = scan->follow;
         file->live_fd = -1;
         file->inode = status->st_ino;

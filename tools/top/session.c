@@ -62,6 +62,12 @@ static bool wants_stacks(void *context, const struct record *record)
         return top_model_wants_stacks(&session->model, record);
 }
 
+static void opened(void *context, const char *name)
+{
+        const struct session *session = context;
+        symbolizer_add_file(session->model.filter.symbolizer, name);
+}
+
 /* Of a process on another machine only its records tell. One that stalls for ever writes no more, and neither does one
  * that was killed: after SILENT_NS it is not said to stall any more. */
 static enum top_state state_of(void *context, const struct top_process *process)
@@ -90,7 +96,8 @@ static bool begin(struct session *session)
         session->model.filter = options->filter;
         session->model.state_of = state_of;
         session->model.context = session;
-        session->feed.input = (struct input){ .take = take, .wants_stacks = wants_stacks, .context = session };
+        session->feed.input =
+                (struct input){ .take = take, .wants_stacks = wants_stacks, .opened = opened, .context = session };
         session->ui.view = options->view;
         session->ui.focus = ROWS_STALLS;
         return feed_open(&session->feed, options->names, options->names_count, true);
