@@ -30,6 +30,7 @@
 #include "base/proc.h"
 #include "base/text.h"
 #include "record/record.h"
+#include "record/unwritten.h"
 
 /* An open file. */
 struct file {
@@ -225,7 +226,9 @@ static int open_file(struct file *file)
         if (fd < 0)
                 return fd;
         struct stat status;
-        int wrong = fstat(fd, &status) != 0 ? -EIO : !file->created && is_planted(file, &status) ? -EACCES : 0;
+        int wrong = fstat(fd, &status) != 0                       ? -EIO
+                    : !file->created && is_planted(file, &status) ? UNWRITTEN_PLANTED
+                                                                  : 0;
         if (wrong != 0) {
                 descriptor_close(fd);
                 return wrong;
@@ -290,12 +293,12 @@ static void say_cannot_open(int error)
         if (said)
                 return;
         said = true;
-        char bytes[LIMIT_PATH + 100], printable[LIMIT_PATH];
+        char bytes[LIMIT_PATH + 200], printable[LIMIT_PATH];
         struct text line = TEXT_IN(bytes), path = TEXT_IN(printable);
         text_printable(&path, sink.file.path[0] != '\0' ? sink.file.path : sink.output);
         text_string(&line, "loopdog: cannot write ");
         text_string(&line, printable);
-        text_format(&line, " (error %d); stalls are counted, not recorded\n", -error);
+        text_format(&line, "%s (error %d); stalls are counted, not recorded\n", unwritten_why(error), -error);
         sink_text(bytes, line.length);
 }
 
@@ -350,10 +353,12 @@ static int write_line(const char *line, size_t length)
                 sink.begun = true;
                 return 0;
         }
-        int error = n < 0 ? -errno : -ENOSPC;
+        /* What kept us from the rest of a line that was cut is told by its next byte. */
+        int error = n < 0 || write(sink.file.fd, line + n, 1) < 0 ? -errno : -ENOSPC;
         sink.torn |= n > 0;
         if (!sink.said_unwritten)
-                notice("%s: a record could not be written (error %d); stalls are counted", sink.file.path, -error);
+                notice("%s: a record could not be written%s (error %d); stalls are counted", sink.file.path,
+                       unwritten_why(error), -error);
         sink.said_unwritten = true; /* a pipe that is read now and then fails in more than one way */
         return error;
 }

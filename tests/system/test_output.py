@@ -128,7 +128,7 @@ def disk_full(place):
     (pathlib.Path(f"/proc/{pid}/root") / str(disk).lstrip("/") / "filler").unlink()
     freed = time.time()
     end_well(place, program, stalls=4 * STALLS)
-    says_once(place, program, "could not be written (error 28)")
+    says_once(place, program, "could not be written: the disk is full (error 28)")
     if place.plain:
         return
     found, torn = whole_lines(next(place.folder.glob("loopdog.planted.*")))
@@ -150,7 +150,7 @@ def disk_read_only(place):
     argv, disk = on_disk(place, "size=64k", before=f"mount -o remount,ro {place.folder}/disk")
     program = start(place, disk, argv)
     end_well(place, program)
-    says_once(place, program, "(error 30)")
+    says_once(place, program, ": the file system is read-only (error 30)")
 
 
 @suite.case("disk: a device that is always full, a folder that is none, one that may not be entered")
@@ -159,10 +159,11 @@ def no_place(place):
     closed = place.folder / "closed"
     closed.mkdir(mode=0o700)
     place.write("truth", "", 0o666)
-    rows = [("/dev/full", "(error 28)", None), (place.folder / "missing" / "x", "(error 2)", None),
-            (place.folder / "plain" / "x", "(error 20)", None)]
+    rows = [("/dev/full", ": the disk is full (error 28)", None),
+            (place.folder / "missing" / "x", ": its folder does not exist (error 2)", None),
+            (place.folder / "plain" / "x", ": a part of its path is no folder (error 20)", None)]
     if os.geteuid() == 0:
-        rows.append((closed / "x", "(error 13)", NOBODY))
+        rows.append((closed / "x", ": its user may not write there (error 13)", NOBODY))
     programs = [(start(place, output, name=words, user=user), words) for output, words, user in rows]
     end_well(place, *(program for program, _ in programs))
     for program, words in programs:
@@ -224,7 +225,7 @@ def symlinks(place):
                 for target in ("target", "made")]
     end_well(place, *programs)
     for program in programs:
-        says_once(place, program, "(error 40)")
+        says_once(place, program, ": a symbolic link is there (error 40)")
     harness.check((place.folder / "target").read_text() == "theirs\n", "the link's target was written to")
     harness.check(not (place.folder / "made").exists(), "the link's target was made")
 
@@ -239,8 +240,8 @@ def fifos(place):
         fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 4096)
         programs = [start(place, path, name=path.name) for path in paths]
         end_well(place, *programs)
-        says_once(place, programs[0], "(error 6)")
-        says_once(place, programs[1], "could not be written")
+        says_once(place, programs[0], ": nobody reads that FIFO (error 6)")
+        says_once(place, programs[1], "could not be written: its reader does not read (error 11)")
         text = os.read(reader, 1 << 20).decode(errors="replace")
         harness.check(place.plain or text.startswith('{"v":1,"type":"process"'), f"the FIFO has {text[:200]!r}")
     finally:
@@ -252,7 +253,7 @@ def foreign_file(place):
     harness.need_root()
     program = start(place, place.records_folder, planted_by(place, f"touch $n && chown {NOBODY} $n && chmod 666 $n"))
     end_well(place, program)
-    says_once(place, program, "(error 13)")
+    says_once(place, program, ": another user's file is there (error 17)")
     harness.check(all(path.stat().st_size == 0 for path in place.records_folder.iterdir()), "it was written to")
 
 
@@ -273,7 +274,7 @@ def names(place):
     finds_all(place, place.read(), [truth for truth in place.planted if truth.pid == programs[0].pid])
     text = programs[1].output_path.read_bytes()
     clean = text.count(b"\n") == 1 and min(text.rstrip(b"\n")) >= ord(" ") and text.decode()
-    harness.check(clean and "(error 2)" in clean, f"not one clean line: {text!r}")
+    harness.check(clean and "its folder does not exist (error 2)" in clean, f"not one clean line: {text!r}")
 
 
 @suite.case("names: two processes with one path")
