@@ -31,8 +31,9 @@ static bool is_on_known_stack(const struct capture_task *task, uint64_t stack_po
 static enum capture_loss copy_stack(struct capture_task *task, uint64_t stack_pointer, uint8_t *buffer,
                                     struct sample *sample)
 {
-        if (!is_on_known_stack(task, stack_pointer) && !task_find_stack(task, stack_pointer))
-                return CAPTURE_UNREADABLE;
+        int error = is_on_known_stack(task, stack_pointer) ? 0 : task_find_stack(task, stack_pointer);
+        if (error != 0)
+                return error == -EMFILE || error == -ENFILE ? CAPTURE_NO_FILES : CAPTURE_UNREADABLE;
         uint64_t start = stack_pointer - RED_ZONE;
         if (start < task->stack_low || start > stack_pointer)
                 start = task->stack_low;

@@ -365,13 +365,15 @@ bool task_find_stack_in(struct capture_task *task, int fd, uint64_t address)
         return task->stack_high != 0;
 }
 
-bool task_find_stack(struct capture_task *task, uint64_t address)
+int task_find_stack(struct capture_task *task, uint64_t address)
 {
         int fd = proc_open_maps();
         task->stack_low = task->stack_high = 0;
-        bool found = fd >= 0 && task_find_stack_in(task, fd, address);
+        if (fd < 0)
+                return fd;
+        bool found = task_find_stack_in(task, fd, address);
         descriptor_close(fd);
-        return found;
+        return found ? 0 : -ENOENT;
 }
 
 uint64_t task_stack_end(const struct capture_task *task, uint64_t stack_pointer)

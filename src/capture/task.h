@@ -49,8 +49,9 @@ int task_read_status_at(const char *path, struct task_status *status);
 /* CPU time of a thread of this process, 0 where it is not known. */
 uint64_t task_cpu_ns(int32_t tid);
 
-/* Find the mapping that `address` lies in and keep it in task->stack_low and stack_high. false: it lies in none. */
-bool task_find_stack(struct capture_task *task, uint64_t address);
+/* Find the mapping that `address` lies in and keep it in task->stack_low and stack_high. 0, -ENOENT where it lies in
+ * none, or why the list of mappings could not be opened. */
+int task_find_stack(struct capture_task *task, uint64_t address);
 
 /* Where the stack ends that `stack_pointer` lies on, once its mapping is known. */
 uint64_t task_stack_end(const struct capture_task *task, uint64_t stack_pointer);

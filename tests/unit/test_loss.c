@@ -193,6 +193,9 @@ Test(loss, many_threads_take_no_more_than_a_share_of_the_descriptors, .init = be
         cr_assert_eq(sample.loss, CAPTURE_NO_FILES, "%s", capture_loss_text(sample.loss));
         capture_take(&tasks[0], true, NULL, 0, &sample); /* its files are kept open, and its stack is known */
         cr_assert_eq(sample.loss, CAPTURE_OK, "%s", capture_loss_text(sample.loss));
+        tasks[0].stack_low = tasks[0].stack_high = 0; /* as before its first capture */
+        capture_take(&tasks[0], true, NULL, 0, &sample);
+        cr_assert_eq(sample.loss, CAPTURE_NO_FILES, "%s", capture_loss_text(sample.loss));
         for (int i = 0; i < 100; i++)
                 capture_task_close(&tasks[i]);
         close(fds[1]);

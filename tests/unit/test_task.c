@@ -126,7 +126,7 @@ Test(task, sees_a_thread_asleep_in_its_call)
         victim_start(&victim, sleep_until_stopped, NULL);
         cr_assert(victim_sleeps(&victim, SYS_clock_nanosleep));
         cr_assert_eq(task_read_call(&victim.task, &call), 0);
-        cr_assert(task_find_stack(&victim.task, call.stack_pointer));
+        cr_assert_eq(task_find_stack(&victim.task, call.stack_pointer), 0);
         cr_assert_geq(call.stack_pointer, victim.task.stack_low);
         cr_assert_lt(call.stack_pointer, victim.task.stack_high);
         victim_join(&victim);
@@ -251,12 +251,12 @@ Test(task, a_stack_in_several_mappings_is_found_whole_up_to_the_thread_pointer)
         struct capture_task task;
         memset(&task, 0, sizeof(task));
         task.stack_bound = (uintptr_t)stack + 50 * page;
-        cr_assert(task_find_stack(&task, (uintptr_t)stack + 10 * page));
+        cr_assert_eq(task_find_stack(&task, (uintptr_t)stack + 10 * page), 0);
         cr_assert_eq(task.stack_low, (uintptr_t)stack);
         cr_assert_eq(task.stack_high, (uintptr_t)stack + length);
         cr_assert_eq(task_stack_end(&task, (uintptr_t)stack + 10 * page), (uintptr_t)stack + 50 * page);
         cr_assert_eq(task_stack_end(&task, (uintptr_t)stack + 60 * page), (uintptr_t)stack + length);
-        cr_assert_not(task_find_stack(&task, 4096));
+        cr_assert_eq(task_find_stack(&task, 4096), -ENOENT);
         cr_assert_eq(task.stack_high, 0);
 }
 
@@ -266,10 +266,10 @@ Test(task, memory_that_follows_by_chance_is_no_stack)
         uint8_t *stack = make_split_stack(page, length);
         struct capture_task task;
         memset(&task, 0, sizeof(task));
-        cr_assert(task_find_stack(&task, (uintptr_t)stack + 10 * page));
+        cr_assert_eq(task_find_stack(&task, (uintptr_t)stack + 10 * page), 0);
         cr_assert_eq(task.stack_high, (uintptr_t)stack + 20 * page);
         task.stack_bound = (uintptr_t)stack + 1000 * page; /* of a stack elsewhere */
-        cr_assert(task_find_stack(&task, (uintptr_t)stack + 10 * page));
+        cr_assert_eq(task_find_stack(&task, (uintptr_t)stack + 10 * page), 0);
         cr_assert_eq(task.stack_high, (uintptr_t)stack + 20 * page);
 }
 
@@ -281,10 +281,10 @@ Test(task, the_first_threads_stack_is_found_whole)
         struct capture_task task, whole;
         memset(&task, 0, sizeof(task));
         deep[0] = 1;
-        cr_assert(task_find_stack(&task, (uintptr_t)deep));
+        cr_assert_eq(task_find_stack(&task, (uintptr_t)deep), 0);
         whole = task;
         cr_assert_eq(madvise((void *)locked, 4096, MADV_DONTFORK), 0);
-        cr_assert(task_find_stack(&task, (uintptr_t)deep));
+        cr_assert_eq(task_find_stack(&task, (uintptr_t)deep), 0);
         if (whole.stack_high < 0x7ff000000000)
                 cr_skip_test("this runner's tests are not on the first thread's stack");
         cr_assert_eq(task.stack_high, whole.stack_high);
