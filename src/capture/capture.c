@@ -351,6 +351,7 @@ static const char *const texts[CAPTURE_LOSSES] = {
                                     " whose handler it might not survive",
         [CAPTURE_TRACED] = "the thread runs under a debugger or tracer, which a signal of loopdog's would stop",
         [CAPTURE_IN_HANDLER] = "the thread runs a signal handler, whose stack may have no room for loopdog's",
+        [CAPTURE_NO_ROOM] = "the thread runs, and its alternate signal stack has no room for loopdog's handler",
         [CAPTURE_RUNNING] = "the thread ran, and no signal is sent before the threshold",
 };
 

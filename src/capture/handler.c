@@ -115,6 +115,16 @@ static bool has_room_sigsafe(const ucontext_t *context)
         return !has_alternate || here - low >= context->uc_stack.ss_size || here - low >= ROOM_BYTES;
 }
 
+/* So that the watchdog does not wait for what will not come. For this much there is room. */
+static void decline_sigsafe(uint32_t generation)
+{
+        uint64_t asked = REQUEST_WORD(generation, REQUEST_ASKED);
+        if (!atomic_compare_exchange_strong(&handler.request.word, &asked, REQUEST_WORD(generation, REQUEST_COPYING)))
+                return;
+        handler.request.no_room = true;
+        atomic_store(&handler.request.word, REQUEST_WORD(generation, REQUEST_DONE));
+}
+
 static void serve_sigsafe(ucontext_t *context, uint32_t generation, struct mend_frame *frame)
 {
         answer_sigsafe(context, generation);
@@ -133,8 +143,11 @@ void handler_sigsafe(int number, siginfo_t *info, void *opaque)
                 pass_on_sigsafe(number, info);
                 return;
         }
+        uint32_t generation = (uint32_t)(uintptr_t)info->si_value.sival_ptr;
         if (has_room_sigsafe(context))
-                serve_sigsafe(context, (uint32_t)(uintptr_t)info->si_value.sival_ptr, &frame);
+                serve_sigsafe(context, generation, &frame);
+        else
+                decline_sigsafe(generation);
         atomic_fetch_add(&handler.arrived, 1);
         __asm__ volatile("" : : "r"(&frame) : "memory"); /* what is in it stays in memory */
 }

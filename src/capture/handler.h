@@ -44,6 +44,7 @@ struct request {
         uint64_t stack_length; /* 0: not readable */
         uint64_t mark_seen;
         bool truncated;
+        bool no_room; /* the handler had no room to work in: nothing above is answered */
 };
 
 /* When the signals of the last few generations were sent; a handler may run after its request was taken back. */

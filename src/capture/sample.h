@@ -45,6 +45,7 @@ enum capture_loss {
         CAPTURE_FILTERED_THREAD, /* the thread runs, and has a seccomp filter that was never tried */
         CAPTURE_TRACED,          /* the thread runs under a debugger, which every signal would stop */
         CAPTURE_IN_HANDLER,      /* the thread runs a handler, on a stack that may have no room for ours */
+        CAPTURE_NO_ROOM,         /* its alternate signal stack is too small for our handler's work */
         CAPTURE_RUNNING,         /* the thread ran, and a signal was not allowed yet */
         CAPTURE_LOSSES,
 };

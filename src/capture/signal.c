@@ -248,6 +248,7 @@ static void prepare(const struct capture_task *task, uint64_t running_ns)
         request->stack_low = task->stack_low;
         request->stack_high = task->stack_high;
         request->mark = task->mark;
+        request->no_room = false;
         atomic_store(&request->word, REQUEST_WORD(asking.generation, REQUEST_ASKED));
 }
 
@@ -395,7 +396,9 @@ enum capture_loss signal_ask(struct capture_task *task, uint64_t running_ns, str
         wait_for_answer(task);
         if (take_back())
                 return atomic_load(&asking.forbidden) != 0 ? CAPTURE_FORBIDDEN : CAPTURE_SIGNAL_LATE;
-        return state_now() == REQUEST_DONE ? take_answer(task, sample) : CAPTURE_SIGNAL_LATE;
+        if (state_now() != REQUEST_DONE)
+                return CAPTURE_SIGNAL_LATE;
+        return handler.request.no_room ? CAPTURE_NO_ROOM : take_answer(task, sample);
 }
 
 /* Did it lose its processor within the handler of the capture before, or on its way out of it? Only there a thread

@@ -241,6 +241,7 @@ static const struct remedy {
         { "a seccomp filter of its own", "install the filter before the first wait" },
         { "RLIMIT_NOFILE", "raise the limit of open files (ulimit -n)" },
         { "process_vm_readv", "allow process_vm_readv in the program's seccomp filter" },
+        { "alternate signal stack", "make the thread's alternate signal stack sysconf(_SC_SIGSTKSZ) bytes or larger" },
         { "loopdog's signal", "name a real-time signal that the program neither uses nor blocks: LOOPDOG_SIGNAL" },
 };
 

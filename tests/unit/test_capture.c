@@ -466,9 +466,12 @@ Test(capture, an_alternate_stack_without_room_is_not_overrun, .init = begin)
         struct sample sample;
         victim_start(&victim, be_busy_with_a_minimal_alternate_stack, &busy);
         wait_until_busy(&busy);
-        take(&victim, true, &sample);
-        cr_assert_eq(sample.loss, CAPTURE_SIGNAL_LATE, "%s", capture_loss_text(sample.loss));
-        cr_assert_geq(atomic_load(&handler.arrived), 1);
+        sample.loss = CAPTURE_SIGNAL_LATE; /* which it may well be, on a machine without CPU to spare */
+        for (int i = 0; i < 20 && (sample.loss == CAPTURE_SIGNAL_LATE || sample.loss == CAPTURE_MOVED); i++)
+                take(&victim, true, &sample);
+        cr_assert_eq(sample.loss, CAPTURE_NO_ROOM, "%s", capture_loss_text(sample.loss));
+        while (atomic_load(&handler.arrived) == 0) /* it is counted after it has answered */
+                sched_yield();
         victim_join(&victim);
 }
 

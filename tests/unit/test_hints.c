@@ -77,6 +77,8 @@ Test(hint, tells_how_to_get_stacks)
                 { CAPTURE_NO_FILES, "ulimit -n" },
                 { CAPTURE_SIGNAL_BLOCKED, "LOOPDOG_SIGNAL" },
                 { CAPTURE_SIGNAL_TAKEN, "LOOPDOG_SIGNAL" },
+                { CAPTURE_NO_ROOM, "_SC_SIGSTKSZ" },
+                { CAPTURE_IN_HANDLER, NULL },
                 { CAPTURE_SIGNAL_LATE, NULL },
                 { CAPTURE_ENDED, NULL },
                 { CAPTURE_MOVED, NULL },
