@@ -168,30 +168,50 @@ static bool is_glibc_loader(const char *path)
         return strncmp(name, "ld-linux", 8) == 0 || strncmp(name, "ld-2.", 5) == 0 || strcmp(name, "ld.so") == 0;
 }
 
+static enum program_kind kind_of(const struct elf *elf, const char *path, const char *secure)
+{
+        if (!elf->same_kind)
+                return PROGRAM_FOREIGN;
+        if (secure)
+                return PROGRAM_SECURE;
+        if (elf->go)
+                return PROGRAM_GO;
+        if (!elf->loader[0])
+                return is_glibc_loader(path) ? PROGRAM_REACHED : PROGRAM_STATIC;
+        return is_glibc_loader(elf->loader) ? PROGRAM_REACHED : PROGRAM_OTHER_LOADER;
+}
+
+static char *describe_obstacle(enum program_kind kind, const struct elf *elf, const char *path, const char *secure)
+{
+        switch (kind) {
+        case PROGRAM_REACHED:
+                break;
+        case PROGRAM_FOREIGN:
+                return alloc_format("%s is built for another processor or word size than libloopdog.so, "
+                                    "which is not preloaded",
+                                    path);
+        case PROGRAM_SECURE:
+                return alloc_format("%s %s, so the loader ignores LD_PRELOAD: put loopdog behind it "
+                                    "(sudo loopdog run ...) or start it as the user it changes to",
+                                    path, secure);
+        case PROGRAM_GO:
+                return alloc_format("%s is a Go program: its runtime waits by system calls of its own, "
+                                    "which LD_PRELOAD does not reach",
+                                    path);
+        case PROGRAM_STATIC:
+                return alloc_format("%s is statically linked: LD_PRELOAD does not reach it", path);
+        case PROGRAM_OTHER_LOADER:
+                return alloc_format("%s is loaded by %s and not by glibc's loader: libloopdog.so is not preloaded",
+                                    path, elf->loader);
+        }
+        return NULL;
+}
+
 static void judge(struct program *program, const struct elf *elf, const char *secure)
 {
-        const char *path = program->examined;
-        if (!elf->same_kind) {
-                program->refuses = true;
-                program->obstacle = alloc_format("%s is built for another processor or word size than libloopdog.so, "
-                                                 "which is not preloaded",
-                                                 path);
-        } else if (secure) {
-                program->obstacle = alloc_format("%s %s, so the loader ignores LD_PRELOAD: put loopdog behind it "
-                                                 "(sudo loopdog run ...) or start it as the user it changes to",
-                                                 path, secure);
-        } else if (elf->go) {
-                program->obstacle = alloc_format("%s is a Go program: its runtime waits by system calls of its own, "
-                                                 "which LD_PRELOAD does not reach",
-                                                 path);
-        } else if (!elf->loader[0] && !is_glibc_loader(path)) {
-                program->obstacle = alloc_format("%s is statically linked: LD_PRELOAD does not reach it", path);
-        } else if (elf->loader[0] && !is_glibc_loader(elf->loader)) {
-                program->refuses = true;
-                program->obstacle = alloc_format("%s is loaded by %s and not by glibc's loader: libloopdog.so is not "
-                                                 "preloaded",
-                                                 path, elf->loader);
-        }
+        program->kind = kind_of(elf, program->examined, secure);
+        program->refuses = program->kind == PROGRAM_FOREIGN || program->kind == PROGRAM_OTHER_LOADER;
+        program->obstacle = describe_obstacle(program->kind, elf, program->examined, secure);
         if (elf->loader[0] && access(elf->loader, F_OK) < 0)
                 program->missing = alloc_string(elf->loader);
 }

@@ -9,7 +9,18 @@
 
 #include <stdbool.h>
 
+/* What is in the way of a preload. */
+enum program_kind {
+        PROGRAM_REACHED, /* nothing that is known */
+        PROGRAM_FOREIGN, /* another processor or word size */
+        PROGRAM_SECURE,  /* set-user-ID and the like */
+        PROGRAM_GO,
+        PROGRAM_STATIC,
+        PROGRAM_OTHER_LOADER, /* musl's */
+};
+
 struct program {
+        enum program_kind kind;
         char *path;     /* the file that execvp() would start; NULL: none is found */
         char *examined; /* the ELF file that runs in the end, a script's interpreter; NULL: not known */
         char *missing;  /* the interpreter of a script or the loader of a program, if that does not exist; NULL */
