@@ -36,6 +36,15 @@ assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, program) == 0, ctyp
 print("ready", flush=True)
 time.sleep(60)
 """
+NO_PERF_EVENTS = """
+import ctypes, os, struct, sys
+rows = [(0x20, 0, 0, 0), (0x15, 0, 1, 298), (6, 0, 0, 0x00050001), (6, 0, 0, 0x7fff0000)]  # 298: EPERM
+code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *row) for row in rows))
+program = ctypes.create_string_buffer(struct.pack("HxxxxxxQ", len(rows), ctypes.addressof(code)))
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, program) == 0, ctypes.get_errno()
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 GAVE_UP_ROOT = """
 import os, time
 os.setgid(65534); os.setuid(65534)
@@ -81,7 +90,16 @@ def machine(place):
     for name in ("library", "preload", "asleep", "running", "libunwind", "memory", "state", "settings"):
         expect(findings, "machine", name, "ok")
     harness.check(all(part == "machine" for part, _ in findings), f"{findings}")
-    harness.check({name for _, name in findings} >= {"clock", "cgroup", "pressure", "ptrace", "seccomp"}, f"{findings}")
+    harness.check({name for _, name in findings} >= {"clock", "cgroup", "faults", "pressure", "ptrace", "seccomp"},
+                  f"{findings}")
+
+
+@suite.case("this machine where perf_event_open is refused")
+def no_perf_events(place):
+    findings = doctor(code=0, before=[servers.PYTHON, "-c", NO_PERF_EVENTS])
+    expect(findings, "machine", "faults", "note", "perf_event_open: Operation not permitted")
+    harness.check("sysctl kernel.perf_event_paranoid=2, or CAP_PERFMON" in findings["machine", "faults"]["fix"],
+                  f"{findings}")
 
 
 @suite.case("redis under the agent: loaded, watched, its file found though it has written over its environment")

@@ -12,6 +12,7 @@
 #include <link.h>
 #include <linux/close_range.h>
 #include <linux/membarrier.h>
+#include <linux/perf_event.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -179,6 +180,39 @@ static struct finding look_sockets(const struct examined *examined)
         return lacks("pidfd_getfd", error, "addresses and states of sockets are not told");
 }
 
+/* The event that src/explain/fault.c asks for. What it may be refused for depends on the user, who may be another than
+ * the server's: so the kernel's own setting is told, too. */
+static struct finding look_faults(const struct examined *examined)
+{
+        struct perf_event_attr wanted = { .size = sizeof(wanted),
+                                          .type = PERF_TYPE_SOFTWARE,
+                                          .config = PERF_COUNT_SW_PAGE_FAULTS_MAJ,
+                                          .sample_period = 1,
+                                          .sample_type = PERF_SAMPLE_ADDR,
+                                          .exclude_kernel = 1,
+                                          .exclude_hv = 1 };
+        int event = (int)syscall(SYS_perf_event_open, &wanted, gettid(), -1, -1, PERF_FLAG_FD_CLOEXEC);
+        int error = errno;
+        char *paranoid = read_line_of("/proc/sys/kernel/perf_event_paranoid");
+        struct finding finding;
+        if (event >= 0)
+                finding = finding_ok("perf_event_open tells which memory a page fault waits for%s%s",
+                                     paranoid && atoi(paranoid) > 2 ? "; kernel.perf_event_paranoid is " : "",
+                                     paranoid && atoi(paranoid) > 2 ? paranoid : "");
+        else
+                finding = finding_make(
+                        VERDICT_NOTE,
+                        alloc_format("perf_event_open: %s (kernel.perf_event_paranoid is %s); which memory a page "
+                                     "fault waits for is not told",
+                                     strerror(error), paranoid ? paranoid : "not known"),
+                        alloc_string("sysctl kernel.perf_event_paranoid=2, or CAP_PERFMON; in a container a seccomp "
+                                     "profile that lets perf_event_open pass"));
+        if (event >= 0)
+                close(event);
+        free(paranoid);
+        return finding;
+}
+
 static struct finding look_state(const struct examined *examined)
 {
         char *line = read_line_of("/proc/thread-self/syscall");
@@ -336,6 +370,7 @@ const struct check machine_checks[] = {
         { "descriptors", look_descriptors },
         { "membarrier", look_membarrier },
         { "sockets", look_sockets },
+        { "faults", look_faults },
         { "clock", look_clock },
         { "schedstat", look_schedstat },
         { "pressure", look_pressure },
