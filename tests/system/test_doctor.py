@@ -135,7 +135,9 @@ def static(place):
     if not program.exists():
         raise harness.Skip("program_static was not built: there is no static libc")
     started = place.start("static", [program, "wait"], preload=False)
-    expect(doctor(started.pid, code=1), "process", "program", "problem", "statically linked")
+    findings = doctor(started.pid, code=1)
+    expect(findings, "process", "program", "problem", "statically linked")
+    harness.check(findings["process", "program"]["fix"] == "link it dynamically", f"{findings}")
 
 
 @suite.case("a process under a seccomp filter")

@@ -7,6 +7,7 @@
 #include <criterion/criterion.h>
 #include <elf.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,6 +108,47 @@ static struct finding look(const struct check *checks, const char *name)
                 finding_free(&got);                                                                                    \
         } while (0)
 
+/* The whole of what it says to do. */
+static void expect_fix(const struct check *checks, const char *name, const char *fix)
+{
+        struct finding got = look(checks, name);
+        cr_expect(got.fix && strcmp(got.fix, fix) == 0, "%s: %s: %s", name, got.found, got.fix);
+        finding_free(&got);
+}
+
+/* Its program becomes one with this loader, NULL for none; `go`: with the note that Go leaves. */
+static void set_program(uint8_t class, const char *loader, bool go)
+{
+        struct {
+                Elf64_Ehdr header;
+                Elf64_Phdr segments[2];
+                Elf64_Nhdr note;
+                char owner[4], loader[64];
+        } file = {
+                .header = { .e_ident = { 0x7f, 'E', 'L', 'F', class }, .e_machine = EM_X86_64, .e_phnum = 2 },
+                .note = { .n_namesz = 4, .n_type = 4 },
+                .owner = "Go\0",
+        };
+        file.header.e_phoff = offsetof(__typeof__(file), segments);
+        file.header.e_phentsize = sizeof(Elf64_Phdr);
+        if (go)
+                file.segments[0] = (Elf64_Phdr){ .p_type = PT_NOTE,
+                                                 .p_offset = offsetof(__typeof__(file), note),
+                                                 .p_filesz = sizeof(file.note) + sizeof(file.owner) };
+        if (loader) {
+                strcpy(file.loader, loader);
+                file.segments[1] = (Elf64_Phdr){ .p_type = PT_INTERP,
+                                                 .p_offset = offsetof(__typeof__(file), loader),
+                                                 .p_filesz = strlen(loader) + 1 };
+        }
+        char *program = alloc_format("%s/program", root), *link = alloc_format("%s/4242/exe", root);
+        write_file("program", &file, sizeof(file));
+        unlink(link);
+        cr_assert_eq(symlink(program, link), 0);
+        free(program);
+        free(link);
+}
+
 static void set_environment(const char *first, const char *second)
 {
         char *both = alloc_format("%s%c%s%c", first, 1, second, 1);
@@ -192,6 +234,24 @@ Test(doctor, says_why_the_library_is_not_in_it)
         const Elf64_auxv_t auxv[] = { { .a_type = AT_SECURE, .a_un.a_val = 1 }, { .a_type = AT_NULL } };
         write_file("4242/auxv", auxv, sizeof(auxv));
         expect(process_checks, "loaded", VERDICT_PROBLEM, "secure mode");
+}
+
+Test(doctor, says_what_to_do_about_a_program_that_no_preload_reaches)
+{
+        set_program(ELFCLASS64, "/lib64/ld-linux-x86-64.so.2", false);
+        expect(process_checks, "program", VERDICT_OK, "LD_PRELOAD reaches");
+        set_program(ELFCLASS64, "/lib/ld-musl-x86_64.so.1", false);
+        expect(process_checks, "program", VERDICT_PROBLEM, "and not by glibc's loader");
+        expect_fix(process_checks, "program", "run a build for glibc");
+        set_program(ELFCLASS32, "/lib/ld-linux.so.2", false);
+        expect(process_checks, "program", VERDICT_PROBLEM, "word size");
+        expect_fix(process_checks, "program", "run a 64-bit build for x86-64");
+        set_program(ELFCLASS64, NULL, false);
+        expect(process_checks, "program", VERDICT_PROBLEM, "statically linked");
+        expect_fix(process_checks, "program", "link it dynamically");
+        set_program(ELFCLASS64, NULL, true);
+        expect(process_checks, "program", VERDICT_PROBLEM, "Go program");
+        expect_fix(process_checks, "program", "nothing: loopdog can't watch Go programs");
 }
 
 Test(doctor, sees_the_library_and_the_watchdog)

@@ -67,6 +67,26 @@ static struct finding look_view(const struct examined *examined)
                             alloc_format(ROOT_FIX, subject->pid));
 }
 
+/* libloopdog.a needs the dynamic loader as well. That a preload would be ignored is for `loaded`, and not asked here.
+ */
+static const char *way_around(enum program_kind kind)
+{
+        switch (kind) {
+        case PROGRAM_FOREIGN:
+                return "run a 64-bit build for x86-64";
+        case PROGRAM_GO:
+                return "nothing: loopdog can't watch Go programs";
+        case PROGRAM_STATIC:
+                return "link it dynamically";
+        case PROGRAM_OTHER_LOADER:
+                return "run a build for glibc";
+        case PROGRAM_REACHED:
+        case PROGRAM_SECURE:
+                break;
+        }
+        return "start it as \"loopdog run -- COMMAND\", which says more";
+}
+
 static struct finding look_program(const struct examined *examined)
 {
         const struct subject *subject = examined->subject;
@@ -79,9 +99,8 @@ static struct finding look_program(const struct examined *examined)
         if (program.obstacle && subject->watchdog_tid)
                 finding = finding_ok("%s; but libloopdog.a is linked into it", program.obstacle);
         else if (program.obstacle)
-                finding =
-                        finding_make(VERDICT_PROBLEM, alloc_string(program.obstacle),
-                                     alloc_string("link libloopdog.a into a build of it (man libloopdog); not for Go"));
+                finding = finding_make(VERDICT_PROBLEM, alloc_string(program.obstacle),
+                                       alloc_string(way_around(program.kind)));
         else if (program.elf)
                 finding = finding_ok("LD_PRELOAD reaches such a program");
         else
