@@ -125,7 +125,8 @@ def unwatched(place):
     server, _ = servers.redis(place, preload=False)
     findings = doctor(server.pid, code=1)
     expect(findings, "process", "loaded", "problem", "not in it")
-    harness.check(str(suite.options.library) in findings["process", "loaded"]["fix"], f"{findings}")
+    lasting = pathlib.Path(suite.options.library).with_name("libloopdog.so")
+    harness.check(f"LD_PRELOAD={lasting} in its" in findings["process", "loaded"]["fix"], f"{findings}")
     harness.check(("records", "output") not in findings, f"{findings}")
 
 

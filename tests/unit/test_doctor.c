@@ -30,6 +30,7 @@ static char root[] = "/tmp/loopdog-doctor.XXXXXX";
 static struct subject subject;
 static struct account account;
 static const struct trial trial;
+static const char *library; /* of the command */
 
 static void write_file(const char *name, const void *bytes, size_t length)
 {
@@ -90,7 +91,9 @@ static struct finding look(const struct check *checks, const char *name)
         account_free(&account);
         subject_read(&subject, root, PID);
         account_read(&account, &subject);
-        const struct examined examined = { .subject = &subject, .account = &account, .trial = &trial };
+        const struct examined examined = {
+                .library = library, .subject = &subject, .account = &account, .trial = &trial
+        };
         while (checks->name && strcmp(checks->name, name) != 0)
                 checks++;
         cr_assert(checks->name, "no check %s", name);
@@ -252,6 +255,25 @@ Test(doctor, says_what_to_do_about_a_program_that_no_preload_reaches)
         set_program(ELFCLASS64, NULL, true);
         expect(process_checks, "program", VERDICT_PROBLEM, "Go program");
         expect_fix(process_checks, "program", "nothing: loopdog can't watch Go programs");
+}
+
+/* The name with the version is gone after the next upgrade. */
+Test(doctor, names_the_library_by_a_path_that_stays)
+{
+        char *resolved = alloc_format("%s/libloopdog.so.0.1.0", root);
+        char *fix = alloc_format("start it as \"loopdog run -- COMMAND\", or with LD_PRELOAD=%s in its environment",
+                                 resolved);
+        library = resolved;
+        write_text("libloopdog.so.0.1.0", "");
+        expect_fix(process_checks, "loaded", fix);
+        free(fix);
+        write_text("libloopdog.so", "");
+        fix = alloc_format("start it as \"loopdog run -- COMMAND\", or with LD_PRELOAD=%s/libloopdog.so in its "
+                           "environment",
+                           root);
+        expect_fix(process_checks, "loaded", fix);
+        free(fix);
+        free(resolved);
 }
 
 Test(doctor, sees_the_library_and_the_watchdog)

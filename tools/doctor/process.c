@@ -155,6 +155,32 @@ static char *why_not_loaded(const struct subject *subject)
         return why;
 }
 
+/* The path to name in a unit file: "libloopdog.so" without a version stays through upgrades. To be freed. */
+static char *lasting_path(const char *library)
+{
+        static const char name[] = "/libloopdog.so";
+        char *path = alloc_string(library ? library : "/path/to/libloopdog.so");
+        char *slash = strrchr(path, '/');
+        if (!library || !slash || strncmp(slash, name, strlen(name)) != 0 || !slash[strlen(name)])
+                return path;
+        slash[strlen(name)] = '\0';
+        if (access(path, R_OK) == 0)
+                return path;
+        free(path);
+        return alloc_string(library);
+}
+
+static struct finding not_loaded(const struct examined *examined)
+{
+        char *why = why_not_loaded(examined->subject), *path = lasting_path(examined->library);
+        struct finding finding = finding_make(
+                VERDICT_PROBLEM, alloc_format("libloopdog.so is not in it: %s", why),
+                alloc_format("start it as \"loopdog run -- COMMAND\", or with LD_PRELOAD=%s in its environment", path));
+        free(path);
+        free(why);
+        return finding;
+}
+
 static struct finding look_loaded(const struct examined *examined)
 {
         const struct subject *subject = examined->subject;
@@ -166,15 +192,8 @@ static struct finding look_loaded(const struct examined *examined)
         if (!file && subject->maps_error)
                 return finding_make(VERDICT_NOTE, alloc_string("whether libloopdog.so is in it can't be seen"),
                                     alloc_format(ROOT_FIX, subject->pid));
-        if (!file) {
-                char *why = why_not_loaded(subject);
-                struct finding finding = finding_make(
-                        VERDICT_PROBLEM, alloc_format("libloopdog.so is not in it: %s", why),
-                        alloc_format("start it as \"loopdog run -- COMMAND\", or with LD_PRELOAD=%s in its environment",
-                                     examined->library ? examined->library : "/path/to/libloopdog.so"));
-                free(why);
-                return finding;
-        }
+        if (!file)
+                return not_loaded(examined);
         if (file->deleted)
                 return finding_make(VERDICT_NOTE, alloc_format("%s, which was replaced since", file->path),
                                     alloc_string("restart the process to get the new one"));
