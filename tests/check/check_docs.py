@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """check_docs.py - the README says what the programs say
 
-The README has the table of settings exactly as print_settings writes it from the agent's own table, and names every
-command that `loopdog help` lists as `loopdog COMMAND`.
+The README has the table of settings exactly as print_settings writes it from the agent's own table, names every
+command that `loopdog help` lists as `loopdog COMMAND`, and its tables are whole.
 
 Usage: check_docs.py PRINT_SETTINGS LOOPDOG
 
@@ -53,6 +53,24 @@ def check_commands(readme, help_text):
             if not re.search(rf'\bloopdog {re.escape(command)}\b', readme)]
 
 
+def cells(line):
+    """A bar parts them, even within backticks; one behind a backslash does not."""
+    return len(re.findall(r'(?<!\\)\|', line)) - 1
+
+
+def check_tables(text):
+    """Each row of a table has as many cells as its heading."""
+    complaints, wanted = [], 0
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.startswith('|'):
+            wanted = 0
+        elif wanted and cells(line) != wanted:
+            complaints.append(f'README.md:{number}: a row of {cells(line)} cells, the table has {wanted}')
+        else:
+            wanted = cells(line)
+    return complaints
+
+
 PRINTED = '| variable | meaning |\n|---|---|\n| `LOOPDOG_A` | 1 |\n| `LOOPDOG_B` |  2 |\n'
 HELP = 'Usage: loopdog COMMAND\n\n' \
        '  loopdog run      start a program\n  loopdog report   print\n  loopdog --version\n\n' \
@@ -66,6 +84,8 @@ def self_test():
             (check_settings(readme.replace('| 1 |', '| 3 |'), PRINTED), ['LOOPDOG_A is different', 'must be']),
             (check_settings(PRINTED.split('| `LOOPDOG_B`')[0], PRINTED), ['LOOPDOG_B is missing', 'must be']),
             (check_settings(readme + '\n| LOOPDOG_C | x |', PRINTED), ['no setting LOOPDOG_C', 'must be']),
+            (check_tables('| a | b |\n|---|---|\n| `0\\|1` | 2 |\n\n| c |\n'), []),
+            (check_tables('| a | b |\n|---|---|\n| `0|1` | 2 |\n'), ['README.md:3: a row of 3 cells']),
             (check_settings(readme, ''), ['no settings']),
             (check_commands(readme, HELP), []),
             (check_commands(readme.replace('report', 'reporting'), HELP), ['`loopdog report` is not mentioned']),
@@ -84,7 +104,8 @@ def main(arguments):
         print('README.md: missing')
         return 1
     text = tree.text(readme)
-    complaints = check_settings(text, output(print_settings)) + check_commands(text, output(loopdog, 'help'))
+    complaints = [*check_settings(text, output(print_settings)), *check_commands(text, output(loopdog, 'help')),
+                  *check_tables(text)]
     print('\n'.join(complaints), end='\n' if complaints else '')
     return 1 if complaints else 0
 

@@ -10,14 +10,27 @@
 
 #include "base/config.h"
 
+/* A bar parts cells, even within backticks. */
+static void print_in_cell(const char *text)
+{
+        for (; *text != '\0'; text++) {
+                if (*text == '|')
+                        putchar('\\');
+                putchar(*text);
+        }
+}
+
 int main(void)
 {
         puts("| variable | flag of `loopdog run` | default | range | meaning |");
         puts("|---|---|---|---|---|");
         for (const struct config_setting *setting = config_settings; setting->variable != NULL; setting++) {
                 printf("| `%s` | ", setting->variable);
-                if (setting->flag != NULL)
-                        printf("`--%s %s`", setting->flag, setting->argument);
+                if (setting->flag != NULL) {
+                        printf("`--%s ", setting->flag);
+                        print_in_cell(setting->argument);
+                        putchar('`');
+                }
                 printf(" | %s | %s | %s |\n", setting->fallback, setting->range, setting->help);
         }
         return 0;
