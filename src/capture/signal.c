@@ -284,13 +284,14 @@ static long queue_signal(int32_t tid)
                                    (uintptr_t)&info, 0, 0);
 }
 
-/* Between `sending` and its end no thread gets through capture_forbid_and_drain(). */
+/* Between `sending` and its end no thread gets through capture_forbid_and_drain(). Only there is it certain whose the
+ * action is: asked for earlier, the program may have taken it meanwhile, and be done with that. */
 static long send_signal(int32_t tid)
 {
         long r = -ECANCELED;
         atomic_store(&asking.sending, true);
         if (atomic_load(&asking.forbidden) == 0)
-                r = queue_signal(tid);
+                r = is_ours(atomic_load(&handler.number)) ? queue_signal(tid) : -EBUSY;
         if (r == 0) {
                 asking.sent++;
                 atomic_store(&handler.sendings[asking.generation % SENDINGS].sent_ns, mend_now_ns_sigsafe());
@@ -306,6 +307,8 @@ static enum capture_loss loss_of_error(long error)
                 return CAPTURE_GONE;
         case -ECANCELED:
                 return CAPTURE_FORBIDDEN;
+        case -EBUSY:
+                return CAPTURE_SIGNAL_TAKEN;
         case -EAGAIN: /* RLIMIT_SIGPENDING */
                 return CAPTURE_SIGNAL_LATE;
         default:
@@ -464,8 +467,6 @@ enum capture_loss signal_take(struct capture_task *task, struct sample *sample)
         uint64_t running_ns = mend_now_ns_sigsafe();
         if (!is_running(task))
                 return CAPTURE_MOVED;
-        if (!is_ours(number))
-                return CAPTURE_SIGNAL_TAKEN;
         if (mend_now_ns_sigsafe() - running_ns > STALE_NS)
                 return CAPTURE_MOVED;
         return signal_ask(task, running_ns, sample);

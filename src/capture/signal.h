@@ -21,7 +21,7 @@ void signal_stop(void);
  * any more. CAPTURE_SIGNAL_BLOCKED may be a matter of microseconds: try again. */
 enum capture_loss signal_take(struct capture_task *task, struct sample *sample);
 
-/* The same without looking first whether it runs, blocks the signal, or whether the action is still ours. */
+/* The same without looking first whether it runs or blocks the signal. */
 enum capture_loss signal_ask(struct capture_task *task, uint64_t running_ns, struct sample *sample);
 
 /* What the handler is to copy besides the stack; NULL: nothing. */

@@ -449,6 +449,30 @@ Test(signal, is_given_up_when_none_is_on_its_way, .init = begin)
         victim_join(&victim);
 }
 
+static _Atomic int own_signals;
+
+static void count_own_signal(int number)
+{
+        atomic_fetch_add(&own_signals, 1);
+}
+
+/* Taken after the last look at the action: of what is sent then nothing may come to the program's own handler. */
+Test(signal, that_was_taken_just_now_is_not_sent, .init = begin)
+{
+        struct steps steps = { .step = 0 };
+        struct victim victim;
+        struct sample sample;
+        memset(&sample, 0, sizeof(sample));
+        victim_start(&victim, run_on, &steps);
+        wait_for_step(&steps, 100);
+        signal(atomic_load(&handler.number), count_own_signal);
+        cr_expect_eq(signal_ask(&victim.task, now_ns(), &sample), CAPTURE_SIGNAL_TAKEN);
+        take(&victim, &sample);
+        cr_expect_eq(sample.loss, CAPTURE_SIGNAL_TAKEN, "%s", capture_loss_text(sample.loss));
+        victim_join(&victim);
+        cr_expect_eq(own_signals, 0);
+}
+
 /* ---- handlers of the program ---- */
 
 /* As in a handler: the signal that is handled is blocked. */
