@@ -365,8 +365,9 @@ static void rights_end(void)
 static void user_changes(void)
 {
         int saved_errno = errno;
-        if (atomic_load(&loop_attention) != LOOP_STOPPED && hooks_in_noted_process() && credentials_differ())
-                watchdog_stop(false, LIMIT_CREDENTIALS_NS);
+        if (atomic_load(&loop_attention) != LOOP_STOPPED && hooks_in_noted_process() && credentials_differ() &&
+            watchdog_stop(false, LIMIT_CREDENTIALS_NS) == -ESRCH)
+                watchdog_wait_for_late_end(LIMIT_CREDENTIALS_NS); /* a fork may not have waited for long enough */
         errno = saved_errno;
 }
 

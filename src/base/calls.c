@@ -20,7 +20,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
-#include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <linux/sched.h>
 #include <signal.h>
@@ -36,6 +35,7 @@
 #include "base/clock.h"
 #include "base/notice.h"
 #include "base/number.h"
+#include "base/pause.h"
 #include "base/proc.h"
 #include "base/raw.h"
 
@@ -146,13 +146,6 @@ static long make(const struct call *call)
         return raw_syscall_sigsafe(call->number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
-static void pause_a_step(void)
-{
-        static uint32_t nobody;
-        struct timespec step = { 0, STEP_NS };
-        raw_syscall_sigsafe(SYS_futex, (uintptr_t)&nobody, FUTEX_WAIT_PRIVATE, 0, (uintptr_t)&step, 0, 0);
-}
-
 /* ---- the child ---- */
 
 /* No function of libc may be called here, and none of the host's memory changed. */
@@ -186,7 +179,7 @@ static long make_child(void)
 static bool may_be_reaped(const struct progress *progress)
 {
         for (int i = 0; i < PATIENCE_STEPS && atomic_load(&progress->at) == 0; i++)
-                pause_a_step();
+                pause_ns_sigsafe(STEP_NS);
         return atomic_load(&progress->at) != 0;
 }
 
@@ -197,7 +190,7 @@ static bool reap(long child)
                 long r = raw_syscall_sigsafe(SYS_wait4, (uint64_t)child, 0, WNOHANG | __WALL, 0, 0, 0);
                 if (r != 0 && r != -EINTR) /* -ECHILD: the host asked for children of every kind */
                         return true;
-                pause_a_step();
+                pause_ns_sigsafe(STEP_NS);
         }
         return false;
 }

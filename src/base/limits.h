@@ -32,7 +32,9 @@
 #define LIMIT_DUMP_NS 800000000ull      /* capturing all loops at once, within the patience of whoever asked */
 #define LIMIT_STALLS 32                 /* stalls with stacks at the same time; further ones are recorded without */
 
-/* For its end before a call in which libc would else end the process: on a starved machine rather late than dead. */
+/* For its end before a call in which libc would else end the process: on a starved machine rather late than dead. A
+ * setuid() or its kin in a library's constructor waits for so long where the watchdog wants the loader's lock, which
+ * that thread holds. */
 #define LIMIT_CREDENTIALS_NS 30000000000ull
 
 /* capture/ */

@@ -26,8 +26,10 @@
 
 #include "base/calls.h"
 #include "base/descriptors.h"
+#include "base/limits.h"
 #include "base/notice.h"
 #include "base/number.h"
+#include "base/pause.h"
 #include "base/proc.h"
 #include "base/raw.h"
 #include "watch/absence.h"
@@ -367,12 +369,16 @@ void watchdog_allow(void)
                 ;
 }
 
+static void wait_while(enum thread_state state, uint64_t patience_ns)
+{
+        uint64_t deadline_ns = clock_monotonic_ns() + patience_ns;
+        while (atomic_load(&dog.state) == (int)state && clock_monotonic_ns() < deadline_ns)
+                pause_ns_sigsafe(CHANGE_STEP_NS);
+}
+
 void watchdog_wait_for_change(uint64_t patience_ns)
 {
-        static _Atomic uint32_t nobody;
-        struct timespec step = { .tv_nsec = CHANGE_STEP_NS };
-        for (uint64_t i = 0; atomic_load(&dog.state) == THREAD_CHANGES && i < patience_ns / CHANGE_STEP_NS; i++)
-                futex(&nobody, FUTEX_WAIT_PRIVATE, 0, &step);
+        wait_while(THREAD_CHANGES, patience_ns);
 }
 
 void watchdog_wake(void)
@@ -411,16 +417,26 @@ int watchdog_ask(uint64_t patience_ns)
 
 /* pthread_join() returns when the thread has given up its memory; the kernel counts it a little longer, on a busy
  * machine for milliseconds. Whoever forks then and counts its threads, as CPython does since 3.12, would find one. */
-static void wait_until_uncounted(uint64_t patience_ns)
+static void wait_until_uncounted(void)
 {
-        struct timespec step = { .tv_nsec = UNCOUNTED_STEP_NS };
-        uint64_t deadline_ns = clock_monotonic_ns() + patience_ns;
+        uint64_t deadline_ns = clock_monotonic_ns() + LIMIT_PATIENCE_NS;
         uint64_t pid = (uint64_t)raw_syscall_sigsafe(SYS_getpid, 0, 0, 0, 0, 0, 0);
         uint64_t tid = (uint64_t)atomic_load(&dog.kernel_tid);
-        if (!call_allowed_sigsafe(SYS_tgkill) || !call_allowed_sigsafe(SYS_nanosleep))
+        if (!call_allowed_sigsafe(SYS_tgkill))
                 return;
         while (raw_syscall_sigsafe(SYS_tgkill, pid, tid, 0, 0, 0, 0) == 0 && clock_monotonic_ns() < deadline_ns)
-                raw_syscall_sigsafe(SYS_nanosleep, (uintptr_t)&step, 0, 0, 0, 0, 0);
+                pause_ns_sigsafe(UNCOUNTED_STEP_NS);
+}
+
+void watchdog_wait_for_late_end(uint64_t patience_ns)
+{
+        int cancel_state;
+        if (atomic_load(&dog.state) != THREAD_LATE)
+                return;
+        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+        wait_while(THREAD_LATE, patience_ns);
+        wait_until_uncounted();
+        pthread_setcancelstate(cancel_state, NULL);
 }
 
 int watchdog_stop(bool for_good, uint64_t patience_ns)
@@ -449,7 +465,7 @@ int watchdog_stop(bool for_good, uint64_t patience_ns)
         if (ended) {
                 pthread_join(dog.thread, NULL);
                 if (!for_good)
-                        wait_until_uncounted(patience_ns);
+                        wait_until_uncounted();
                 atomic_store(&dog.state, THREAD_NONE);
                 atomic_store(&loop_attention, for_good ? LOOP_WATCHED : LOOP_STOPPED);
         }

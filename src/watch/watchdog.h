@@ -67,6 +67,10 @@ int watchdog_start(const struct watch_calls *calls, const struct policy_limits *
  * that is waited for first. 0, -ESRCH where it does not run, -ETIMEDOUT. app thread; keeps errno. */
 int watchdog_stop(bool for_good, uint64_t patience_ns);
 
+/* Where watchdog_stop() did not find it ended in time it ends later, and another stop does not wait for it: do so, with
+ * a patience of its own. app thread. */
+void watchdog_wait_for_late_end(uint64_t patience_ns);
+
 /* From before watchdog_stop() until the fork is over: another loop must not start it in between. It comes back with
  * the next wait. app thread. */
 void watchdog_forbid(void);

@@ -460,6 +460,34 @@ Test(watchdog, that_does_not_end_in_time_ends_later_and_starts_again)
         stop();
 }
 
+static void *release_later(void *unused)
+{
+        sleep_ns(50 * MS);
+        atomic_store(&while_sampling, NULL);
+        atomic_store(&held_up, false);
+        return NULL;
+}
+
+/* A setuid() may follow a fork that had no patience. */
+Test(watchdog, that_did_not_end_in_time_can_be_waited_for)
+{
+        pthread_t third;
+        make_loop(5);
+        watchdog_wait_for_late_end(PATIENCE_NS); /* it is not late */
+        atomic_store(&held_up, true);
+        atomic_store(&while_sampling, hold_up);
+        cr_assert(wait_until_happened(SAMPLE, 1));
+        cr_assert(eq(int, watchdog_stop(false, 5 * MS), -ETIMEDOUT));
+        pid_t tid = watchdog_tid();
+        watchdog_wait_for_late_end(5 * MS);
+        cr_expect(zero(int, tgkill(getpid(), tid, 0)));
+        pthread_create(&third, NULL, release_later, NULL);
+        watchdog_wait_for_late_end(PATIENCE_NS);
+        cr_expect(eq(int, tgkill(getpid(), tid, 0), -1));
+        cr_expect(eq(uint, count_of(END), 1));
+        pthread_join(third, NULL);
+}
+
 static _Atomic int second_result;
 
 static void *stop_too(void *unused)
@@ -467,14 +495,6 @@ static void *stop_too(void *unused)
         watchdog_forbid();
         atomic_store(&second_result, watchdog_stop(false, PATIENCE_NS));
         cr_expect(eq(uint, count_of(END), 1), "it forks while the watchdog is at work");
-        return NULL;
-}
-
-static void *release_later(void *unused)
-{
-        sleep_ns(50 * MS);
-        atomic_store(&while_sampling, NULL);
-        atomic_store(&held_up, false);
         return NULL;
 }
 
