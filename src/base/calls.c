@@ -13,7 +13,7 @@
  * ordinary programs, which have children. A program that locks itself up may forbid just that, and then everything on
  * the list is refused untried. The same holds for a filter that comes when the watchdog is already at work.
  *
- * Context: watchdog; calls_load() in the constructor, call_refuse() anywhere
+ * Context: watchdog; calls_load() in the constructor, call_refuse() and calls_untried_here() anywhere
  */
 #include "base/calls.h"
 
@@ -89,6 +89,7 @@ static const struct call {
         { SYS_rt_tgsigqueueinfo, { ALL, ALL, 0, 0 } }, /* without one of these no signal is sent */
         { SYS_rt_sigaction, { 0 } },
         { SYS_rt_sigprocmask, { 0 } },
+        { SYS_rt_sigtimedwait, { 0 } }, /* without it none is taken back before exec */
         { SYS_gettid, { 0 } },
         { SYS_get_robust_list, { ALL } },
         { SYS_getresuid, { 0 } },
@@ -118,8 +119,8 @@ struct progress {
 
 static struct {
         bool before_program; /* a filter was there when we were loaded */
-        bool known;
-        unsigned filters;
+        _Atomic bool known;
+        _Atomic unsigned filters;
         uint64_t counted_ns;
 } state;
 
@@ -317,6 +318,14 @@ void calls_look_again(void)
         state.filters = count_filters(state.filters + 1);
         notice("no stacks from now on: a seccomp filter was installed after loopdog had started, and calls can't be"
                " tried any more");
+}
+
+/* Where filters were tried, a thread with one more is taken for tried, too: to count them takes calls that may be
+ * forbidden. */
+bool calls_untried_here(void)
+{
+        bool tried = atomic_load(&state.known) && atomic_load(&state.filters) != 0;
+        return !tried && is_filtered();
 }
 
 unsigned calls_filters(void)

@@ -36,6 +36,10 @@ void calls_find_out(void);
 /* Watchdog, cheap: has it got a filter since then? What can't be tried safely is refused, and said once. */
 void calls_look_again(void);
 
+/* Is the calling thread under a filter, and none was ever tried? A thread of the host may have installed one for itself
+ * alone, of which the watchdog knows nothing: what libc does not need is better not asked for then. */
+bool calls_untried_here(void);
+
 /* How many filters the watchdog is under. A thread with another number of them has one that was never tried. */
 unsigned calls_filters(void);
 

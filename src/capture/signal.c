@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "base/descriptors.h"
 #include "base/limits.h"
+#include "base/pause.h"
 #include "base/proc.h"
 #include "base/raw.h"
 #include "base/text.h"
@@ -479,6 +480,13 @@ static bool is_this_process(void)
         return raw_syscall_sigsafe(SYS_getpid, 0, 0, 0, 0, 0, 0) == atomic_load(&handler.pid);
 }
 
+/* A thread under a filter of its own is sent no signal (signal_take()), so none is pending there. */
+static bool may_drain(void)
+{
+        return call_allowed_sigsafe(SYS_rt_sigtimedwait) && call_allowed_sigsafe(SYS_rt_sigprocmask) &&
+               !calls_untried_here();
+}
+
 /* A signal that arrives after exec would kill the new program, whose action is the default again. One that is pending
  * here is taken from the queue; one of somebody else's is put back, because it would have killed it without us. */
 static void drain(int number)
@@ -502,15 +510,14 @@ static void drain(int number)
 
 void capture_forbid_and_drain(void)
 {
-        struct timespec step = { 0, STEP_NS };
         int number = atomic_load(&handler.number);
         /* A child of vfork: its parent's memory, but a thread of its own that no signal of ours was sent to. */
         if (!is_this_process())
                 return;
         atomic_fetch_add(&asking.forbidden, 1);
         for (int i = 0; atomic_load(&asking.sending) && i < LIMIT_DRAIN_STEPS; i++)
-                raw_syscall_sigsafe(SYS_nanosleep, (uintptr_t)&step, 0, 0, 0, 0, 0);
-        if (number != 0 && atomic_load(&asking.sent) != atomic_load(&handler.arrived))
+                pause_ns_sigsafe(STEP_NS);
+        if (number != 0 && atomic_load(&asking.sent) != atomic_load(&handler.arrived) && may_drain())
                 drain(number);
 }
 
@@ -521,10 +528,9 @@ bool capture_owns_signal(int number)
 
 void capture_give_signal_up(void)
 {
-        struct timespec step = { 0, STEP_NS };
         capture_forbid_and_drain();
         for (int i = 0; atomic_load(&asking.sent) != atomic_load(&handler.arrived) && i < LIMIT_GIVE_UP_STEPS; i++)
-                raw_syscall_sigsafe(SYS_nanosleep, (uintptr_t)&step, 0, 0, 0, 0, 0);
+                pause_ns_sigsafe(STEP_NS);
 }
 
 void capture_allow(void)

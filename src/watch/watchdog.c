@@ -422,7 +422,7 @@ static void wait_until_uncounted(void)
         uint64_t deadline_ns = clock_monotonic_ns() + LIMIT_PATIENCE_NS;
         uint64_t pid = (uint64_t)raw_syscall_sigsafe(SYS_getpid, 0, 0, 0, 0, 0, 0);
         uint64_t tid = (uint64_t)atomic_load(&dog.kernel_tid);
-        if (!call_allowed_sigsafe(SYS_tgkill))
+        if (!call_allowed_sigsafe(SYS_tgkill) || calls_untried_here())
                 return;
         while (raw_syscall_sigsafe(SYS_tgkill, pid, tid, 0, 0, 0, 0) == 0 && clock_monotonic_ns() < deadline_ns)
                 pause_ns_sigsafe(UNCOUNTED_STEP_NS);

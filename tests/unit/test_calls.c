@@ -7,40 +7,16 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/calls.h"
 #include "base/notice.h"
-
-#define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
-#define RETURN(action) BPF_STMT(BPF_RET | BPF_K, (action))
-
-/* `action` for each of three calls; the same one thrice for fewer. */
-static void forbid(const int numbers[3], uint32_t action, unsigned flags)
-{
-        struct sock_filter program[] = {
-                LOAD(nr),
-                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)numbers[0], 2, 0),
-                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)numbers[1], 1, 0),
-                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)numbers[2], 0, 1),
-                RETURN(action),
-                RETURN(SECCOMP_RET_ALLOW),
-        };
-        struct sock_fprog filter = { .len = sizeof program / sizeof *program, .filter = program };
-        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
-            syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &filter) != 0)
-                _exit(90);
-}
+#include "forbid.h"
 
 static const int three[3] = { SYS_process_vm_readv, SYS_pidfd_getfd, SYS_process_vm_writev };
 
@@ -242,4 +218,23 @@ static int after_fork(void)
 Test(calls, what_was_found_out_holds_after_a_fork)
 {
         in_child(after_fork);
+}
+
+static int untried(void)
+{
+        EXPECT(!calls_untried_here());
+        calls_find_out();
+        EXPECT(!calls_untried_here());
+        forbid(three, SECCOMP_RET_KILL_PROCESS, 0);
+        EXPECT(calls_untried_here());
+        calls_find_out();
+        EXPECT(!calls_untried_here());
+        return 0;
+}
+
+Test(calls, are_untried_where_a_thread_has_a_filter_that_the_watchdog_has_not)
+{
+        if (prctl(PR_GET_SECCOMP) != 0)
+                cr_skip_test("the tests themselves run under a filter");
+        in_child(untried);
 }

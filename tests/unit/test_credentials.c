@@ -7,13 +7,11 @@
 #include <criterion/criterion.h>
 #include <linux/capability.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include "base/calls.h"
 #include "base/credentials.h"
+#include "forbid.h"
 
 #define NOBODY 65534
 
@@ -38,6 +36,23 @@ Test(credentials, that_may_not_be_asked_for_differ)
                 cr_assert(waitpid(child, &status, 0) == child);
                 cr_expect(status == 0, "%d", calls[i]);
         }
+}
+
+/* Installed by a thread for itself alone, after the watchdog has looked. */
+Test(credentials, are_not_asked_for_under_a_filter_that_was_never_tried)
+{
+        int status;
+        if (prctl(PR_GET_SECCOMP) != 0)
+                cr_skip_test("the tests themselves run under a filter");
+        pid_t child = fork();
+        if (child == 0) {
+                calls_find_out();
+                credentials_note();
+                forbid((int[3]){ SYS_getresuid, SYS_getresgid, SYS_capget }, SECCOMP_RET_KILL_PROCESS, 0);
+                _exit(credentials_differ() ? 0 : 1);
+        }
+        cr_assert(waitpid(child, &status, 0) == child);
+        cr_expect(status == 0, "status %x", status);
 }
 
 static void keep_capabilities(void)

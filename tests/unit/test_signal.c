@@ -15,6 +15,7 @@
 #include "capture/capture.h"
 #include "capture/handler.h"
 #include "capture/signal.h"
+#include "forbid.h"
 #include "victim.h"
 
 static void begin(void)
@@ -447,6 +448,35 @@ Test(signal, is_given_up_when_none_is_on_its_way, .init = begin)
         signal(atomic_load(&handler.number), SIG_IGN);
         cr_expect_not(capture_owns_signal(atomic_load(&handler.number)));
         victim_join(&victim);
+}
+
+static _Noreturn void give_up_under_a_filter(void)
+{
+        struct steps steps = { .step = 0 };
+        struct victim victim;
+        struct sample sample;
+        memset(&sample, 0, sizeof(sample));
+        begin();
+        victim_start(&victim, block_for_a_while, &steps);
+        wait_for_step(&steps, 1);
+        if (signal_ask(&victim.task, now_ns(), &sample) != CAPTURE_SIGNAL_LATE)
+                _exit(1);
+        forbid((int[3]){ SYS_nanosleep, SYS_clock_nanosleep, SYS_rt_sigtimedwait }, SECCOMP_RET_KILL_PROCESS, 0);
+        capture_give_signal_up();
+        _exit(0);
+}
+
+/* That a thread of the program has installed for itself alone. */
+Test(signal, is_given_up_by_calls_that_no_filter_punishes)
+{
+        int status;
+        if (prctl(PR_GET_SECCOMP) != 0)
+                cr_skip_test("the tests themselves run under a filter");
+        pid_t child = fork();
+        if (child == 0)
+                give_up_under_a_filter();
+        cr_assert_eq(waitpid(child, &status, 0), child);
+        cr_expect_eq(status, 0, "status %x", status);
 }
 
 static _Atomic int own_signals;

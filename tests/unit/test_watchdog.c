@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "forbid.h"
 #include "watch_log.h"
 
 #define SHORT_NS (40 * MS) /* threshold of the tests in which time passes */
@@ -466,6 +467,17 @@ static void *release_later(void *unused)
         atomic_store(&while_sampling, NULL);
         atomic_store(&held_up, false);
         return NULL;
+}
+
+/* Where the thread that forks has installed it for itself alone. */
+Test(watchdog, is_stopped_by_calls_that_no_filter_punishes)
+{
+        if (prctl(PR_GET_SECCOMP) != 0)
+                cr_skip_test("the tests themselves run under a filter");
+        make_loop(5);
+        cr_assert(wait_until_happened(BEGIN, 1));
+        forbid((int[3]){ SYS_tgkill, SYS_nanosleep, SYS_clock_nanosleep }, SECCOMP_RET_KILL_PROCESS, 0);
+        cr_expect(zero(int, watchdog_stop(false, PATIENCE_NS)));
 }
 
 /* A setuid() may follow a fork that had no patience. */
