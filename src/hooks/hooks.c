@@ -10,7 +10,6 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <linux/futex.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 
 #include "base/raw.h"
@@ -57,9 +56,10 @@ void hooks_resolve(void)
         errno = saved_errno;
 }
 
+/* Our own address would not tell: in a library that is loaded late it is libc's, too. */
 bool hooks_come_first(void)
 {
-        return dlsym(RTLD_DEFAULT, "mincore") == (void *)mincore;
+        return hooks_real.mincore != NULL && dlsym(RTLD_DEFAULT, "mincore") != (void *)hooks_real.mincore;
 }
 
 /* The kernel says EFAULT where we would crash. A futex that is expected to hold something else is a look at one word of

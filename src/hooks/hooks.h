@@ -32,7 +32,8 @@ extern struct real_functions hooks_real;
 /* Look all of them up. Called by the constructor, or by the first hook that runs before it. */
 void hooks_resolve(void);
 
-/* Do the calls of other libraries pass our hooks? Not where we were loaded late, or are part of a program. */
+/* Do the calls of other libraries pass our hooks? Not where we were loaded late, or are part of a program. After
+ * hooks_resolve(). */
 bool hooks_come_first(void);
 
 /* The function behind a hook. NULL where this libc does not have it. */
