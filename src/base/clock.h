@@ -64,13 +64,13 @@ bool clock_tend(void);
 /* The name of what is in use: "tsc" or "clock_gettime". */
 const char *clock_name(void);
 
-/* CLOCK_REALTIME, ns since 1970; now, and at an earlier reading of clock_now_ns(). */
-uint64_t clock_realtime_ns(void);
-
 /* How long the machine has slept since it was started, while CLOCK_MONOTONIC stood still. False: that can't be told
  * now.
  */
 bool clock_slept(uint64_t *slept_ns);
+
+/* CLOCK_REALTIME, ns since 1970; now, and at an earlier reading of clock_now_ns(). */
+uint64_t clock_realtime_ns(void);
 uint64_t clock_realtime_of(uint64_t reading_ns);
 
 void clock_after_fork(void);
