@@ -157,7 +157,7 @@ static bool dump_loop(struct slot *slot, uint64_t id)
         struct stall stall = { .slot = slot, .place = LOOK_DUMP_PLACE };
         char label[LIMIT_LOOP_NAME];
         uint32_t samples;
-        if (!look_at_present(&stall))
+        if (!look_at_present(&stall, watch_may_signal()))
                 return false;
         loop_label(slot, label, sizeof label);
         uint64_t begin_ns = MARK_NS(stall.mark), now_ns = clock_now_ns();

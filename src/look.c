@@ -24,6 +24,7 @@
 #include "script/script.h"
 #include "unwind/module.h"
 #include "unwind/unwind.h"
+
 static struct capture_task tasks[LIMIT_SLOTS];
 /* The places of the stalls that are open, and one for a loop that is dumped. */
 static struct profile profiles[LIMIT_STALLS + 1];
@@ -323,18 +324,18 @@ enum watch_finding look_at(struct stall *stall, bool may_signal)
         return finding;
 }
 
-bool look_at_present(struct stall *stall)
+bool look_at_present(struct stall *stall, bool may_signal)
 {
         script_forget_if_full();
         if (modules_changed())
                 unwind_flush();
-        capture_take_any(&tasks[slot_index(stall->slot)], &stall->slot->mark, &sample);
+        capture_take_any(&tasks[slot_index(stall->slot)], may_signal, &stall->slot->mark, &sample);
         if (sample.loss == CAPTURE_GONE)
                 return false;
         stall->mark = sample.mark;
         begin_evidence(stall);
         struct seen seen = look_closely();
-        keep_sample(stall, &seen, true);
+        keep_sample(stall, &seen, may_signal);
         return true;
 }
 

@@ -30,7 +30,7 @@ enum watch_finding look_at(struct stall *stall, bool may_signal);
 
 /* Take one of the loop's thread in whatever iteration it is, whose mark is the stall's afterwards; `place` is
  * LOOK_DUMP_PLACE. False: the thread has ended. */
-bool look_at_present(struct stall *stall);
+bool look_at_present(struct stall *stall, bool may_signal);
 
 /* What the samples of a stall have shown; NULL where it has no place. */
 struct profile *look_profile(const struct stall *stall);

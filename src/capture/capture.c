@@ -301,10 +301,10 @@ void capture_take(struct capture_task *task, bool may_signal, const _Atomic uint
         take(task, may_signal, &(struct wanted){ mark, expected }, sample);
 }
 
-void capture_take_any(struct capture_task *task, const _Atomic uint64_t *mark, struct sample *sample)
+void capture_take_any(struct capture_task *task, bool may_signal, const _Atomic uint64_t *mark, struct sample *sample)
 {
         task->mark = mark;
-        take(task, true, &(struct wanted){ NULL, 0 }, sample);
+        take(task, may_signal, &(struct wanted){ NULL, 0 }, sample);
         if (sample->loss != CAPTURE_OK)
                 sample->mark = atomic_load(mark);
 }

@@ -66,7 +66,7 @@ void capture_take(struct capture_task *task, bool may_signal, const _Atomic uint
                   struct sample *sample);
 
 /* The same of whatever iteration goes on: `sample->mark` is the mark at the very moment. */
-void capture_take_any(struct capture_task *task, const _Atomic uint64_t *mark, struct sample *sample);
+void capture_take_any(struct capture_task *task, bool may_signal, const _Atomic uint64_t *mark, struct sample *sample);
 
 /* Does the thread sleep in the very call of this sample still, not having run since? */
 bool capture_stays(struct capture_task *task, const struct sample *sample);

@@ -51,7 +51,7 @@ struct away away_within(uint64_t begin_ns, uint64_t end_ns)
         return away;
 }
 
-void away_after_fork(void)
+void away_forget(void)
 {
         memset(&absences, 0, sizeof absences);
 }

@@ -26,6 +26,7 @@ struct away {
 };
 struct away away_within(uint64_t begin_ns, uint64_t end_ns);
 
-void away_after_fork(void);
+/* After a fork, and where the clock that they were measured by is another now. */
+void away_forget(void);
 
 #endif

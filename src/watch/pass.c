@@ -19,7 +19,7 @@
 #include "watch/policy.h"
 #include "watch/stall.h"
 
-#define AFTER_STOP_NS 50000000ull
+#define AFTER_STOP_NS 50000000ull /* until a thread that was stopped in a sleep is back in it */
 #define LONGEST_SLEEP_NS 1000000000ull
 #define LONGEST_THRESHOLD_NS (1ull << 62) /* far enough from the end of the numbers to add to a time */
 
@@ -154,9 +154,7 @@ static uint64_t true_begin(const struct watched *w, const struct slot *slot, uin
         return begin_ns;
 }
 
-/* A later iteration has ended already. The followed one was too short to stand in the ring, or its place there was
- * lost.
- */
+/* A later iteration has ended already. The followed one was too short to stand in the ring, or was lost there. */
 static void end_before(struct watched *w, const struct slot_ended *next)
 {
         finish(w, w->stall.detected ? STALL_WAITED : STALL_LEFT, next->begin_ns);
@@ -244,10 +242,20 @@ static void end_at_close(struct watched *w, const struct slot *slot)
 
 /* A thread that was stopped in a sleep is about to make that call again, with what is left of its time: a signal that
  * came in between would end it. */
+static void forbid_signals(void)
+{
+        pass.signals_from_ns = clock_now_ns() + AFTER_STOP_NS;
+}
+
+bool watch_may_signal(void)
+{
+        return clock_now_ns() >= pass.signals_from_ns;
+}
+
 static enum watch_finding sample(struct stall *stall, bool may_signal)
 {
         uint64_t begin_ns = clock_now_ns();
-        enum watch_finding finding = pass.calls->sample(stall, may_signal && begin_ns >= pass.signals_from_ns);
+        enum watch_finding finding = pass.calls->sample(stall, may_signal && watch_may_signal());
         pass.totals.sampling_ns += clock_now_ns() - begin_ns;
         return finding;
 }
@@ -503,6 +511,7 @@ static bool was_under_way(const struct watched *w, const struct slot *slot)
 void pass_note_sleep(uint64_t slept_ns)
 {
         uint32_t count = slots_used();
+        forbid_signals();
         pass.totals.stopped_ns += slept_ns;
         for (uint32_t i = 0; i < count && slept_ns >= pass.usual.threshold_ns; i++)
                 if (was_under_way(&watched[i], slot_at(i)))
@@ -513,6 +522,8 @@ void pass_forget(void)
 {
         uint32_t count = slots_used();
         pass.active_ns = clock_now_ns();
+        forbid_signals(); /* what made the clocks drift apart has stopped us, as a rule */
+        away_forget();
         for (uint32_t i = 0; i < count; i++) {
                 struct watched *w = &watched[i];
                 if (w->following)
@@ -575,7 +586,7 @@ static void remember_absence(const struct watch_absence *absence)
 {
         away_remember(absence);
         if (absence->stopped_ns != 0)
-                pass.signals_from_ns = absence->to_ns + AFTER_STOP_NS;
+                forbid_signals();
 }
 
 void pass_note_stop(uint64_t from_ns, uint64_t to_ns)
@@ -615,7 +626,7 @@ void pass_after_fork(void)
         memset(watched, 0, slots_used() * sizeof *watched);
         memset(&pass.totals, 0, sizeof pass.totals);
         memset(pass.places, 0, sizeof pass.places);
-        away_after_fork();
+        away_forget();
         pass.first_wait_ns = 0;
         pass.next_id = 0;
 }

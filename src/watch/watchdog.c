@@ -81,13 +81,6 @@ static long futex(_Atomic uint32_t *word, int operation, uint32_t value, const s
         return raw_syscall_sigsafe(SYS_futex, (uintptr_t)word, (uint64_t)operation, value, (uintptr_t)timeout, 0, 0);
 }
 
-/* To tell whether the machine has slept between two of them. */
-struct sleep_readings {
-        bool known;
-        uint64_t slept_ns;
-        uint64_t now_ns, monotonic_ns;
-};
-
 /* ---- sleeping ---- */
 
 static struct absence_counts count_own(void)
@@ -186,6 +179,13 @@ static void answer(uint32_t asked)
         futex(&dog.answered, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL);
 }
 
+/* To tell whether the machine has slept between two of them. */
+struct sleep_readings {
+        bool known;
+        uint64_t slept_ns;
+        uint64_t now_ns, monotonic_ns;
+};
+
 /* A machine that slept has stopped all that was under way. Where clock_now_ns() went on meanwhile our own sleep ended
  * late, and that says it. */
 static void look_for_sleep(struct sleep_readings *before)
@@ -209,10 +209,10 @@ static void watch(void)
         while (!atomic_load(&dog.stop)) {
                 uint32_t wake = atomic_load(&dog.wake);
                 calls_look_again();
+                note_stop_at_work(); /* before what writes records, which may wait, and before the clock changes */
                 look_for_sleep(&readings);
                 if (clock_tend())
                         pass_forget();
-                note_stop_at_work();
                 uint32_t asked = atomic_load(&dog.asked);
                 uint64_t next_ns = pass_over_all();
                 answer(asked);

@@ -85,6 +85,9 @@ void watchdog_wake(void);
  * thread; keeps errno. */
 int watchdog_ask(uint64_t patience_ns);
 
+/* May a thread be sent a signal now, as far as stops go? Watchdog. */
+bool watch_may_signal(void);
+
 const struct watch_totals *watch_totals(void);
 int watchdog_tid(void);
 

@@ -371,7 +371,7 @@ Test(capture, any_iteration_is_a_sample_that_says_which, .init = begin)
         wait_until_busy(&busy);
         /* As a mark it changes all the time. */
         do
-                capture_take_any(&victim.task, (const _Atomic uint64_t *)&busy.rounds, &sample);
+                capture_take_any(&victim.task, true, (const _Atomic uint64_t *)&busy.rounds, &sample);
         while (sample.loss == CAPTURE_SIGNAL_LATE); /* another program had the CPU */
         cr_assert_eq(sample.loss, CAPTURE_OK);
         cr_assert(sample.mark > 0 && sample.mark <= atomic_load(&busy.rounds));

@@ -686,6 +686,28 @@ Test(pass, sends_no_signal_right_after_a_stop)
         pass_over_all();
         cr_assert(eq(uint, count_of(SAMPLE), 2));
         cr_expect(latest(SAMPLE)->may_signal);
+        pass_note_sleep(20 * MS); /* nor after one of the machine, */
+        cr_expect(not(watch_may_signal()));
+        pass.signals_from_ns = UINT64_MAX; /* nor where the clock has been changed, for as long by the new one */
+        pass_forget();
+        cr_expect(not(watch_may_signal()));
+        cr_expect(lt(u64, pass.signals_from_ns, clock_now_ns() + 1000 * MS));
+}
+
+Test(pass, measures_no_stall_by_absences_of_another_clock)
+{
+        struct slot *slot = make_loop(5);
+        pass_over_all();
+        uint64_t now_ns = clock_now_ns();
+        pass_note_absence(&(struct watch_absence){ .from_ns = 0, .to_ns = UINT64_MAX, .stopped_ns = now_ns });
+        pass_forget();
+        wait_on(5);
+        make_last(slot, 250 * MS);
+        wait_on(5);
+        pass_over_all();
+        cr_assert(eq(uint, count_of(ENDED), 1));
+        cr_expect(zero(u64, latest(ENDED)->stall.stopped_ns));
+        cr_expect(eq(u64, watch_totals()->stalls, 1));
 }
 
 /* The loop woke the watchdog, and both were stopped before the watchdog ran. */
