@@ -73,11 +73,12 @@ EXPORTED sighandler_t sysv_signal(int number, sighandler_t handler)
 EXPORTED int sigaltstack(const stack_t *stack, stack_t *old)
 {
         stack_t wanted = { .ss_flags = SS_DISABLE };
-        /* Read first, as it may lie where `old` is written. A pointer that is none is the kernel's to refuse. */
-        if (hooks_is_plausible(stack) && hooks_is_readable(stack))
+        /* Read first, as it may lie where `old` is written. A pointer that is none is the kernel's to refuse, also one
+         * of which only the beginning is there. */
+        if (hooks_is_readable(stack) && hooks_is_readable((const char *)(stack + 1) - 1))
                 wanted = *stack;
         int result = REAL(sigaltstack)(stack, old);
-        if (result == 0 && stack != NULL)
+        if (result == 0 && stack != NULL && hooks_in_noted_process()) /* a child of vfork has one of its own */
                 loop_note_alternate_stack(wanted.ss_flags & SS_DISABLE ? 0 : wanted.ss_size);
         return result;
 }

@@ -8,6 +8,8 @@
  */
 #include "hooked.h"
 
+#include <sys/mman.h>
+
 #include "../../src/hooks/signals.c"
 
 #define OURS (SIGRTMAX - 5)
@@ -148,4 +150,28 @@ Test(signals, an_alternate_stack_is_noted_with_its_size)
         cr_expect_eq(atomic_load(&slot->alternate_bytes), 0);
         cr_expect_eq(sigaltstack((stack_t *)8, NULL), -1);
         cr_expect_eq(errno, EFAULT);
+}
+
+Test(signals, an_alternate_stack_may_be_described_where_memory_ends)
+{
+        char *pages = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        cr_assert_neq(pages, MAP_FAILED);
+        cr_assert_eq(munmap(pages + 4096, 4096), 0);
+        cr_expect_eq(sigaltstack((stack_t *)(void *)(pages + 4096 - sizeof(stack_t) / 2), NULL), -1);
+        cr_expect_eq(errno, EFAULT);
+}
+
+Test(signals, a_child_of_vfork_has_an_alternate_stack_of_its_own)
+{
+        static char bytes[16384];
+        static stack_t stack = { .ss_sp = bytes, .ss_size = sizeof bytes };
+        loop_setup(NULL, 0, false);
+        struct slot *slot = loop_claim();
+        cr_assert_not_null(slot);
+        pid_t child = vfork();
+        if (child == 0) {
+                sigaltstack(&stack, NULL);
+                _exit(0);
+        }
+        cr_expect_eq(atomic_load(&slot->alternate_bytes), 0);
 }
