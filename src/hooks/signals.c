@@ -21,10 +21,10 @@
 /* libc declares it only where it stands for signal(). */
 sighandler_t __sysv_signal(int number, sighandler_t handler);
 
-/* A child of vfork has actions of its own. */
+/* A child of vfork has actions of its own. The number comes first: to know the process takes a system call. */
 static bool is_ours(int number)
 {
-        return hooks_in_noted_process() && hooks_calls->owns_signal(number);
+        return hooks_calls->owns_signal(number) && hooks_in_noted_process();
 }
 
 EXPORTED int sigaction(int number, const struct sigaction *action, struct sigaction *old)
