@@ -18,8 +18,10 @@
 #include "hooks/hooks.h"
 #include "loop/loop.h"
 
-/* libc declares it only where it stands for signal(). */
+/* libc declares these only where they stand for others, or not at all. */
 sighandler_t __sysv_signal(int number, sighandler_t handler);
+sighandler_t bsd_signal(int number, sighandler_t handler);
+int __sigaction(int number, const struct sigaction *action, struct sigaction *old);
 
 /* A child of vfork has actions of its own. The number comes first: to know the process takes a system call. */
 static bool is_ours(int number)
@@ -27,14 +29,16 @@ static bool is_ours(int number)
         return hooks_calls->owns_signal(number) && hooks_in_noted_process();
 }
 
-EXPORTED int sigaction(int number, const struct sigaction *action, struct sigaction *old)
+/* What sigaction() does about ours; `set` is libc's. */
+static int set_action(int (*set)(int, const struct sigaction *, struct sigaction *), int number,
+                      const struct sigaction *action, struct sigaction *old)
 {
         int result = 0;
         if (!is_ours(number))
-                return REAL(sigaction)(number, action, old);
+                return set(number, action, old);
         if (action != NULL && action->sa_handler != SIG_DFL) {
                 hooks_calls->signal_is_taken();
-                result = REAL(sigaction)(number, action, old);
+                result = set(number, action, old);
                 hooks_calls->signal_was_taken();
         }
         if (result == 0 && old != NULL)
@@ -42,7 +46,17 @@ EXPORTED int sigaction(int number, const struct sigaction *action, struct sigact
         return result;
 }
 
-/* What signal() in its three forms does about ours; `set` is libc's. */
+EXPORTED int sigaction(int number, const struct sigaction *action, struct sigaction *old)
+{
+        return set_action(REAL(sigaction), number, action, old);
+}
+
+EXPORTED int __sigaction(int number, const struct sigaction *action, struct sigaction *old)
+{
+        return set_action(REAL(__sigaction), number, action, old);
+}
+
+/* What signal() in all its forms does about ours; `set` is libc's. */
 static sighandler_t set_handler(sighandler_t (*set)(int, sighandler_t), int number, sighandler_t handler)
 {
         if (!is_ours(number))
@@ -52,7 +66,7 @@ static sighandler_t set_handler(sighandler_t (*set)(int, sighandler_t), int numb
         hooks_calls->signal_is_taken();
         sighandler_t before = set(number, handler);
         hooks_calls->signal_was_taken();
-        return before == SIG_ERR ? SIG_ERR : SIG_DFL;
+        return before == SIG_ERR || before == SIG_HOLD ? before : SIG_DFL;
 }
 
 EXPORTED sighandler_t signal(int number, sighandler_t handler)
@@ -68,6 +82,46 @@ EXPORTED sighandler_t __sysv_signal(int number, sighandler_t handler)
 EXPORTED sighandler_t sysv_signal(int number, sighandler_t handler)
 {
         return set_handler(REAL(sysv_signal), number, handler);
+}
+
+EXPORTED sighandler_t bsd_signal(int number, sighandler_t handler)
+{
+        return set_handler(REAL(bsd_signal), number, handler);
+}
+
+EXPORTED sighandler_t ssignal(int number, sighandler_t handler)
+{
+        return set_handler(REAL(ssignal), number, handler);
+}
+
+/* It unblocks the signal as well. */
+EXPORTED sighandler_t sigset(int number, sighandler_t handler)
+{
+        sigset_t set, before;
+        if (handler != SIG_DFL || !is_ours(number))
+                return set_handler(REAL(sigset), number, handler);
+        sigemptyset(&set);
+        sigaddset(&set, number);
+        if (sigprocmask(SIG_UNBLOCK, &set, &before) != 0)
+                return SIG_ERR;
+        return sigismember(&before, number) ? SIG_HOLD : SIG_DFL;
+}
+
+EXPORTED int sigignore(int number)
+{
+        bool ours = is_ours(number);
+        if (ours)
+                hooks_calls->signal_is_taken();
+        int result = REAL(sigignore)(number);
+        if (ours)
+                hooks_calls->signal_was_taken();
+        return result;
+}
+
+/* It changes a flag of the action, which is ours. */
+EXPORTED int siginterrupt(int number, int interrupt)
+{
+        return is_ours(number) ? 0 : REAL(siginterrupt)(number, interrupt);
 }
 
 EXPORTED int sigaltstack(const stack_t *stack, stack_t *old)

@@ -12,6 +12,8 @@
 
 #include "../../src/hooks/signals.c"
 
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations" /* a program may use them all the same */
+
 #define OURS (SIGRTMAX - 5)
 
 static unsigned taken, was_taken;
@@ -54,7 +56,7 @@ static void begin(void)
                 .signal_is_taken = count_taken,
                 .signal_was_taken = count_was_taken,
         };
-        struct sigaction action = { .sa_handler = our_handler };
+        struct sigaction action = { .sa_handler = our_handler, .sa_flags = SA_RESTART };
         hooks_setup(&calls, true);
         cr_assert_eq(REAL(sigaction)(OURS, &action, NULL), 0);
 }
@@ -101,6 +103,48 @@ Test(signals, a_handler_of_the_program_gets_it)
         cr_expect_eq(sysv_signal(OURS, own_handler), SIG_DFL);
         cr_expect_eq(taken, 3);
         cr_expect_eq(was_taken, 3);
+}
+
+/* All that libc has of the same kind. */
+Test(signals, no_older_function_shows_or_changes_it)
+{
+        struct sigaction action;
+        sigset_t set;
+        sigemptyset(&set);
+        sigaddset(&set, OURS);
+        memset(&action, 0xff, sizeof action);
+        cr_expect_eq(__sigaction(OURS, NULL, &action), 0);
+        cr_expect_eq(action.sa_handler, SIG_DFL);
+        cr_expect_eq(ssignal(OURS, SIG_DFL), SIG_DFL);
+        cr_expect_eq(bsd_signal(OURS, SIG_DFL), SIG_DFL);
+        cr_expect_eq(sigset(OURS, SIG_DFL), SIG_DFL);
+        cr_expect_eq(siginterrupt(OURS, 1), 0);
+        cr_assert_eq(REAL(sigaction)(OURS, NULL, &action), 0);
+        cr_expect_eq(action.sa_handler, our_handler);
+        cr_expect_eq(action.sa_flags & SA_RESTART, SA_RESTART);
+        cr_expect_eq(taken, 0);
+        cr_expect_eq(sigset(OURS, SIG_HOLD), SIG_DFL);
+        cr_expect_eq(handler_now(OURS), our_handler);
+        cr_expect_eq(sigset(OURS, SIG_HOLD), SIG_HOLD);
+        cr_expect_eq(sigset(OURS, SIG_DFL), SIG_HOLD, "it was blocked, and is not any more");
+        cr_expect_eq(sigset(OURS, own_handler), SIG_DFL);
+        cr_expect_eq(handler_now(OURS), own_handler);
+}
+
+Test(signals, an_older_function_takes_it)
+{
+        cr_expect_eq(sigignore(OURS), 0);
+        cr_expect_eq(handler_now(OURS), SIG_IGN);
+        cr_expect_eq(taken, 1);
+        cr_expect_eq(ssignal(OURS, own_handler), SIG_DFL);
+        cr_expect_eq(bsd_signal(OURS, own_handler), SIG_DFL);
+        cr_expect_eq(__sigaction(OURS, &(struct sigaction){ .sa_handler = own_handler }, NULL), 0);
+        cr_expect_eq(taken, 4);
+        cr_expect_eq(was_taken, 4);
+        cr_expect_eq(sigset(OURS - 1, own_handler), SIG_DFL, "others are libc's matter");
+        cr_expect_eq(siginterrupt(OURS - 1, 1), 0);
+        cr_expect_eq(sigignore(OURS - 1), 0);
+        cr_expect_eq(handler_now(OURS - 1), SIG_IGN);
 }
 
 Test(signals, others_are_libcs_matter)
