@@ -15,12 +15,9 @@
  */
 #include "watch/absence.h"
 
-#define PAUSED_NS 1000000000ull
+#include "base/order.h"
 
-static uint64_t smaller(uint64_t a, uint64_t b)
-{
-        return a < b ? a : b;
-}
+#define PAUSED_NS 1000000000ull
 
 bool absence_is_interrupted(const struct absence_counts *before, const struct absence_counts *after)
 {

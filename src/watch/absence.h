@@ -10,7 +10,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "watch/away.h"
+/* The watchdog wanted to run again at `from_ns` and did at `to_ns`. */
+struct watch_absence {
+        uint64_t from_ns;
+        uint64_t to_ns;
+        uint64_t stopped_ns;  /* of that it was stopped, */
+        uint64_t doubtful_ns; /* and perhaps for so much before, while it slept */
+        uint64_t starved_ns;  /* of that it was ready to run, but without a CPU */
+};
 
 /* What the kernel has counted of the watchdog's thread. */
 struct absence_counts {

@@ -12,6 +12,8 @@
 
 #include <string.h>
 
+#include "base/order.h"
+
 #define ABSENCES 8
 
 static struct {
@@ -24,14 +26,9 @@ void away_remember(const struct watch_absence *absence)
         absences.last[absences.next++ % ABSENCES] = *absence;
 }
 
-static uint64_t smaller(uint64_t a, uint64_t b)
-{
-        return a < b ? a : b;
-}
-
 static uint64_t overlap_of(const struct watch_absence *absence, uint64_t begin_ns, uint64_t end_ns)
 {
-        uint64_t from_ns = absence->from_ns > begin_ns ? absence->from_ns : begin_ns;
+        uint64_t from_ns = larger(absence->from_ns, begin_ns);
         uint64_t to_ns = smaller(absence->to_ns, end_ns);
         return to_ns > from_ns ? to_ns - from_ns : 0;
 }

@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "base/order.h"
 #include "loop/loop.h"
 #include "loop/said.h"
 #include "watch/policy.h"
@@ -84,16 +85,6 @@ static struct stall *follow(struct watched *w, struct slot *slot, uint64_t mark,
                 .startup = is_startup(slot, begin_ns),
         };
         return &w->stall;
-}
-
-static uint64_t smaller(uint64_t a, uint64_t b)
-{
-        return a < b ? a : b;
-}
-
-static uint64_t larger(uint64_t a, uint64_t b)
-{
-        return a > b ? a : b;
 }
 
 /* What the samples saw of a single thread that was stopped is in the stall already. */
