@@ -56,7 +56,7 @@ void capture_kept_begin(void);
  * free (then only sleeping threads are captured; *why says so in words); another -errno where nothing works. */
 int capture_start(int wanted, const char **why);
 
-/* Give the signal's action back where it is still ours. */
+/* Give the signal's action back where it is still ours. For tests: the agent never does, its handler stays. */
 void capture_stop(void);
 
 /* Take one sample. `may_signal` is false before the threshold is reached. `mark` is the loop's mark word and

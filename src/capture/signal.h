@@ -14,7 +14,8 @@
  * signal is free. Idempotent: after signal_stop() the same signal is taken again where it can be. */
 int signal_start(int wanted, uint8_t *buffer, const char **why);
 
-/* Give the action back where it is still ours and no signal of ours is on its way. */
+/* Give the action back where it is still ours and no signal of ours is on its way. For tests: in a host the handler
+ * stays. */
 void signal_stop(void);
 
 /* The thread has been seen running: look again, send the signal, wait for the answer. CAPTURE_MOVED: it does not run
