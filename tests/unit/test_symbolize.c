@@ -372,8 +372,10 @@ Test(symbolize_made, does_not_know_which_function_a_repeat_without_stacks_was)
         struct symbolizer *symbolizer = symbolizer_of_folder();
         struct record_stack stack;
         struct symbolized symbolized;
-        struct record_frame culprit;
+        struct record_frame culprit, unseen = node_frame; /* the frames that tell its line were dropped */
         struct record record = made_record(frames, &stack);
+        unseen.offset = 0x100;
+        record.stall.culprit = &unseen;
         symbolize(symbolizer, &record, &symbolized);
         cr_expect_str_eq(symbolized.record.stall.culprit->function, "busyParse");
         symbolized_free(&symbolized);
