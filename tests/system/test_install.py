@@ -46,6 +46,10 @@ def installed(place):
     return library.parent, env
 
 
+def prefix_of(place):
+    return next((place.folder / "root").rglob("loopdog.h")).parents[1]
+
+
 def example_of(place, name):
     """The installed one, which must be the one of the sources."""
     path = next((place.folder / "root").rglob(name))
@@ -97,8 +101,8 @@ def judge_example(place, name):
 
 @suite.case("beside the programs: schemas, a page for each command, completions of three shells")
 def beside(place):
-    libraries, _ = installed(place)
-    share = libraries.parents[1] / "share"
+    installed(place)
+    share = prefix_of(place) / "share"
     for name in ("record", "doctor"):
         harness.check((share / "loopdog" / f"{name}.schema.json").read_bytes() ==
                       (SOURCE / "docs" / f"{name}.schema.json").read_bytes(), f"{name}.schema.json differs")
@@ -119,8 +123,7 @@ def add_example(name, package, more):
         others = [*(flags(None, package) if package else ()), *more.split()]
         command("cc", *STRICT, source, "-o", program, *flags(env, "loopdog"), *others)
         release = place.folder / f"{name}_release"
-        command("cc", *STRICT, "-DNDEBUG", source, "-o", release, f"-I{libraries.parents[1] / 'include'}",
-                *others)
+        command("cc", *STRICT, "-DNDEBUG", source, "-o", release, f"-I{prefix_of(place) / 'include'}", *others)
         harness.check("loopdog" not in command("nm", "-D", release) + command("ldd", release), "something is left")
         if place.plain:
             return
