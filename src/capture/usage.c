@@ -69,10 +69,10 @@ void capture_usage(const struct capture_task *task, struct sample_usage *usage)
         *usage = (struct sample_usage){ .known = false };
         if (descriptor_is_ours(task->stat_fd) && proc_read_fd(task->stat_fd, text, sizeof text) > 0)
                 usage->known = usage_parse_stat(text, usage) == 0;
-        if (usage->known && task_read_status(task, &status) == 0) {
-                usage->voluntary = status.switches;
-                usage->involuntary = status.involuntary;
-        }
-        if (usage->known)
-                read_delay(task, usage);
+        usage->known = usage->known && task_read_status(task, &status) == 0; /* it may just have ended */
+        if (!usage->known)
+                return;
+        usage->voluntary = status.switches;
+        usage->involuntary = status.involuntary;
+        read_delay(task, usage);
 }

@@ -163,7 +163,8 @@ static void count_time(struct profile *profile, const struct sample *sample)
         profile->last_ns = sample->time_ns;
         profile->last_counted_ns = sample->counted_ns;
         profile->last_cpu_ns = sample->cpu_ns;
-        profile->last_usage = sample->usage;
+        if (sample->usage.known) /* a thread that is just ending has no files any more */
+                profile->last_usage = sample->usage;
 }
 
 /* One callback after the other was run where a sample finds another one than the sample before. */

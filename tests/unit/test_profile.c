@@ -502,3 +502,14 @@ Test(profile, keeps_the_cpu_time_of_before_where_a_late_sample_has_none)
         cr_expect(eq(u64, profile.last_ns, 100));
         cr_expect(eq(u64, profile.last_cpu_ns, 50));
 }
+
+Test(profile, keeps_what_was_counted_of_before_where_the_threads_files_are_gone)
+{
+        struct sample seen = sample_at(100, 'R', -1), gone = sample_at(300, 'R', -1);
+        seen.usage = (struct sample_usage){ .known = true, .voluntary = 4, .involuntary = 7 };
+        add(seen, NULL);
+        add(gone, NULL);
+        cr_expect(profile.last_usage.known);
+        cr_expect(eq(u64, profile.last_usage.voluntary, 4));
+        cr_expect(eq(u64, profile.last_usage.involuntary, 7));
+}
