@@ -408,7 +408,7 @@ class Suite:
         parser.add_argument("--victims", default=BUILD / "tests" / "victims", help="folder of the victims")
         parser.add_argument("--loopdog", default=BUILD / "tools" / "loopdog", help="the command")
         parser.add_argument("--tally", help="folder for stack counts")
-        parser.add_argument("--seconds", type=float, default=5, help="how long each case of the quiet group runs")
+        parser.add_argument("--seconds", type=float, default=3, help="how long each case of the quiet group runs")
         parser.add_argument("--long", action="store_true", help="what takes too long for every run, too")
         parser.add_argument("--runs", type=int, default=3, help="stalls of each case of causes_*")
         parser.add_argument("--only", default="*", help="cases whose title matches this pattern")

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """test_quiet.py - programs that must not be reported: idle, busy with short callbacks, or no loops at all
 
-Threshold 20 ms; --seconds says how long each case runs (5 in the normal run, 60 in soak.py). What the machine itself
+Threshold 20 ms; --seconds says how long each case runs (3 in the normal run, 60 in soak.py). What the machine itself
 does to a server (two shared cores, load generators beside it) can be a true stall of more than 20 ms, which loopdog
 has to report. So where all that was reported is short (up to 5 thresholds), the case is tried again, three times at
 most, and must be wholly quiet in one attempt; each failed one is shown, with the time that the threads waited for a
