@@ -66,16 +66,30 @@ static uint64_t age_ns(const struct player *player)
         return now_ns() - atomic_load(&player->scene.begin_ns);
 }
 
+/* The watchdog sends nothing to a handler that is not ours: then the test itself does. */
+static bool is_plain;
+
+static bool hit(struct player *player)
+{
+        struct sample sample;
+        memset(&sample, 0, sizeof(sample));
+        if (!is_plain)
+                return signal_ask(&player->victim.task, now_ns() - age_ns(player), &sample) == CAPTURE_OK;
+        uint64_t arrived = atomic_load(&handler.arrived);
+        syscall(SYS_tgkill, getpid(), player->victim.task.tid, atomic_load(&handler.number));
+        for (int i = 0; i < 1000 && atomic_load(&handler.arrived) == arrived; i++)
+                sleep_us(100);
+        return atomic_load(&handler.arrived) != arrived;
+}
+
 /* Until shortly before it ends by itself. A call that is made to go on is counted at the latest when the next signal
  * is about to be sent. */
 static void interrupt(struct player *player, unsigned captures)
 {
-        struct sample sample;
         uint64_t mended = atomic_load(&handler.mended);
         if (player->captures >= captures || age_ns(player) > (calls_ms() - 10) * 1000000ull)
                 return;
-        memset(&sample, 0, sizeof(sample));
-        if (signal_ask(&player->victim.task, now_ns() - age_ns(player), &sample) == CAPTURE_OK)
+        if (hit(player))
                 player->captures++;
         sleep_us(1000);
         player->mended += atomic_load(&handler.mended) - mended;
@@ -241,8 +255,6 @@ Test(storm, no_call_sees_many_captures, .init = begin)
 /* The storm is real: a plain handler on the same signals is seen by every call that is mended, and by no other. */
 static void plain_handler(int number, siginfo_t *info, void *context)
 {
-        struct request *request = &handler.request;
-        atomic_store(&request->word, (atomic_load(&request->word) & ~3ull) | REQUEST_DONE);
         atomic_fetch_add(&handler.arrived, 1);
 }
 
@@ -272,5 +284,6 @@ static void play_with_plain_handler(const struct call *const *rows, size_t count
 
 Test(storm, with_a_plain_handler_every_mended_call_fails, .init = begin)
 {
+        is_plain = true;
         for_all(play_with_plain_handler);
 }
