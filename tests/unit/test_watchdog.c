@@ -267,6 +267,8 @@ Test(watchdog, never_reports_a_loop_that_iterates)
                 sleep_ns(MS / 10);
         }
         struct slot *slot = loop_slot_here;
+        struct wait wait = on_epoll(5);
+        loop_enter(&wait); /* it rests, so that stopping may take its time */
         bool stalled = atomic_load(&slot->ring_head) != 0; /* by a busy machine: then it was a stall */
         stop();
         if (!stalled)
