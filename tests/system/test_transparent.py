@@ -8,7 +8,8 @@ one capture a call and with a storm of them, must tell the same as the runs with
 the program's own arrive, at random moments that are the same in each run, whose handlers restart calls or do not.
 
 A call that could not be judged, because the machine gave the signals' sender no CPU, took its time elsewhere or had too
-few captures, is made again, on both sides. A difference is a difference at once.
+few captures, is made again, on both sides, and so is one that met a limit that docs/limits.md names for it. Any other
+difference is one at once.
 
 Short: calls of 300 ms. `--long` (./dev soak): of 1,050 ms, with a hundred captures each, some 10 ms apart.
 
@@ -85,8 +86,15 @@ def run(place, own, way, names):
     return found
 
 
+def meets_limit(without, watched):
+    """One of the differences that docs/limits.md names: a signal of ours met a call that was just entered."""
+    return watched["limited"] and any(watched[key] != without[key] for key in COMPARED)
+
+
 def doubts(without, watched, samples, least_samples):
     """Why a pair of lines tells nothing, or ''."""
+    if meets_limit(without, watched):
+        return "a known limit was met"
     if without["shaken"] or watched["shaken"]:
         return "a signal came late"
     off_ms = watched["ms"] - without["ms"]
@@ -98,7 +106,8 @@ def doubts(without, watched, samples, least_samples):
 def differences(without, watched):
     return [f"{call}: {key} is {watched[call][key]!r} with the agent and {line[key]!r} without"
             for call, line in without.items() for key in COMPARED
-            if call in watched and watched[call][key] != line[key] and not (watched[call]["shaken"] or line["shaken"])]
+            if call in watched and watched[call][key] != line[key] and not (watched[call]["shaken"] or line["shaken"])
+            and not watched[call]["limited"]]
 
 
 def judge(place, own, way, without, names):
