@@ -139,6 +139,8 @@ Test(brief, leaves_what_is_unusual_to_the_whole_parser)
                 BEGIN ",\"signature\":\"xyz\"",
                 BEGIN ",\"begin\":\"2026-11-31T00:00:00Z\"x",
                 BEGIN ",\"lost\":{\"samples\":2,\"reasons\":{\"a\":2}}",
+                BEGIN ",\"lost\":{\"samples\":2},\"lost\":{}",
+                BEGIN ",\"detail\":{\"call\":\"read\"},\"detail\":{\"fd\":3}",
                 BEGIN ",\"labels\":[{\"key\":\"a\"}]",
                 BEGIN ",\"labels\":[]",
                 BEGIN ",\"culprit\":[]",

@@ -24,6 +24,7 @@ struct brief {
         struct record *record;
         struct record_frame *culprit;
         struct record_callback *callback;
+        bool has_detail, has_lost; /* a second object of one name is the whole parser's, which takes the last */
         struct record_label *labels;
 };
 
@@ -185,6 +186,9 @@ static bool refuse(struct brief *brief, const char *name)
 static bool take_lost(struct brief *brief)
 {
         static const struct field lost_fields[] = { { "samples", FIELD_U32, 0 }, { 0 } };
+        if (brief->has_lost)
+                return false;
+        brief->has_lost = true;
         return take_object(brief, lost_fields, &brief->record->stall.samples_lost, refuse);
 }
 
@@ -207,6 +211,9 @@ static bool take_labels(struct brief *brief)
 static bool take_detail(struct brief *brief)
 {
         struct record_detail *detail = &brief->record->stall.detail;
+        if (brief->has_detail)
+                return false;
+        brief->has_detail = true;
         detail->cpu_percent = UINT32_MAX;
         detail->user_ns = UINT64_MAX;
         detail->fd = INT32_MIN;
