@@ -106,22 +106,13 @@ static void check_brief(struct parsed *brief, const char *line, size_t scalars)
         free(object);
 }
 
-/* Which of two members of one name counts is nobody's promise. */
-static bool has_stacks_twice(const char *line, size_t length)
-{
-        static const char name[] = "\"stacks\":";
-        const char *first = memmem(line, length, name, strlen(name));
-        size_t left = first ? length - (size_t)(first + 1 - line) : 0;
-        return first && memmem(first + 1, left, name, strlen(name));
-}
-
 /* What stands before the stacks is the same record without them. */
 static void check_scan(const struct parsed *parsed, const char *line, size_t length)
 {
         size_t scalars = scan_stacks(line, length);
         struct parsed brief;
         char why[256];
-        if (scalars == 0 || has_stacks_twice(line, length))
+        if (scalars == 0)
                 return;
         char *object = alloc_bytes(line, scalars + 1);
         object[scalars] = '}';

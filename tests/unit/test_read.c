@@ -23,9 +23,10 @@
 #include "read/scan.h"
 #include "record/record.h"
 
-#define COMMON                                                                                                         \
-        "\"v\":1,\"time\":\"2026-11-22T20:15:03.620700Z\",\"host\":\"web1\",\"pid\":42,\"run\":\"b1946ac92492d234\","  \
-        "\"program\":\"uvicorn\""
+#define COMMON_OF(host)                                                                                                \
+        "\"v\":1,\"time\":\"2026-11-22T20:15:03.620700Z\",\"host\":\"" host "\",\"pid\":42,"                           \
+        "\"run\":\"b1946ac92492d234\",\"program\":\"uvicorn\""
+#define COMMON COMMON_OF("web1")
 #define PROCESS "{\"type\":\"process\"," COMMON "}"
 
 static char folder[64];
@@ -318,7 +319,8 @@ Test(parse, says_what_is_wrong_with_a_line)
         refuse("{\"type\":\"process\"," COMMON ",\"notices\":[1]}", "\"notices[0]\" is not a string");
         refuse("{\"type\":\"loop\"," COMMON ",\"buckets\":[{\"count\":-1}]}", "\"buckets[0].count\" is not");
         refuse(PROCESS PROCESS, "more than one record");
-        refuse("{\"type\":\"process\"," COMMON ",\"host\":\"\xff\"}", "UTF-8");
+        refuse("{\"type\":\"process\"," COMMON ",\"host\":\"a\",\"host\":\"b\"}", "two members of one name");
+        refuse("{\"type\":\"process\"," COMMON_OF("\xff") "}", "UTF-8");
 }
 
 Test(parse, takes_blank_lines_for_nothing)
@@ -442,8 +444,8 @@ Test(files, reads_a_folder_in_order_and_passes_over_what_is_no_file)
 {
         struct input input;
         cr_redirect_stderr();
-        append_string("b.jsonl", "{\"type\":\"process\"," COMMON ",\"host\":\"second\"}\n");
-        append_string("a.jsonl", "{\"type\":\"process\"," COMMON ",\"host\":\"first\"}\n");
+        append_string("b.jsonl", "{\"type\":\"process\"," COMMON_OF("second") "}\n");
+        append_string("a.jsonl", "{\"type\":\"process\"," COMMON_OF("first") "}\n");
         append_string(".hidden", "nonsense\n");
         cr_assert_eq(mkdir(path_of("below"), 0700), 0);
         cr_assert_eq(mkfifo(path_of("fifo"), 0600), 0);

@@ -24,7 +24,7 @@ struct brief {
         struct record *record;
         struct record_frame *culprit;
         struct record_callback *callback;
-        bool has_detail, has_lost; /* a second object of one name is the whole parser's, which takes the last */
+        bool has_detail, has_lost; /* a second object of one name is the whole parser's, which refuses it */
         struct record_label *labels;
 };
 

@@ -476,6 +476,8 @@ static const char *describe(const json_error_t *error)
                 return "nested too deeply";
         case json_error_end_of_input_expected:
                 return "more than one record on the line";
+        case json_error_duplicate_key:
+                return "two members of one name in an object";
         default:
                 return "not JSON";
         }
@@ -493,7 +495,7 @@ int parse_record(struct parsed *parsed, const char *line, size_t length, char *w
         why[0] = '\0';
 
         json_error_t json_error;
-        parsed->root = json_loadb(line, length, 0, &json_error);
+        parsed->root = json_loadb(line, length, JSON_REJECT_DUPLICATES, &json_error);
         int error = -EBADMSG;
         if (!parsed->root)
                 complain(&parser.complaint, "%s", describe(&json_error));
