@@ -389,11 +389,21 @@ static void threads_end(void)
         errno = saved_errno;
 }
 
+/* The kernel refuses namespaces of users and mounts to a thread that is not alone. The next own wait begins again. */
+static void must_be_alone(void)
+{
+        int saved_errno = errno;
+        if (hooks_in_noted_process() && watchdog_stop(false, LIMIT_PATIENCE_NS) == -ESRCH)
+                watchdog_wait_for_late_end(LIMIT_PATIENCE_NS);
+        errno = saved_errno;
+}
+
 static const struct hooks_calls hook_calls = {
         .rights_end = rights_end,
         .user_changes = user_changes,
         .user_changed = user_changed,
         .threads_end = threads_end,
+        .must_be_alone = must_be_alone,
         .exec_begins = exec_begins,
         .exec_failed = exec_failed,
         .code_unloaded = modules_note_change,

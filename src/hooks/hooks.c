@@ -30,6 +30,7 @@ static const struct hooks_calls no_calls = {
         .user_changes = nothing,
         .user_changed = nothing,
         .threads_end = nothing,
+        .must_be_alone = nothing,
         .exec_begins = nothing,
         .exec_failed = nothing,
         .code_unloaded = nothing,

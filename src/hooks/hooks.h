@@ -44,8 +44,9 @@ struct hooks_calls {
         void (*rights_end)(void);   /* the root directory, the user or the right to open files is about to go */
         void (*user_changes)(void); /* every thread is about to change its user or groups as this one does */
         void (*user_changed)(void);
-        void (*threads_end)(void); /* no thread can be made afterwards */
-        void (*exec_begins)(void); /* this process is about to become another program */
+        void (*threads_end)(void);   /* no thread can be made afterwards */
+        void (*must_be_alone)(void); /* the kernel is about to ask whether the process has other threads */
+        void (*exec_begins)(void);   /* this process is about to become another program */
         void (*exec_failed)(void);
         void (*code_unloaded)(void);
         bool (*owns_signal)(int number); /* its handler is ours */

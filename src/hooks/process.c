@@ -2,9 +2,9 @@
  *
  * process.c - the hooks of what a guest must know of its host
  *
- * Closed descriptors end epoll loops; unloaded code makes caches stale; and before the process gives up its root
- * directory, its user or its system calls, the agent opens what it could not open afterwards. All pass the call on
- * unchanged.
+ * Closed descriptors end epoll loops; unloaded code makes caches stale; before the process gives up its root directory,
+ * its user, its mounts or its system calls, the agent opens what it could not open afterwards; and where the kernel
+ * asks for a process of one thread, the watchdog makes room. All pass the call on unchanged.
  *
  * Context: app thread; close() also in children of vfork and in signal handlers
  */
@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -224,4 +225,33 @@ EXPORTED int prlimit64(pid_t pid, __rlimit_resource_t resource, const struct rli
 {
         note_limit(pid, (int)resource, SOFT(limit));
         return REAL(prlimit64)(pid, resource, limit, old);
+}
+
+/* What the kernel refuses a thread that is not the only one of its process, or with its root directory (users, mounts,
+ * time; threads, signal handlers, memory), and what it does only when the last thread has let go (semaphores). */
+#define ALONE_TO_LEAVE                                                                                                 \
+        (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWIPC | CLONE_FS | CLONE_SYSVSEM | CLONE_THREAD | CLONE_SIGHAND |        \
+         CLONE_VM)
+#define ALONE_TO_ENTER (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWTIME)
+
+/* Not for all flags: a process that has left its namespace of pids can make no thread any more. */
+static void note_namespaces(int flags, int alone)
+{
+        if (flags & (CLONE_NEWUSER | CLONE_NEWNS))
+                hooks_calls->rights_end();
+        if (flags & alone)
+                hooks_calls->must_be_alone();
+}
+
+EXPORTED int unshare(int flags)
+{
+        note_namespaces(flags, ALONE_TO_LEAVE);
+        return REAL(unshare)(flags);
+}
+
+/* Without a type, the descriptor may lead to a namespace of any. */
+EXPORTED int setns(int fd, int type)
+{
+        note_namespaces(type != 0 ? type : ALONE_TO_ENTER, ALONE_TO_ENTER);
+        return REAL(setns)(fd, type);
 }

@@ -88,6 +88,16 @@ add("not dumpable, as an ordinary user", "guest_rights", "dumpable", stalls=3, r
 add("no thread of root's uses a privilege", "guest_rights", "no-privilege", stalls=2)
 add("an ordinary user needs none", "guest_rights", "no-privilege", stalls=2, root=True, user=NOBODY)
 
+# ---- namespaces ----
+
+add("namespaces: users, as root", "guest_namespaces", "user", stalls=3, root=True)
+add("namespaces: users, as an ordinary user", "guest_namespaces", "user", stalls=3, root=True, user=NOBODY)
+add("namespaces: mounts, another root, and users", "guest_namespaces", "sandbox", stalls=3, root=True)
+add("namespaces: entered by their descriptors", "guest_namespaces", "enter", stalls=4, root=True)
+add("namespaces: all that unshare() knows", "guest_namespaces", "kinds", stalls=3, root=True)
+add("namespaces: of pids, for a child", "guest_namespaces", "pids", stalls=3, files=2, clean=False, root=True,
+    blind=("on_busy",))
+
 # ---- the filters of a unit as Debian ships it ----
 
 REDIS_UNIT = pathlib.Path("/lib/systemd/system/redis-server.service")
