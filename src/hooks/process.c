@@ -10,6 +10,7 @@
  */
 #undef _FILE_OFFSET_BITS /* setrlimit() and setrlimit64() are hooked under their own names */
 
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -24,6 +25,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/calls.h"
+#include "base/number.h"
 #include "base/raw.h"
 #include "hooks/hooks.h"
 #include "loop/loop.h"
@@ -68,11 +71,58 @@ EXPORTED int close_range(unsigned first, unsigned last, int flags)
         return REAL(close_range)(first, last, flags);
 }
 
+#define MOST_DESCRIPTORS (1u << 20) /* what a process may have where its administrator has raised nothing */
+
+/* Close those that /proc lists in this piece. Which are being closed may not be the one that is read from. */
+static unsigned close_listed(const char *piece, long bytes, unsigned first, unsigned listing)
+{
+        unsigned closed = 0;
+        for (long at = 0; at < bytes;) {
+                const struct dirent64 *entry = (const void *)(piece + at);
+                uint64_t number = 0;
+                const char *digits = entry->d_name;
+                at += entry->d_reclen;
+                if (number_take(&digits, 10, &number) && number >= first && number != listing)
+                        closed += raw_syscall_sigsafe(SYS_close, number, 0, 0, 0, 0, 0) == 0;
+        }
+        return closed;
+}
+
+/* As libc does where the kernel has no close_range(), with nothing but system calls: it may be a child that closes. */
+static bool close_by_proc(unsigned first)
+{
+        _Alignas(struct dirent64) char piece[1024];
+        long bytes, listing = raw_syscall_sigsafe(SYS_openat, (uint64_t)AT_FDCWD, (uintptr_t) "/proc/self/fd",
+                                                  O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, 0, 0);
+        if (listing < 0)
+                return false;
+        while ((bytes = raw_syscall_sigsafe(SYS_getdents64, (uint64_t)listing, (uintptr_t)piece, sizeof piece, 0, 0,
+                                            0)) > 0)
+                if (close_listed(piece, bytes, first, (unsigned)listing) != 0) /* the list has changed */
+                        raw_syscall_sigsafe(SYS_lseek, (uint64_t)listing, 0, SEEK_SET, 0, 0, 0);
+        raw_syscall_sigsafe(SYS_close, (uint64_t)listing, 0, 0, 0, 0, 0);
+        return bytes == 0;
+}
+
+/* A libc of before 2.34 has no closefrom(), but a program that asks the loader for one finds ours. */
+static void close_from(unsigned first)
+{
+        if (call_allowed_sigsafe(SYS_close_range) &&
+            raw_syscall_sigsafe(SYS_close_range, first, UINT_MAX, 0, 0, 0, 0) == 0)
+                return;
+        if (!close_by_proc(first))
+                for (unsigned fd = first; fd < MOST_DESCRIPTORS; fd++)
+                        raw_syscall_sigsafe(SYS_close, fd, 0, 0, 0, 0, 0);
+}
+
 EXPORTED void closefrom(int first)
 {
-        loop_note_close(first < 0 ? 0 : (unsigned)first, UINT_MAX);
+        unsigned from = first < 0 ? 0 : (unsigned)first;
+        loop_note_close(from, UINT_MAX);
         if (REAL(closefrom) != NULL)
                 REAL(closefrom)(first);
+        else
+                close_from(from);
 }
 
 EXPORTED int dlclose(void *handle)
