@@ -4,12 +4,12 @@
  *
  *     guest_children forks [N] | bomb [N] | vfork | spawn | daemon | clones | execs | self
  *
- * "forks": N forks (40) by another thread while the loop computes and is captured. "bomb": N children (200), 20 at a
- * time, each a loop of its own for a moment; every fiftieth stalls. "vfork": children that close, wait and change
- * signals in the memory of their parent, in the middle of a stall. "spawn": posix_spawn with all its attributes,
- * system() and popen(). "daemon": daemon(3), then a stall. "clones": children without libc's handlers, that share more
- * or less with their parent. "execs": programs run in every way. "self": what these programs are: they print what they
- * see, and stall.
+ * "forks": N forks (40) by another thread while the loop computes and is captured; it tells how long they took. "bomb":
+ * N children (200), 20 at a time, each a loop of its own for a moment; every fiftieth stalls. "vfork": children that
+ * close, wait and change signals in the memory of their parent, in the middle of a stall. "spawn": posix_spawn with all
+ * its attributes, system() and popen(). "daemon": daemon(3), then a stall. "clones": children without libc's handlers,
+ * that share more or less with their parent. "execs": programs run in every way. "self": what these programs are: they
+ * print what they see, and stall.
  *
  * Context: main, and one thread for "forks"
  */
@@ -49,13 +49,24 @@ static unsigned count;
 
 static atomic_bool stop;
 
+static int compare(const void *one, const void *other)
+{
+        uint64_t a = *(const uint64_t *)one, b = *(const uint64_t *)other;
+        return (a > b) - (a < b);
+}
+
 /* A short poll between two forks: from the next wait of the thread that forked on, the watchdog is there again. */
 static void *fork_again_and_again(void *unused)
 {
         unsigned failed = 0;
+        uint64_t *took_ns = calloc(count, sizeof *took_ns);
+        VICTIM_CHECK(took_ns != NULL);
         for (unsigned i = 0; i < count; i++) {
                 int status;
+                uint64_t begin_ns = truth_now_ns();
                 pid_t child = fork();
+                if (child != 0)
+                        took_ns[i] = truth_now_ns() - begin_ns;
                 if (child == 0) {
                         if (i == 0)
                                 see_process("forked");
@@ -67,6 +78,10 @@ static void *fork_again_and_again(void *unused)
                 poll(NULL, 0, 2);
         }
         see("forks: %u of %u children failed", failed, count);
+        qsort(took_ns, count, sizeof *took_ns, compare);
+        see("fork took: %llu us, at most %llu us", (unsigned long long)took_ns[count / 2] / 1000,
+            (unsigned long long)took_ns[count - 1] / 1000);
+        free(took_ns);
         stop = true;
         return NULL;
 }
