@@ -10,7 +10,9 @@ Context: system test
 
 import os
 import pathlib
+import re
 import signal
+import subprocess
 import sys
 
 import alike
@@ -18,6 +20,7 @@ import clients
 import harness
 import records
 import servers
+import slow_files
 
 suite = harness.Suite("guest_processes")
 NOBODY = 65534
@@ -77,6 +80,32 @@ add("children of clone that share this and that", "guest_children", "clones", st
 add("exec in every way, past the hooks too", "guest_children", "execs", stalls=6, files=6, blind=("on_execs",))
 add("the same with LOOPDOG_FOLLOW=0: only the first process is watched", "guest_children", "execs", stalls=6, files=1,
     env={"LOOPDOG_FOLLOW": "0"}, recorded=of_the_first, blind=("on_execs",))
+
+HANG_FORKS = 8
+HANGS_S = 60
+
+
+@suite.case("records on a disk that hangs: forks wait for one second in all, and the loop never")
+def hanging_disk(place):
+    harness.need_root()
+    if not slow_files.can_mount():
+        raise harness.Skip("no /dev/fuse")
+    victim = pathlib.Path(suite.options.victims) / "guest_children"
+    with slow_files.SlowFiles(place.folder / "slow", "write", HANGS_S * 1000) as disk:
+        try:
+            program = place.start("watched", [victim, "hangs", str(HANG_FORKS)], threshold="100ms",
+                                  env={"LOOPDOG_OUTPUT": str(disk.file)})
+            harness.wait_until(lambda: "hangs: done" in program.output(), HANGS_S / 2, "it goes on")
+        finally:
+            disk.process.kill()  # which ends the write: exit waits for it in the kernel
+            subprocess.run(["umount", "-l", str(disk.folder)], check=False)
+        program.wait(20)
+    took = {what: int(ms) / 1000 for what, ms in re.findall(r"(turns|forks): (\d+) ms", program.output())}
+    place.note(f"while a write hangs: {took}")
+    harness.check(took["turns"] < HANGS_S / 6, f"5 turns of 20 ms took {took['turns']} s")
+    harness.check(took["forks"] < HANG_FORKS / 2, f"{HANG_FORKS} forks took {took['forks']} s")
+    harness.check(place.plain or took["forks"] > 0.9, "no write hung")
+
 
 # ---- descriptors and limits ----
 

@@ -2,14 +2,15 @@
  *
  * guest_children.c - every way to make another process, from a loop that is watched
  *
- *     guest_children forks [N] | bomb [N] | vfork | spawn | daemon | clones | execs | self
+ *     guest_children forks [N] | hangs [N] | bomb [N] | vfork | spawn | daemon | clones | execs | self
  *
- * "forks": N forks (40) by another thread while the loop computes and is captured; it tells how long they took. "bomb":
- * N children (200), 20 at a time, each a loop of its own for a moment; every fiftieth stalls. "vfork": children that
- * close, wait and change signals in the memory of their parent, in the middle of a stall. "spawn": posix_spawn with all
- * its attributes, system() and popen(). "daemon": daemon(3), then a stall. "clones": children without libc's handlers,
- * that share more or less with their parent. "execs": programs run in every way. "self": what these programs are: they
- * print what they see, and stall.
+ * "forks": N forks (40) by another thread while the loop computes and is captured; it tells how long they took.
+ * "hangs": the same of N forks where records are written to a disk that hangs. "bomb": N children (200), 20 at a time,
+ * each a loop of its own for a moment; every fiftieth stalls. "vfork": children that close, wait and change signals in
+ * the memory of their parent, in the middle of a stall. "spawn": posix_spawn with all its attributes, system() and
+ * popen(). "daemon": daemon(3), then a stall. "clones": children without libc's handlers, that share more or less with
+ * their parent. "execs": programs run in every way. "self": what these programs are: they print what they see, and
+ * stall.
  *
  * Context: main, and one thread for "forks"
  */
@@ -105,6 +106,30 @@ static void forks(void)
         turn_run(&loop, 1, on_forks);
         pthread_join(thread, NULL);
         turn_run(&loop, 3, NULL);
+}
+
+/* ---- forks while the disk hangs that records are written to ---- */
+
+static void see_time(const char *what, uint64_t begin_ns)
+{
+        see("%s: %llu ms", what, (unsigned long long)(truth_now_ns() - begin_ns) / 1000000);
+}
+
+static void hangs(void)
+{
+        stall_asleep(&loop);
+        uint64_t begin_ns = truth_now_ns();
+        turn_run(&loop, 5, NULL);
+        see_time("turns", begin_ns);
+        begin_ns = truth_now_ns();
+        for (unsigned i = 0; i < count; i++) {
+                pid_t child = fork();
+                if (child == 0)
+                        _exit(0);
+                VICTIM_CHECK(waitpid(child, NULL, 0) == child);
+        }
+        see_time("forks", begin_ns);
+        see("hangs: done");
 }
 
 /* ---- a bomb ---- */
@@ -365,14 +390,9 @@ static void be_self(void)
 int main(int argc, char **argv)
 {
         static const struct victim_case cases[] = {
-                { "forks", forks },
-                { "bomb", bomb },
-                { "vfork", vforks },
-                { "spawn", spawns },
-                { "daemon", become_daemon },
-                { "clones", clones },
-                { "execs", execs },
-                { "self", be_self },
+                { "forks", forks },   { "hangs", hangs },  { "bomb", bomb },
+                { "vfork", vforks },  { "spawn", spawns }, { "daemon", become_daemon },
+                { "clones", clones }, { "execs", execs },  { "self", be_self },
                 { NULL, NULL },
         };
         VICTIM_CHECK(argc > 1);
