@@ -10,8 +10,9 @@ never look like success.
 
 A virtual machine whose host takes the CPU away for a second shakes tests of time. So ./dev runs the few that failed
 once more, alone, into a log of that name with `.again` behind it: who passes there counts as passed, and is shown as
-FLAKY with all that its failure said. `--failed PATH` prints the names to repeat; nothing where more failed than noise
-could explain.
+FLAKY with all that its failure said. A test that hung or that a signal ended, or one of whose cases or programs did, is
+none of them: a deadlock or a crash that comes once in a hundred runs would be forgiven each time. `--failed PATH`
+prints the names to repeat; nothing where more failed than noise could explain.
 
 Context: run by ./dev; exit 0 only if something ran and nothing failed
 """
@@ -27,8 +28,13 @@ PASSED = {'OK', 'EXPECTEDFAIL'}
 LINES_SHOWN = 2000 if os.environ.get('CI', 'false') != 'false' else 40
 
 NOISE_MOST = 3  # as many failures of one log may be the machine's
+# Hung, or ended by a signal: as Criterion, and as tests/system/harness.py and alike.py say it.
+BROKEN = re.compile(r'^\[FAIL\] .*: (CRASH!|Timed out\.)|'
+                    r'^# .*\b(did not end within \d|end(s|ed) with -\d+ instead|ended by itself with -\d)',
+                    re.MULTILINE)
 
-Outcome = collections.namedtuple('Outcome', 'name verdict reason output')  # verdict: passed, flaky, failed, skipped
+# verdict: passed, flaky, failed, skipped; may_pass: when it is run again
+Outcome = collections.namedtuple('Outcome', 'name verdict reason output may_pass', defaults=(True,))
 
 
 def read_log(label, path):
@@ -47,13 +53,23 @@ def read_outcomes(argument):
     if not os.path.exists(again):
         return outcomes
     mended = {outcome.name for outcome in read_log(label, again) if outcome.verdict == 'passed'}
-    return [outcome._replace(verdict='flaky') if outcome.verdict == 'failed' and outcome.name in mended else outcome
+    return [outcome._replace(verdict='flaky')
+            if outcome.verdict == 'failed' and outcome.may_pass and outcome.name in mended else outcome
             for outcome in outcomes]
 
 
 def names_to_repeat(path):
-    failed = [outcome.name for outcome in read_log('', path) if outcome.verdict == 'failed']
-    return [name.rpartition(' / ')[2] for name in failed] if len(failed) <= NOISE_MOST else []
+    failed = [outcome for outcome in read_log('', path) if outcome.verdict == 'failed']
+    names = [outcome.name.rpartition(' / ')[2] for outcome in failed if outcome.may_pass]
+    return names if len(failed) <= NOISE_MOST else []
+
+
+def how_it_ended(test):
+    """What meson's log says of it: words for people, and whether another run may be asked for."""
+    status = test.get('returncode') or 0
+    killed = not 0 <= status < 128  # by a signal, or what a shell makes of one
+    word = f"{test['result']}, killed by signal: status {status}" if killed else test['result']
+    return f"{word}, {test.get('duration', 0):.1f} s", test['result'] != 'TIMEOUT' and not killed
 
 
 def read_test(label, test):
@@ -64,7 +80,8 @@ def read_test(label, test):
         yield read_skip(name, output)
         return
     verdict = 'passed' if test['result'] in PASSED else 'failed'
-    yield Outcome(name, verdict, f"{test['result']}, {test.get('duration', 0):.1f} s", output)
+    reason, may_pass = how_it_ended(test)
+    yield Outcome(name, verdict, reason, output, may_pass and not BROKEN.search(output))
     for case, reason in SKIPPED_CASE.findall(output):
         yield Outcome(f'{name}: {case}', 'skipped', reason, '')
 

@@ -24,6 +24,19 @@ TAP = {'name': 'loopdog:system / tap', 'result': 'OK',
        'stdout': '1..3\nok 1 - a\nok 2 - b # SKIP no haproxy\nok 3 c # skip not root\n'}
 
 AGAIN = BAD | {'result': 'OK'}
+LATE_AGAIN = LATE | {'result': 'OK'}
+
+# What a second run does not mend, and what looks like it.
+KILLED = BAD | {'returncode': -11}
+SHELLS_KILLED = BAD | {'returncode': 139}
+NOT_KILLED = BAD | {'returncode': 1}
+CRASHED = BAD | {'returncode': 1, 'stderr': '[FAIL] storm::calls: CRASH!\n'}
+HUNG = BAD | {'returncode': 1, 'stderr': '[FAIL] locks::of_fork: Timed out. (660.00s)\n'}
+SERVER_CRASHED = BAD | {'result': 'ERROR', 'stdout': 'not ok 1 - a\n# redis ended with -11 instead of 0\n'}
+SERVER_HUNG = BAD | {'result': 'ERROR', 'stdout': 'not ok 1 - a\n# redis did not end within 10 s\n'}
+VICTIM_CRASHED = BAD | {'result': 'ERROR', 'stdout': 'not ok 1 - a\n# it ends with -6 instead of 0\n'}
+SERVER_STOPPED = BAD | {'result': 'ERROR', 'stdout': 'not ok 1 - a\n# --- output of redis (ended with -15, pid 7)\n'}
+BROKEN = [KILLED, SHELLS_KILLED, CRASHED, HUNG, SERVER_CRASHED, SERVER_HUNG, VICTIM_CRASHED]
 
 # (the tests of each log, or None for a log that does not exist), status, last line, words on stderr
 CASES = [
@@ -47,7 +60,12 @@ REPEATED = [
     ([GOOD, BAD], [BAD], 1, '1 passed, 1 failed', ['FAILED: unit / bad'], ['bad']),
     ([GOOD, BAD], [], 1, '1 passed, 1 failed', ['FAILED: unit / bad'], ['bad']),
     ([GOOD, BAD], [GOOD], 1, '1 passed, 1 failed', ['FAILED: unit / bad'], ['bad']),
-    ([BAD, LATE, SILENT, BAD], [AGAIN], 1, '2 passed, 2 failed', ['FLAKY', 'TIMEOUT'], [])]
+    ([BAD, LATE, SILENT, BAD], [AGAIN], 1, '2 passed, 2 failed', ['FLAKY', 'TIMEOUT'], []),
+    ([GOOD, LATE], [LATE_AGAIN], 1, '1 passed, 1 failed', ['FAILED: system / late (TIMEOUT'], []),
+    ([LATE, BAD], [AGAIN, LATE_AGAIN], 1, '1 passed, 1 failed', ['FLAKY', 'FAILED: system / late'], ['bad']),
+    ([KILLED], [AGAIN], 1, '0 passed, 1 failed', ['FAILED: unit / bad (FAIL, killed by signal: status -11'], []),
+    *(([test, GOOD], [AGAIN], 1, '1 passed, 1 failed', ['FAILED: unit / bad'], []) for test in BROKEN),
+    *(([test], [AGAIN], 0, '1 passed, 0 failed', ['FLAKY'], ['bad']) for test in (NOT_KILLED, SERVER_STOPPED))]
 
 
 def lines(tests):
