@@ -34,11 +34,11 @@ def start(place, name, run):
 
 
 def samples_of(place, programs):
-    """By region, of all runs so far."""
+    """By region, of all runs so far. A capture that was given up is a sample too; it is none that counts."""
     names = {program.pid: name for name, program in programs}
     samples = collections.Counter()
     for stall in place.read().stalls(startup=False):
-        samples[names[stall["pid"]]] += stall["samples"]
+        samples[names[stall["pid"]]] += stall["samples"] - stall["lost"]["samples"]
     return samples
 
 
