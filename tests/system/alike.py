@@ -51,12 +51,12 @@ def _text(program, folder, own, varies=None):
 
 
 def run(place, argv, *, env=None, threshold="100ms", code=0, seconds=60, preload="{}", user=None, until=None,
-        varies=None, **how):
+        varies=None, meanwhile=None, **how):
     """Run `argv` twice at the same time and compare.
 
     preload: the list of libraries, in which {} stands for the agent, which is left out of the plain run.  until: a line
     that the output must have before all is over (of a daemon, whose first process ends at once).  varies: how a line
-    begins whose rest is different each time."""
+    begins whose rest is different each time.  meanwhile: looks at the watched program from outside while it runs."""
     plain_folder, watched_folder = _folders(place)
     environment = dict(env or {})
     others = " ".join(preload.replace("{}", " ").split())
@@ -64,6 +64,8 @@ def run(place, argv, *, env=None, threshold="100ms", code=0, seconds=60, preload
                         env={**environment, "VICTIM_TRUTH": _truth(plain_folder / "truth")}, **how)
     watched = place.start("watched", argv, preload=preload, cwd=watched_folder, threshold=threshold, user=user,
                           env={**environment, "VICTIM_TRUTH": _truth(place.folder / "truth")}, **how)
+    if meanwhile:
+        meanwhile(watched)
     ends = [program.wait(seconds, None) for program in (plain, watched)]
     for program in (plain, watched):
         if until:

@@ -8,7 +8,9 @@ planted must be on record, with a stack or with the reason why there is none.
 Context: system test
 """
 
+import contextlib
 import sys
+import time
 
 import alike
 import harness
@@ -16,13 +18,39 @@ import records
 
 suite = harness.Suite("guest_threads")
 LONG = suite.options.long
+OWN_FILES = 20  # of a watchdog with one loop; there are 10
 
 
 def add(title, victim, *arguments, **how):
     alike.add(suite, title, victim, *arguments, **how)
 
 
+class OwnFiles:
+    """The watchdog's descriptors, listed from outside all the time while a program of threads runs."""
+
+    def __init__(self):
+        self.seen = []
+
+    def __call__(self, program):
+        self.seen = []
+        while program.running() and not program.place.plain:
+            with contextlib.suppress(OSError):  # not yet, or no longer
+                self.seen.append(harness.watchdog_files(program.pid))
+            time.sleep(0.01)
+
+    def judge(self, place):
+        """The last ones are those of a single loop's stall, when all the threads are over."""
+        harness.check(len(self.seen) > 10, f"the watchdog's descriptors were seen {len(self.seen)} times")
+        place.note(f"descriptors of the watchdog's: {self.seen[0]} at first, {max(self.seen)} at most, "
+                   f"{self.seen[-1]} at the end")
+        harness.check(self.seen[-1] <= OWN_FILES, f"{self.seen[-1]} descriptors of the watchdog's are left")
+
+
+own_files = OwnFiles()
+
+
 def all_watched(place, book):
+    own_files.judge(place)
     line, = book.all("exit")
     harness.check(line["loops"] >= (5000 if LONG else 1000) and line["loops_unwatched"] == 0,
                   f"{line['loops']} loops, {line['loops_unwatched']} of them not watched")
@@ -48,7 +76,7 @@ def reasons(word):
 # ---- threads ----
 
 add(f"{5000 if LONG else 1000} threads, 50 at a time, each a loop", "guest_threads", "many", "5000" if LONG else "1000",
-    stalls=1, after=all_watched)
+    stalls=1, after=all_watched, meanwhile=own_files)
 add("more loops than slots", "guest_threads", "crowded", stalls=3, recorded=lambda place: place.planted[:2],
     after=some_unwatched)
 for how, count in (("cancelled", 4), ("exits", 3)):  # that a thread has ended is seen at the next sample

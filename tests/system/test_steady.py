@@ -5,8 +5,8 @@
 redis, nginx and uvicorn with a threshold and an interval of 1 ms, and clients that make them stall for some
 milliseconds now and then, so that they are sampled nearly all the time. Each answer is compared with what it must be by
 a model of the client's own; with --plain the same load shows that the model is right. Memory, descriptors and threads
-of all processes of a server are sampled; their last third must not be above their first. At the end the record files
-must hold every stall that was begun, and the exit lines must agree with them.
+of all processes of a server, and the watchdogs' own descriptors, are sampled; their last third must not be above their
+first. At the end the record files must hold every stall that was begun, and the exit lines must agree with them.
 
 `./dev test` runs all three side by side for ten seconds; with --long each runs alone for --seconds, as `./dev soak`
 does for ten minutes.
@@ -276,12 +276,12 @@ class Load:
 
 # ---- size ----
 
-Size = collections.namedtuple("Size", "memory_kb files threads processes")
+Size = collections.namedtuple("Size", "memory_kb files own_files threads processes")
 
 
 def size_of(pid):
     """All processes of a server together. One that ends meanwhile counts as far as it was read."""
-    memory_kb = files = threads = processes = 0
+    memory_kb = files = own_files = threads = processes = 0
     for each in [pid] + harness.children_of(pid):
         with contextlib.suppress(OSError, KeyError):
             lines = pathlib.Path(f"/proc/{each}/status").read_text().splitlines()
@@ -290,7 +290,8 @@ def size_of(pid):
             memory_kb += int(fields["RssAnon"].split()[0])
             threads += int(fields["Threads"])
             processes += 1
-    return Size(memory_kb, files, threads, processes)
+            own_files += harness.watchdog_files(each)  # last: without the agent there are none
+    return Size(memory_kb, files, own_files, threads, processes)
 
 
 def growth(name, sizes):
@@ -305,11 +306,11 @@ def growth(name, sizes):
     complaints = []
     if after_kb > before_kb * (1 + GROWTH_SHARE) + GROWTH_KB:
         complaints.append(f"{name}: memory grew from {before_kb:.0f} to {after_kb:.0f} kB")
-    for field, more in (("files", MORE_FILES), ("threads", MORE_THREADS), ("processes", 0)):
+    for field, more in (("files", MORE_FILES), ("own_files", MORE_FILES), ("threads", MORE_THREADS), ("processes", 0)):
         if median(last, field) > median(first, field) + more:
             complaints.append(f"{name}: {field} grew from {median(first, field)} to {median(last, field)}")
     return complaints, f"{name}: {before_kb / 1024:.1f} to {after_kb / 1024:.1f} MB, {last[-1].files} descriptors, " \
-                       f"{last[-1].threads} threads"
+                       f"{last[-1].own_files} of the agent's own, {last[-1].threads} threads"
 
 
 # ---- the account ----
@@ -376,6 +377,8 @@ def steady(place, names):
     for name, (program, _) in running.items():
         program.stop(ROWS[name].end, seconds=60, code=None)
         more, text = growth(name, sizes[name])
+        harness.check(place.plain or max(size.own_files for size in sizes[name]),
+                      f"{name}: no watchdog's descriptors were seen")
         complaints += more + [f"{name}: {wrong}" for wrong in loads[name].wrong]
         place.note(f"{text}; {loads[name].answers} answers compared")
         harness.check(loads[name].answers > 10, f"{name}: hardly an answer")
