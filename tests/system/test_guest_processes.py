@@ -29,6 +29,7 @@ HANDLER_S = 0.1           # LIMIT_SIGNAL_STARVED_NS: the longest that a capture 
 PATIENCE_S = 2            # twice LIMIT_PATIENCE_NS: for the watchdog's end, and until the kernel counts it no more
 NOISE_S = 1               # that the machine may add
 LONG = suite.options.long
+LEAST_CAPTURES = 100 if LONG else 10  # between forks of another thread
 
 
 def add(title, victim, *arguments, **how):
@@ -48,7 +49,7 @@ def shows_captures(place, book):
     """The forks of another thread fell among captures of the loop."""
     taken = sum(stall["samples"] - stall["lost"]["samples"] for stall in book.stalls(startup=False))
     place.note(f"{taken} captures accepted between the forks")
-    harness.check(taken > 0, "the loop was not captured at all")
+    harness.check(taken >= LEAST_CAPTURES, f"only {taken} captures accepted between the forks")
 
 
 def fork_times(program):
