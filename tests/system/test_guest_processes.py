@@ -11,6 +11,7 @@ Context: system test
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -192,13 +193,15 @@ def redis_unit(place):
 # ---- CPython's own opinion of forks ----
 
 
+PYENV = pathlib.Path(os.environ.get("PYENV_ROOT") or pathlib.Path.home() / ".pyenv") / "versions"
+
+
 def pythons():
-    """Debian's, and pyenv's that warn of a fork with threads."""
-    folder = pathlib.Path(os.environ.get("PYENV_ROOT") or pathlib.Path.home() / ".pyenv") / "versions"
+    """Debian's, and those that warn of a fork with threads, from PATH or pyenv; None: there is none."""
     yield "Debian's python3", servers.PYTHON
-    for minor in (12, 13):
-        for found in sorted(folder.glob(f"3.{minor}.*/bin/python3"))[:1]:
-            yield f"CPython 3.{minor}", found
+    for version in ("3.12", "3.13"):
+        found = shutil.which(f"python{version}", path="/usr/bin:/usr/local/bin")
+        yield f"CPython {version}", found or next(iter(sorted(PYENV.glob(f"{version}.*/bin/python3"))), None)
 
 
 FORKS = """
@@ -229,7 +232,9 @@ thread.join()
 """
 
 
-def forks(place, python):
+def forks(place, name, python):
+    if python is None:
+        raise harness.Skip(f"no {name} in /usr/bin, /usr/local/bin or {PYENV}")
     result = alike.run(place, [python, place.write("forks.py", FORKS)], env={"PYTHONDONTWRITEBYTECODE": "1"})
     harness.check(result.output.count("child 0") == 1, f"it printed {result.output}")
     warned = sum("multi-threaded" in line for line in result.output)
@@ -243,7 +248,7 @@ def forks(place, python):
 
 for name, python in pythons():
     suite.add(f"{name} forks from a loop: no warning because of us",
-              lambda place, python=python: forks(place, python), attempts=3)
+              lambda place, name=name, python=python: forks(place, name, python), attempts=3)
 
 if __name__ == "__main__":
     sys.exit(suite.main())
