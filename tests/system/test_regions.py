@@ -24,7 +24,9 @@ TOGETHER = 2
 SECONDS = 120
 REGIONS = ("malloc", "C++ throw", "dlopen and dlclose", "dl_iterate_phdr", "a cycle through the loader's lock", "stdio",
            "fork", "exit")
-# A fork ends the watchdog, which begins again at the loop's next wait: there are few samples, and none is asked for.
+# The agent's own handler of pthread_atfork() ends the watchdog before libc takes a lock for the fork, and the loop's
+# next wait, which comes after the stall, begins it again: no capture of the agent's can fall into a fork by its thread
+# or by another. unit_locks captures within fork() without that handler.
 UNSAMPLED = "fork"
 
 
