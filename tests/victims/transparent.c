@@ -194,10 +194,12 @@ static void tell(const struct guest *guest)
 {
         const struct scene *scene = &guest->scene;
         printf("{\"call\": \"%s\", \"thread\": \"call-%zu\", \"result\": %ld, \"error\": %d, \"seen\": \"%s\","
-               " \"ms\": %.1f, \"sent\": %d, \"shaken\": %s, \"limited\": %s, \"expected\": [%ld, %d]}\n",
+               " \"ms\": %.1f, \"sent\": %d, \"shaken\": %s, \"limited\": %s, \"runs\": %s,"
+               " \"expected\": [%ld, %d]}\n",
                scene->call->name, guest->number, scene->result, scene->error, scene->seen,
                (double)(atomic_load(&scene->end_ns) - atomic_load(&scene->begin_ns)) / 1e6, guest->sent,
-               is_shaken(guest) ? "true" : "false", is_limited(scene->call) ? "true" : "false", scene->call->result,
+               is_shaken(guest) ? "true" : "false", is_limited(scene->call) ? "true" : "false",
+               scene->call->number == CALL_RUNS ? "true" : "false", scene->call->result,
                scene->call->result < 0 ? scene->call->error : 0);
 }
 
