@@ -39,6 +39,16 @@ Way = collections.namedtuple("Way", "name threshold interval least_asleep least_
 # One capture at the threshold and often one before it, at half of it; or one at each interval.
 WAYS = [Way("once", f"{CALL_MS // 30}ms", "60s", 1, 1),
         Way("storm", "1ms", "9ms", 80 if LONG else 1, 15 if LONG else 1)]
+ROWS_LEAST = 150            # of tests/calls, without those of liburing; made or skipped
+# Why a machine may not be able to make a call. Anything else that keeps one from being made is a failure.
+SKIPS = {
+    "pidfd_open is refused here": "a container's filter, or a kernel before 5.3",
+    "io_setup is refused here": "a container's filter, or a kernel without CONFIG_AIO",
+    "io_uring is refused here": "a container's filter, or the sysctl kernel.io_uring_disabled",
+    "no pseudo-terminal can be made here": "/dev/pts is not mounted",
+    "this kernel has no futex_waitv (5.16)": "as it says",
+    "no POSIX message queue can be made here": "a limit on queues of the user's, or a kernel without them",
+}
 COMPARED = ("result", "error", "seen", "sent")
 
 
@@ -154,12 +164,21 @@ def check_alone(found):
     harness.check(not wrong, "\n".join(wrong))
 
 
+def check_rows(found):
+    """All calls of the table were made but for those that this machine can't make."""
+    count = len(found.lines) + len(found.skipped)
+    harness.check(count >= ROWS_LEAST, f"only {count} calls instead of {ROWS_LEAST}")
+    unknown = {call: why for call, why in found.skipped.items() if why not in SKIPS}
+    harness.check(not unknown, f"not made for a reason that is not listed: {unknown}")
+
+
 def add(own, title):
     @suite.case(f"transparent: {title}")
     def case(place):
         without = run(place, own, None, [])
         if own == "none":
             check_alone(without)
+        check_rows(without)
         place.note(f"{len(without.lines)} calls of {CALL_MS} ms")
         for call, why in without.skipped.items():
             place.note(f"not made: {call}: {why}")
