@@ -25,6 +25,7 @@
 
 #define SIGNALS 3
 #define LATE_NS 50000000ull
+#define NEAR_NS 10000000ull /* of two signals: the call may end by both */
 #define STUCK_MS 30000
 
 struct guest {
@@ -36,8 +37,8 @@ struct guest {
         uint64_t moments_ns[SIGNALS]; /* after the call's begin, ascending */
         int sent;
         uint64_t sent_ns; /* the last one */
-        bool told;        /* the row's `end`, */
-        bool late;        /* too late */
+        bool told;        /* the row's `end` */
+        bool late;        /* that, or a signal, came too late */
 };
 
 static struct guest guests[CALLS_MOST];
@@ -127,11 +128,13 @@ static bool attend_to(struct guest *guest)
         if (begin_ns == 0)
                 return true;
         uint64_t age_ns = scene_now_ns() - begin_ns, lasts_ns = calls_ms() * 1000000ull;
-        if (own_signal != 0 && guest->sent < SIGNALS && age_ns >= guest->moments_ns[guest->sent])
+        if (own_signal != 0 && guest->sent < SIGNALS && age_ns >= guest->moments_ns[guest->sent]) {
+                guest->late |= guest->sent + 1 < SIGNALS && age_ns + NEAR_NS > guest->moments_ns[guest->sent + 1];
                 send_signal(guest);
+        }
         if (age_ns >= lasts_ns && !guest->told) {
                 guest->told = true;
-                guest->late = age_ns > lasts_ns + LATE_NS;
+                guest->late |= age_ns > lasts_ns + LATE_NS;
                 if (scene->call->end != NULL)
                         scene->call->end(scene);
         }
