@@ -180,6 +180,38 @@ static void make_stopped_terminal(struct scene *scene)
                 NEED(tcflow(scene->fds[0], TCOOFF) == 0);
 }
 
+/* One of the slave's own writes waits, and keeps all others, flow control too, out of the terminal. */
+static void *write_and_wait(void *opaque)
+{
+        struct scene *scene = opaque;
+        scene->id = (int)syscall(SYS_gettid);
+        atomic_store((_Atomic bool *)scene->object, true);
+        scene_try(write(scene->fds[0], "x", 1) == 1);
+        return NULL;
+}
+
+static bool waits_in_write(int tid)
+{
+        char path[64], text[16] = "";
+        snprintf(path, sizeof(path), "/proc/self/task/%d/syscall", tid);
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        bool is_there = fd >= 0 && read(fd, text, sizeof(text) - 1) > 0;
+        close(fd);
+        return is_there && strncmp(text, "1 ", 2) == 0; /* SYS_write */
+}
+
+static void make_occupied_terminal(struct scene *scene)
+{
+        make_stopped_terminal(scene);
+        if (scene->skipped != NULL)
+                return;
+        _Atomic bool *begun = calloc(1, sizeof *begun);
+        scene->object = (void *)begun;
+        scene_partner(scene, write_and_wait);
+        while (!atomic_load(begun) || !waits_in_write(scene->id))
+                scene_pause(1);
+}
+
 static void type_line(struct scene *scene)
 {
         scene_try(write(scene->fds[1], "abc\n", 4) == 4);
@@ -199,6 +231,12 @@ static long do_read_terminal(struct scene *scene)
 static long do_write_terminal(struct scene *scene)
 {
         return write(scene->fds[0], "x", 1);
+}
+
+/* An ioctl that waits: for its turn to send a STOP to the other end. (tcdrain() never waits for a pseudo-terminal.) */
+static long do_stop_other_end(struct scene *scene)
+{
+        return tcflow(scene->fds[0], TCIOFF);
 }
 
 /* ---- what happens to files ---- */
@@ -238,6 +276,8 @@ const struct call calls_files[] = {
         { "read of a terminal", make_terminal, do_read_terminal, type_line, 4, 0, SYS_read, RESTARTED },
         { "read of a raw terminal", make_raw_terminal, do_read_terminal, type_line, 4, 0, SYS_read, RESTARTED },
         { "write to a stopped terminal", make_stopped_terminal, do_write_terminal, start_output, 1, 0, SYS_write,
+          RESTARTED },
+        { "tcflow, occupied terminal", make_occupied_terminal, do_stop_other_end, start_output, 0, 0, SYS_ioctl,
           RESTARTED },
         { "read of inotify", make_inotify, do_read_inotify, change_file, sizeof(struct inotify_event), 0, SYS_read,
           RESTARTED },

@@ -10,8 +10,10 @@
 #include <errno.h>
 #include <poll.h>
 #include <semaphore.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -132,6 +134,27 @@ static long do_draws(struct scene *scene)
         return repeat(scene, draw_once);
 }
 
+#define FILE_BYTES (4 << 20)
+
+static void make_memory_file(struct scene *scene)
+{
+        scene->fds[0] = memfd_create("calls", MFD_CLOEXEC);
+        NEED(scene->fds[0] >= 0);
+}
+
+/* It takes a millisecond. Before Linux 6.18 any signal makes it fail with EINTR, whatever its handler's flags. */
+static bool allocate_once(struct scene *scene)
+{
+        bool is_done = RAW(SYS_fallocate, scene->fds[0], 0, 0, FILE_BYTES, 0, 0) == 0;
+        NEED(ftruncate(scene->fds[0], 0) == 0);
+        return is_done;
+}
+
+static long do_allocations(struct scene *scene)
+{
+        return repeat(scene, allocate_once);
+}
+
 const struct call calls_repeats[] = {
         { "short nanosleeps", NULL, do_sleeps, NULL, 0, 0, CALL_RUNS, MENDED },
         { "short ppolls", scene_pipe, do_polls, NULL, 0, 0, CALL_RUNS, MENDED },
@@ -139,5 +162,6 @@ const struct call calls_repeats[] = {
         { "short sem_timedwaits", NULL, do_semaphores, NULL, 0, 0, CALL_RUNS, MENDED },
         { "sends and receives", make_pair, do_talks, NULL, 0, 0, CALL_RUNS, MENDED },
         { "getrandom of a megabyte", make_room, do_draws, NULL, 0, 0, CALL_RUNS, SHORTENED },
+        { "short fallocates, raw", make_memory_file, do_allocations, NULL, 0, 0, CALL_RUNS, MENDED },
         { 0 },
 };

@@ -96,6 +96,23 @@ static long do_usleep(struct scene *scene)
         return usleep(calls_ms() * 1000);
 }
 
+#define SLEEP_S 10
+
+/* It is made for whole seconds, and ended by a signal of the program's own: what is left is in whole seconds too. */
+static long do_sleep(struct scene *scene)
+{
+        unsigned left_s = sleep(SLEEP_S);
+        uint64_t passed_ns = scene_now_ns() - atomic_load(&scene->begin_ns);
+        if (passed_ns < calls_ms() * 1000000ull)
+                return scene_answer(-EINTR);
+        bool fits = left_s + calls_ms() / 1000 < SLEEP_S && left_s + 1 + passed_ns / 1000000000 >= SLEEP_S;
+        if (fits)
+                scene_saw(scene, "what is left fits");
+        else
+                scene_saw(scene, "%u s left", left_s);
+        return 0;
+}
+
 static long do_thrd_sleep(struct scene *scene)
 {
         struct timespec rest = untouched;
@@ -144,6 +161,7 @@ const struct call calls_sleeps[] = {
         { "clock_nanosleep until, monotonic", NULL, do_sleep_until_monotonic, NULL, 0, 0, SYS_clock_nanosleep, MENDED },
         { "clock_nanosleep until, TAI", NULL, do_sleep_until_tai, NULL, 0, 0, SYS_clock_nanosleep, MENDED },
         { "usleep", NULL, do_usleep, NULL, 0, 0, SYS_clock_nanosleep, MENDED },
+        { "sleep", NULL, do_sleep, scene_send_signal, 0, 0, SYS_clock_nanosleep, MENDED },
         { "thrd_sleep", NULL, do_thrd_sleep, NULL, 0, 0, SYS_clock_nanosleep, LIMITED },
         { "read of a timerfd", make_timer, do_timer, NULL, 8, 0, SYS_read, RESTARTED },
         { "read of a timerfd, until", make_timer, do_timer_until, NULL, 8, 0, SYS_read, RESTARTED },
