@@ -10,6 +10,7 @@ Context: system test
 
 import pathlib
 import re
+import struct
 import sys
 import time
 
@@ -19,6 +20,7 @@ import records
 
 suite = harness.Suite("guest_company")
 FOLDER = pathlib.Path("/usr/lib/x86_64-linux-gnu")
+ADDRESS = 0x10000000  # that guest_prelinked.so asks for
 
 
 def add(title, victim, *arguments, **how):
@@ -32,6 +34,15 @@ def company(name, library, *, work="work", stalls=2, **how):
             add(f"{name}, preloaded {where} ours", "guest_company", work, stalls=stalls, preload=order, **how)
         else:
             suite.add(f"{name}, preloaded {where} ours", lambda place: missing(library))
+
+
+def first_address(library):
+    """Of the first PT_LOAD of a 64-bit ELF file."""
+    bytes_ = library.read_bytes()
+    at, = struct.unpack_from("<Q", bytes_, 0x20)
+    size, count = struct.unpack_from("<HH", bytes_, 0x36)
+    heads = [struct.unpack_from("<IIQQ", bytes_, at + i * size) for i in range(count)]
+    return next(address for kind, _, _, address in heads if kind == 1)
 
 
 def missing(library):
@@ -77,6 +88,22 @@ add("a static program, which no preload reaches", "guest_company_static", "work"
     recorded=lambda place: [])
 add("a plugin loaded with RTLD_DEEPBIND, which passes our hooks", "guest_company", "plugin",
     pathlib.Path(suite.options.victims) / "guest_plugin.so", stalls=4)
+
+
+def prelinked(place, *taken):
+    """Its functions are named: the truth has them as culprits."""
+    library = pathlib.Path(suite.options.victims) / "guest_prelinked.so"
+    if not library.exists():
+        raise harness.Skip(f"{library.name} was not built: this linker has no -Ttext-segment")
+    first = first_address(library)
+    harness.check(first == ADDRESS, f"{library.name} begins at {first:#x} instead of {ADDRESS:#x}")
+    result = alike.victim(place, "guest_company", "prelinked", library, *taken)
+    harness.check(result.output == [f"loaded at its address: {int(not taken)}"], f"it printed {result.output}")
+    alike.judge(place, result, stalls=2)
+
+
+suite.add("a library with an address of its own, as prelink makes them", prelinked, attempts=3)
+suite.add("the same where its address is taken", lambda place: prelinked(place, ADDRESS), attempts=3)
 
 
 def late(place, preload):

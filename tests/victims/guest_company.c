@@ -2,13 +2,14 @@
  *
  * guest_company.c - a server that has other libraries between itself and libc
  *
- *     guest_company work | compute | plugin FILE | late FILE
+ *     guest_company work | compute | plugin FILE | prelinked FILE [ADDRESS] | late FILE
  *
  * "work": two threads allocate and free in every way while the loop does so too, and stalls; it tells the time, sleeps
  * and waits by the clock. Built in several ways (ASan, at a fixed address, static). "compute": only what may be
  * interrupted by a profiler's signals, whose handlers make a sleep end early. "plugin": FILE is loaded with
- * RTLD_DEEPBIND and runs a loop of its own, with a stall, before this program's. "late": FILE, which is the agent, is
- * loaded when the loop is under way, used, and given back.
+ * RTLD_DEEPBIND and runs a loop of its own, with a stall, before this program's. "prelinked": FILE, a library with an
+ * address of its own, stalls this program's loop; ADDRESS is taken before it is loaded. "late": FILE, which is the
+ * agent, is loaded when the loop is under way, used, and given back.
  *
  * Context: main and two threads
  */
@@ -21,6 +22,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include "see.h"
@@ -141,6 +143,44 @@ static void plugin(void)
         stall_asleep(&loop);
 }
 
+/* ---- a library with an address of its own ---- */
+
+static void (*prelinked_sleep)(unsigned ms), (*prelinked_busy)(unsigned ms);
+
+static VICTIM_FRAME void on_prelinked_sleep(struct turn *turn)
+{
+        struct truth begin = truth_begin();
+        prelinked_sleep(200);
+        truth_end(begin, "blocked", "prelinked_sleep", "on_prelinked_sleep");
+}
+
+static VICTIM_FRAME void on_prelinked_busy(struct turn *turn)
+{
+        struct truth begin = truth_begin();
+        prelinked_busy(200);
+        truth_end(begin, "cpu", "prelinked_busy", "on_prelinked_busy");
+}
+
+static void prelinked(void)
+{
+        Dl_info info;
+        if (arguments[1] != NULL) {
+                void *taken = (void *)(uintptr_t)strtoul(arguments[1], NULL, 0);
+                VICTIM_CHECK(mmap(taken, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == taken);
+        }
+        void *handle = dlopen(arguments[0], RTLD_NOW | RTLD_LOCAL);
+        VICTIM_CHECK(handle != NULL);
+        prelinked_sleep = (void (*)(unsigned))(uintptr_t)dlsym(handle, "prelinked_sleep");
+        prelinked_busy = (void (*)(unsigned))(uintptr_t)dlsym(handle, "prelinked_busy");
+        VICTIM_CHECK(prelinked_sleep != NULL && prelinked_busy != NULL);
+        VICTIM_CHECK(dladdr((void *)(uintptr_t)prelinked_sleep, &info) != 0);
+        see("loaded at its address: %d", (uintptr_t)info.dli_fbase == 0x10000000);
+        turn_run(&loop, 3, NULL);
+        turn_run(&loop, 1, on_prelinked_sleep);
+        turn_run(&loop, 1, on_prelinked_busy);
+        turn_run(&loop, 2, NULL);
+}
+
 /* ---- the agent, late ---- */
 
 static void late(void)
@@ -166,7 +206,7 @@ int main(int argc, char **argv)
         static const struct victim_case cases[] = {
                 { "work", work },     { "compute", compute },
 #ifndef VICTIM_STATIC
-                { "plugin", plugin }, { "late", late },
+                { "plugin", plugin }, { "prelinked", prelinked }, { "late", late },
 #endif
                 { NULL, NULL },
         };
