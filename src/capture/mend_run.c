@@ -27,6 +27,7 @@
 #include <linux/futex.h>
 #include <linux/io_uring.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -112,6 +113,7 @@ static const struct row rows[] = {
         { SYS_connect, TIME_NONE, 0, MASK_NONE, 0 }, /* goes on with the connection that was begun: see finish() */
         /* tmpfs undoes what it has allocated. */
         { SYS_fallocate, TIME_NONE, 0, MASK_NONE, 0 },
+        { SYS_ioctl, TIME_NONE, 0, MASK_NONE, 0 }, /* tcdrain() only */
 };
 
 /* The call as it is made again, with the memory that its changed arguments point to. */
@@ -195,11 +197,17 @@ static const struct row *find_sigsafe(int64_t number)
         return NULL;
 }
 
+/* What an ioctl has done when it fails is its driver's business. This one waits and fails even if all has drained. */
+static bool is_drain_sigsafe(const uint64_t arguments[6])
+{
+        return (uint32_t)arguments[1] == TCSBRK && arguments[2] != 0;
+}
+
 bool mend_knows_sigsafe(int64_t number, const uint64_t arguments[6], int64_t result)
 {
         if (result >= 0)
                 return mend_is_short_sigsafe(number, arguments, result);
-        return result == -EINTR && find_sigsafe(number) != NULL;
+        return result == -EINTR && find_sigsafe(number) != NULL && (number != SYS_ioctl || is_drain_sigsafe(arguments));
 }
 
 static bool has_mask_sigsafe(const struct row *row, const uint64_t arguments[6])
