@@ -21,6 +21,7 @@
 #include "explain/served.h"
 #include "explain/whereabouts.h"
 #include "explain/whom.h"
+#include "loop/loop.h"
 #include "script/script.h"
 #include "unwind/module.h"
 #include "unwind/unwind.h"
@@ -148,6 +149,7 @@ static struct whom_look look_at_thread(int32_t tid, uint64_t pthread, void *may_
         }
         capture_task_open(&other, tid, 0);
         other.stack_bound = pthread;
+        other.least_alternate_bytes = atomic_load(&loop_least_alternate_bytes);
         capture_take(&other, *(const bool *)may_signal, NULL, 0, &sample);
         bool found = find_stack(&context);
         capture_task_close(&other);

@@ -35,7 +35,8 @@ struct capture_task {
         uint64_t was_switches; /* its voluntary switches */
         uint64_t was_cpu_ns;   /* and CPU time then; 0: not known */
         const _Atomic uint64_t *alternate_bytes; /* size of its alternate signal stack; NULL: not known */
-        uint64_t usually_blocked;                /* signals that it blocks outside of its handlers */
+        uint64_t least_alternate_bytes; /* where it is not: the smallest that a thread of the program has; 0: none */
+        uint64_t usually_blocked;       /* signals that it blocks outside of its handlers */
 };
 
 void capture_task_open(struct capture_task *task, int32_t tid, uint64_t stack_hint);

@@ -26,8 +26,7 @@
 #include "base/raw.h"
 #include "capture/mend.h"
 
-#define ROOM_BYTES 1536 /* of stack for this file and the mending, which use some 700 (more in a debug build) */
-#define RED_ZONE 128    /* bytes below the stack pointer that a function may use (x86-64) */
+#define RED_ZONE 128 /* bytes below the stack pointer that a function may use (x86-64) */
 
 struct handler handler;
 
@@ -112,7 +111,7 @@ static bool has_room_sigsafe(const ucontext_t *context)
 {
         uint64_t here = (uintptr_t)__builtin_frame_address(0), low = (uintptr_t)context->uc_stack.ss_sp;
         bool has_alternate = (context->uc_stack.ss_flags & SS_DISABLE) == 0;
-        return !has_alternate || here - low >= context->uc_stack.ss_size || here - low >= ROOM_BYTES;
+        return !has_alternate || here - low >= context->uc_stack.ss_size || here - low >= HANDLER_ROOM_BYTES;
 }
 
 /* So that the watchdog does not wait for what will not come. For this much there is room. */

@@ -69,6 +69,11 @@ struct handler {
 
 extern struct handler handler;
 
+/* Of stack, below the kernel's frame: for the handler and the mending, which use some 700 (more in a debug build); and
+ * for the handler until it has found out that it has less, some 210. */
+#define HANDLER_ROOM_BYTES 1536
+#define HANDLER_ENTRY_BYTES 256
+
 /* The action of the signal. */
 void handler_sigsafe(int number, siginfo_t *info, void *context);
 

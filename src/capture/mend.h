@@ -65,6 +65,10 @@ struct mend_call {
 /* Find out how `syscall` behaves here. Once, before the first signal. */
 void mend_start(void);
 
+/* How much of a stack the kernel's frame of a signal may take here, without the tiles of AMX: before a thread gets them
+ * the kernel itself sees to it that the alternate stacks are large enough. */
+uint64_t mend_frame_bytes(void);
+
 /* In the handler: where `context` has been interrupted in a call that can be mended, fill `frame` (its times are
  * already there) and change `context` so that the thread goes on in the stub. `frame` must lie in the outermost
  * function of the handler. */

@@ -10,8 +10,10 @@
  */
 #include "capture/mend.h"
 
+#include <cpuid.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/auxv.h>
 
 #include "base/memory.h"
 #include "capture/handler.h"
@@ -402,4 +404,22 @@ bool mend_see_through(uint64_t program_counter, uint64_t stack_pointer, struct m
                 return false;
         return memory_get_sigsafe(stack_pointer, &address, sizeof(address)) &&
                memory_get_sigsafe(address, frame, sizeof(*frame));
+}
+
+/* ---- the kernel's frame ---- */
+
+#define STATE_LEAF 0xd     /* of cpuid: the processor's state, as xsave writes it */
+#define TILES 18           /* part of it */
+#define FRAME_PLAIN 1024   /* bytes of a frame beside that state */
+#define STATE_UNKNOWN 4096 /* where the processor doesn't tell */
+
+uint64_t mend_frame_bytes(void)
+{
+        uint64_t bytes = getauxval(AT_MINSIGSTKSZ); /* 0 before Linux 5.14 */
+        unsigned total = STATE_UNKNOWN, size = 0, offset = 0, features, most, flags;
+        if (__get_cpuid_count(STATE_LEAF, 0, &features, &total, &most, &flags))
+                __get_cpuid_count(STATE_LEAF, TILES, &size, &offset, &most, &flags);
+        if (bytes == 0)
+                bytes = FRAME_PLAIN + total;
+        return size != 0 && offset + size == total && bytes > size ? bytes - size : bytes;
 }

@@ -38,6 +38,7 @@
 
 static struct {
         uint32_t generation;
+        uint64_t frame_bytes; /* of stack for the kernel's frame */
         _Atomic uint64_t sent;
         _Atomic int forbidden; /* threads of the host between capture_forbid_and_drain() and exec */
         _Atomic bool sending;
@@ -191,6 +192,7 @@ int signal_start(int wanted, uint8_t *buffer, const char **why)
         if (number == 0)
                 return -EBUSY;
         mend_start();
+        asking.frame_bytes = mend_frame_bytes();
         handler.request.buffer = buffer;
         introduce();
         atomic_store(&handler.number, number);
@@ -425,6 +427,19 @@ static bool has_just_woken(const struct capture_task *task, const struct task_st
         return cpu_ns != 0 && task->was_cpu_ns != 0 && cpu_ns - task->was_cpu_ns < AWAKE_NS;
 }
 
+static uint64_t alternate_bytes_of(const struct capture_task *task)
+{
+        return task->alternate_bytes != NULL ? atomic_load(task->alternate_bytes) : task->least_alternate_bytes;
+}
+
+/* Kernels take an alternate stack of 2048 bytes, whatever the processor's state in a frame amounts to, and end the
+ * process when the frame does not fit: no handler gets to know. Where it just fits the handler looks for itself. */
+static bool is_alternate_too_small(const struct capture_task *task)
+{
+        uint64_t alternate = alternate_bytes_of(task);
+        return alternate != 0 && alternate < asking.frame_bytes + HANDLER_ENTRY_BYTES;
+}
+
 /* Does it run a handler of the program's, on an alternate stack of a few KB? Where a second signal's frame does not fit
  * the kernel ends the process. Signals that the processor raises are blocked by their handlers only, or together with
  * ours; others by handlers and for a moment, which can't be told apart. */
@@ -463,6 +478,8 @@ enum capture_loss signal_take(struct capture_task *task, struct sample *sample)
                 return CAPTURE_SIGNAL_BLOCKED;
         if (has_just_woken(task, &status))
                 return CAPTURE_MOVED;
+        if (is_alternate_too_small(task))
+                return CAPTURE_NO_ROOM;
         if (may_lack_room(task, status.blocked))
                 return CAPTURE_IN_HANDLER;
         uint64_t running_ns = mend_now_ns_sigsafe();

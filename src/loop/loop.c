@@ -220,8 +220,14 @@ static void note_signals(struct slot *slot)
         atomic_store(&slot->blocked_first, blocked);
 }
 
+_Atomic uint64_t loop_least_alternate_bytes;
+
 void loop_note_alternate_stack(uint64_t bytes)
 {
+        uint64_t least = atomic_load(&loop_least_alternate_bytes);
+        while (bytes != 0 && (least == 0 || bytes < least) &&
+               !atomic_compare_exchange_weak(&loop_least_alternate_bytes, &least, bytes))
+                ;
         for (struct slot *slot = loop_first_here(); slot != NULL; slot = slot->next_here)
                 atomic_store(&slot->alternate_bytes, bytes);
 }

@@ -246,6 +246,9 @@ void loop_note_close(unsigned first, unsigned last);
 /* The calling thread has another alternate signal stack of so many bytes; 0: none. app thread. */
 void loop_note_alternate_stack(uint64_t bytes);
 
+/* The smallest that any thread of the process was given, as far as is known; 0: none. */
+extern _Atomic uint64_t loop_least_alternate_bytes;
+
 /* Watchdog: the loop frame is gone, or a descriptor was closed unseen. The iteration `mark` counts as outside; where
  * `key` is not 0 the loop waits there from now on. False where the iteration has ended meanwhile. */
 bool loop_mark_left(struct slot *slot, uint64_t mark);

@@ -90,6 +90,8 @@ add("the smallest stacks that a thread may have", "guest_threads", "tiny", stall
 add("a handler that stalls on an alternate stack", "guest_stacks", "alternate", stalls=4)
 add("an alternate stack with no room for a second frame", "guest_stacks", "smallest", stalls=2,
     blind=("on_smallest", "on_busy"), after=reasons(""))  # nor is there room for our own handler's work
+add("an alternate stack with no room for any frame", "guest_stacks", "old", stalls=2, blind=("on_busy",),
+    after=reasons("alternate signal stack"))
 add("coroutines by swapcontext", "guest_stacks", "contexts", stalls=4)
 add("coroutines that switch all the time, captured at 1 ms", "guest_stacks", "torn", stalls=1,
     env={"LOOPDOG_INTERVAL": "1ms"})

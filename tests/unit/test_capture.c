@@ -475,6 +475,31 @@ Test(capture, an_alternate_stack_without_room_is_not_overrun, .init = begin)
         victim_join(&victim);
 }
 
+/* Not asked at all: it would not survive the kernel's frame. */
+Test(capture, an_alternate_stack_without_room_for_a_frame_is_spared, .init = begin)
+{
+        struct busy busy = { .rounds = 0 };
+        struct victim victim;
+        struct sample sample;
+        _Atomic uint64_t alternate_bytes = 2048;
+        victim_start(&victim, be_busy, &busy);
+        wait_until_busy(&busy);
+        for (int known = 0; known < 2; known++) {
+                victim.task.alternate_bytes = known ? &alternate_bytes : NULL;
+                victim.task.least_alternate_bytes = known ? 0 : 2048;
+                sample.loss = CAPTURE_MOVED;
+                for (int i = 0; i < 20 && sample.loss == CAPTURE_MOVED; i++)
+                        take(&victim, true, &sample);
+                cr_expect_eq(sample.loss, CAPTURE_NO_ROOM, "%s", capture_loss_text(sample.loss));
+        }
+        cr_expect_eq(atomic_load(&handler.arrived), 0);
+        victim.task.alternate_bytes = NULL;
+        victim.task.least_alternate_bytes = 0;
+        take_running(&victim, &sample);
+        check_busy(&victim, &sample);
+        victim_join(&victim);
+}
+
 Test(capture, a_thread_with_a_tiny_stack_is_captured, .init = begin)
 {
         struct busy busy = { .rounds = 0 };

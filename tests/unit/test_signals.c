@@ -184,6 +184,8 @@ Test(signals, an_alternate_stack_is_noted_with_its_size)
         cr_assert_not_null(slot);
         cr_expect_eq(sigaltstack(&stack, NULL), 0);
         cr_expect_eq(atomic_load(&slot->alternate_bytes), sizeof bytes);
+        cr_expect_leq(atomic_load(&loop_least_alternate_bytes), sizeof bytes);
+        cr_expect_neq(atomic_load(&loop_least_alternate_bytes), 0);
         stack.ss_flags = SS_DISABLE;
         cr_expect_eq(sigaltstack(&stack, &old), 0);
         cr_expect_eq(old.ss_size, sizeof bytes);

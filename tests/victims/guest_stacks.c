@@ -2,10 +2,11 @@
  *
  * guest_stacks.c - stalls on stacks that libc did not make
  *
- *     guest_stacks alternate | smallest | contexts | torn
+ *     guest_stacks alternate | smallest | old | contexts | torn
  *
  * "alternate": a signal handler of the program stalls on an alternate stack, within a callback. "smallest": the
- * alternate stack is just as large as the kernel demands, while the thread computes off it and on it. "contexts":
+ * alternate stack is just as large as the kernel demands, while the thread computes off it and on it. "old": it has the
+ * 2048 bytes that were enough for any processor once, set before the first wait and again later. "contexts":
  * coroutines by swapcontext(), on the heap and on a mapping, each with a callback that stalls. "torn": a loop that
  * switches between coroutines all the time while it is captured.
  *
@@ -87,19 +88,36 @@ static VICTIM_FRAME void on_smallest(struct turn *turn)
 }
 
 /* A page that must stay as it is lies on either side. */
-static void smallest(void)
+static char *guarded(size_t size)
 {
-        size_t page = (size_t)sysconf(_SC_PAGESIZE), size = (size_t)getauxval(AT_MINSIGSTKSZ);
-        size = size != 0 ? size + 256 : (size_t)MINSIGSTKSZ;
-        size_t span = (size + page - 1) / page * page;
+        size_t page = (size_t)sysconf(_SC_PAGESIZE), span = (size + page - 1) / page * page;
         char *bytes = mmap(NULL, span + 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         VICTIM_CHECK(bytes != MAP_FAILED);
         VICTIM_CHECK(mprotect(bytes, page, PROT_NONE) == 0 && mprotect(bytes + page + span, page, PROT_NONE) == 0);
-        use_alternate_stack(bytes + page, size, count_in_handler);
+        return bytes + page;
+}
+
+static void smallest(void)
+{
+        size_t size = (size_t)getauxval(AT_MINSIGSTKSZ);
+        size = size != 0 ? size + 256 : (size_t)MINSIGSTKSZ;
+        use_alternate_stack(guarded(size), size, count_in_handler);
         turn_run(&loop, 3, NULL);
         turn_run(&loop, 1, on_smallest);
         stall_busy(&loop);
         see("smallest: %d handled", (int)handled);
+}
+
+/* No handler of the program's own would survive on it either, and none ever runs. */
+static void old(void)
+{
+        stack_t small = { .ss_sp = guarded(2048), .ss_size = 2048 }, none = { .ss_flags = SS_DISABLE };
+        VICTIM_CHECK(sigaltstack(&small, NULL) == 0);
+        turn_run(&loop, 3, NULL);
+        stall_busy(&loop);
+        VICTIM_CHECK(sigaltstack(&none, NULL) == 0 && sigaltstack(&small, NULL) == 0);
+        stall_busy(&loop);
+        see("old: survived");
 }
 
 /* ---- coroutines ---- */
@@ -183,8 +201,8 @@ static void torn(void)
 int main(int argc, char **argv)
 {
         static const struct victim_case cases[] = {
-                { "alternate", alternate }, { "smallest", smallest }, { "contexts", contexts },
-                { "torn", torn },           { NULL, NULL },
+                { "alternate", alternate }, { "smallest", smallest }, { "old", old },
+                { "contexts", contexts },   { "torn", torn },         { NULL, NULL },
         };
         VICTIM_CHECK(argc > 1);
         turn_open(&loop);
