@@ -410,6 +410,7 @@ static const struct hooks_calls hook_calls = {
         .owns_signal = capture_owns_signal,
         .signal_is_taken = capture_give_signal_up,
         .signal_was_taken = capture_allow,
+        .stack_given = capture_note_stack,
 };
 
 static const struct loop_calls loop_calls = { .start = start, .wake = watchdog_wake, .child = notice_clone };

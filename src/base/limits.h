@@ -46,6 +46,7 @@
 #define LIMIT_SIGNAL_THREADS 4096            /* threads whose signal masks are read to choose the signal */
 #define LIMIT_GIVE_UP_STEPS 2000             /* of 50 us, for a signal of ours that is on its way to some thread */
 #define LIMIT_ALTERNATE_BYTES 65536          /* an alternate signal stack that is larger holds two handlers at a time */
+#define LIMIT_COROUTINE_BYTES 16384          /* a coroutine's stack that is larger has room for a signal's frame */
 #define LIMIT_DRAIN_STEPS 20000              /* of 50 us, for the watchdog to send what it is sending, before exec */
 
 /* unwind/ */

@@ -29,8 +29,8 @@
 #define RUNNING_READINGS 2 /* in a row, before a signal is sent; signal_take() looks once more */
 #define PAIR_NS 200000     /* two readings that lie so far apart are not of one moment */
 #define PAIR_TRIES 3
-#define LATE_NS 5000000    /* a capture that took so long: what was counted before it is out of date */
-#define TRIES_LEAST 8      /* also where the watchdog itself got no processor in LIMIT_CAPTURE_NS */
+#define LATE_NS 5000000 /* a capture that took so long: what was counted before it is out of date */
+#define TRIES_LEAST 8   /* also where the watchdog itself got no processor in LIMIT_CAPTURE_NS */
 
 static struct capture_totals totals;
 static const struct capture_companion *companion;
@@ -256,6 +256,7 @@ static void remember(struct capture_task *task, const struct sample *sample)
 {
         if (sample->loss != CAPTURE_OK)
                 return;
+        task->was_pointer = sample->registers[SAMPLE_SP];
         task->was_running = sample->by_signal;
         task->was_switches = sample->switches;
         task->was_cpu_ns = sample->cpu_ns;
@@ -352,6 +353,8 @@ static const char *const texts[CAPTURE_LOSSES] = {
         [CAPTURE_TRACED] = "the thread runs under a debugger or tracer, which a signal of loopdog's would stop",
         [CAPTURE_IN_HANDLER] = "the thread runs a signal handler, whose stack may have no room for loopdog's",
         [CAPTURE_NO_ROOM] = "the thread runs, and its alternate signal stack has no room for loopdog's handler",
+        [CAPTURE_SMALL_STACK] =
+                "the thread runs, and may be on a stack (a coroutine's) with no room for a signal's frame",
         [CAPTURE_RUNNING] = "the thread ran, and no signal is sent before the threshold",
 };
 

@@ -26,12 +26,14 @@ struct capture_task {
         int open_error;     /* why syscall_fd could not be opened: -EACCES is CAPTURE_NOT_DUMPABLE */
         uint64_t stack_low; /* the mapping that holds its stack, from maps; 0: not known yet */
         uint64_t stack_high;
+        bool stack_grows;             /* it is the first thread's, which the kernel makes larger where it must */
         const _Atomic uint64_t *mark; /* of its loop; read together with the stack. NULL: none */
         uint64_t stack_hint;          /* an address on its stack, given by the loop stage */
         uint64_t stack_bound;  /* its thread pointer, above which there is no stack of it; 0: not known. libc puts a
                                   thread's data above its stack, other memory may follow without a gap. Learned from
                                   signals; the loop stage may set it earlier. */
-        bool was_running;      /* when it was last captured; else it slept */
+        uint64_t was_pointer;  /* its stack pointer when it was last captured; 0: not known */
+        bool was_running;      /* then; else it slept */
         uint64_t was_switches; /* its voluntary switches */
         uint64_t was_cpu_ns;   /* and CPU time then; 0: not known */
         const _Atomic uint64_t *alternate_bytes; /* size of its alternate signal stack; NULL: not known */
@@ -102,6 +104,9 @@ void capture_allow(void);
 
 /* Is this the signal that captures running threads, with our handler? Any thread of the host. */
 bool capture_owns_signal(int number);
+
+/* The program has given a coroutine a stack of so many bytes. Any thread of the host. */
+void capture_note_stack(uint64_t bytes);
 
 /* The program is about to use it: stop asking, and return when none of ours is on its way to any thread, or when that
  * takes too long. capture_allow() afterwards. Any thread of the host. */

@@ -46,6 +46,7 @@ enum capture_loss {
         CAPTURE_TRACED,          /* the thread runs under a debugger, which every signal would stop */
         CAPTURE_IN_HANDLER,      /* the thread runs a handler, on a stack that may have no room for ours */
         CAPTURE_NO_ROOM,         /* its alternate signal stack is too small for our handler's work */
+        CAPTURE_SMALL_STACK,     /* it may run on a stack without room for the kernel's frame and our handler's work */
         CAPTURE_RUNNING,         /* the thread ran, and a signal was not allowed yet */
         CAPTURE_LOSSES,
 };

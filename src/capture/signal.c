@@ -34,6 +34,7 @@
 #define STEP_NS 50000      /* sleeping, from then on */
 #define STALE_NS 200000ull /* the watchdog itself lost the processor: the thread may be in any call by now */
 #define LOOK_NS 1000000ull /* between two looks at a thread that does not answer */
+#define RED_ZONE 128       /* bytes below the stack pointer that the kernel's frame leaves alone (x86-64) */
 #define AWAKE_NS 50000ull  /* CPU time from a thread's waking to the end of its own signal handler, if it is short */
 
 static struct {
@@ -42,6 +43,7 @@ static struct {
         _Atomic uint64_t sent;
         _Atomic int forbidden; /* threads of the host between capture_forbid_and_drain() and exec */
         _Atomic bool sending;
+        _Atomic bool small_stacks; /* the program has coroutines on stacks below LIMIT_COROUTINE_BYTES */
 } asking;
 
 /* ---- choosing ---- */
@@ -452,6 +454,29 @@ static bool may_lack_room(const struct capture_task *task, uint64_t blocked)
         return alternate != 0 && alternate < LIMIT_ALTERNATE_BYTES && (blocked & ~task->usually_blocked) != 0;
 }
 
+/* Coroutines run on stacks that the program cuts to size, and where the kernel's frame does not fit it ends the
+ * process, or the frame overwrites what lies below. On which stack a running thread is can't be seen; so none of the
+ * process is sent a signal once one coroutine has a small stack. Of coroutines that are not made by makecontext() no
+ * more is known than where the thread was when it was last captured, or waited. Where it has an alternate stack the
+ * frame goes there. */
+static bool may_be_on_small_stack(const struct capture_task *task)
+{
+        uint64_t pointer = task->was_pointer != 0 ? task->was_pointer : task->stack_hint;
+        if (task->alternate_bytes != NULL && atomic_load(task->alternate_bytes) != 0)
+                return false;
+        if (atomic_load(&asking.small_stacks))
+                return true;
+        if (task->stack_grows || pointer < task->stack_low || pointer >= task->stack_high)
+                return false;
+        return pointer - task->stack_low < RED_ZONE + asking.frame_bytes + HANDLER_ROOM_BYTES;
+}
+
+void capture_note_stack(uint64_t bytes)
+{
+        if (bytes < LIMIT_COROUTINE_BYTES)
+                atomic_store(&asking.small_stacks, true);
+}
+
 enum capture_loss signal_take(struct capture_task *task, struct sample *sample)
 {
         int number = atomic_load(&handler.number);
@@ -480,6 +505,8 @@ enum capture_loss signal_take(struct capture_task *task, struct sample *sample)
                 return CAPTURE_MOVED;
         if (is_alternate_too_small(task))
                 return CAPTURE_NO_ROOM;
+        if (may_be_on_small_stack(task))
+                return CAPTURE_SMALL_STACK;
         if (may_lack_room(task, status.blocked))
                 return CAPTURE_IN_HANDLER;
         uint64_t running_ns = mend_now_ns_sigsafe();

@@ -342,6 +342,7 @@ static void extend(struct capture_task *task, struct lines *lines)
                 if (!parse_mapping(line, &mapping) || !mapping.plain || mapping.low != reach)
                         return;
                 reach = mapping.high;
+                task->stack_grows |= mapping.main;
                 if (mapping.main || (task->stack_bound >= mapping.low && task->stack_bound < mapping.high)) {
                         task->stack_high = reach;
                         return;
@@ -360,6 +361,7 @@ bool task_find_stack_in(struct capture_task *task, int fd, uint64_t address)
                         continue;
                 task->stack_low = mapping.low;
                 task->stack_high = mapping.high;
+                task->stack_grows = mapping.main;
                 extend(task, &lines);
         }
         return task->stack_high != 0;

@@ -20,6 +20,10 @@ static void nothing(void)
 {
 }
 
+static void nothing_of(uint64_t bytes)
+{
+}
+
 static bool is_never(int number)
 {
         return false;
@@ -37,6 +41,7 @@ static const struct hooks_calls no_calls = {
         .owns_signal = is_never,
         .signal_is_taken = nothing,
         .signal_was_taken = nothing,
+        .stack_given = nothing_of,
 };
 const struct hooks_calls *hooks_calls = &no_calls;
 

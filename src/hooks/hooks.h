@@ -18,6 +18,7 @@
 #include <sys/select.h>
 #include <sys/types.h>
 #include <time.h>
+#include <ucontext.h>
 
 /* Exported from the library; everything else in it is hidden. */
 #define EXPORTED __attribute__((visibility("default")))
@@ -49,9 +50,10 @@ struct hooks_calls {
         void (*exec_begins)(void);   /* this process is about to become another program */
         void (*exec_failed)(void);
         void (*code_unloaded)(void);
-        bool (*owns_signal)(int number); /* its handler is ours */
-        void (*signal_is_taken)(void);   /* the program is about to use that signal itself; */
-        void (*signal_was_taken)(void);  /* it does now, or has failed to */
+        bool (*owns_signal)(int number);     /* its handler is ours */
+        void (*signal_is_taken)(void);       /* the program is about to use that signal itself; */
+        void (*signal_was_taken)(void);      /* it does now, or has failed to */
+        void (*stack_given)(uint64_t bytes); /* of a coroutine */
 };
 void hooks_setup(const struct hooks_calls *calls, bool follow);
 extern const struct hooks_calls *hooks_calls;

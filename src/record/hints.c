@@ -242,6 +242,8 @@ static const struct remedy {
         { "RLIMIT_NOFILE", "raise the limit of open files (ulimit -n)" },
         { "process_vm_readv", "allow process_vm_readv in the program's seccomp filter" },
         { "alternate signal stack", "make the thread's alternate signal stack sysconf(_SC_SIGSTKSZ) bytes or larger" },
+        { "a coroutine's",
+          "give the program's coroutines stacks of at least 16 KB, or the thread an alternate signal stack" },
         { "loopdog's signal", "name a real-time signal that the program neither uses nor blocks: LOOPDOG_SIGNAL" },
 };
 

@@ -93,6 +93,11 @@ add("an alternate stack with no room for a second frame", "guest_stacks", "small
 add("an alternate stack with no room for any frame", "guest_stacks", "old", stalls=2, blind=("on_busy",),
     after=reasons("alternate signal stack"))
 add("coroutines by swapcontext", "guest_stacks", "contexts", stalls=4)
+for size in (2560, 4096, 8192):  # signals are only sent where a coroutine has more
+    add(f"a coroutine on a guarded stack of {size} bytes", "guest_stacks", "small", str(size), stalls=4,
+        env={"LD_BIND_NOW": "1"}, blind=("run_on_little_stack",), after=reasons("coroutine"))
+add("the same of 4096 bytes with an alternate stack", "guest_stacks", "small", "4096", "alternate", stalls=4,
+    env={"LD_BIND_NOW": "1"})
 add("coroutines that switch all the time, captured at 1 ms", "guest_stacks", "torn", stalls=1,
     env={"LOOPDOG_INTERVAL": "1ms"})
 

@@ -500,6 +500,57 @@ Test(capture, an_alternate_stack_without_room_for_a_frame_is_spared, .init = beg
         victim_join(&victim);
 }
 
+static enum capture_loss loss_of_running(struct victim *victim)
+{
+        struct sample sample = { .loss = CAPTURE_MOVED };
+        for (int i = 0; i < 100 && (sample.loss == CAPTURE_MOVED || sample.loss == CAPTURE_SIGNAL_LATE); i++)
+                take_running(victim, &sample);
+        return sample.loss;
+}
+
+Test(capture, a_thread_last_seen_at_the_end_of_its_stack_gets_no_signal, .init = begin)
+{
+        struct busy busy = { .rounds = 0 };
+        struct victim victim;
+        _Atomic uint64_t alternate_bytes = 65536;
+        victim_start(&victim, be_busy, &busy);
+        wait_until_busy(&busy);
+        for (int round = 0; round < 3; round++) {
+                cr_assert_eq(loss_of_running(&victim), CAPTURE_OK); /* finds the stack */
+                uint64_t arrived = atomic_load(&handler.arrived), low = victim.task.stack_low;
+                cr_assert(low != 0 && victim.task.was_pointer - low > 65536);
+                victim.task.was_pointer = low + 3000;
+                cr_expect_eq(loss_of_running(&victim), CAPTURE_SMALL_STACK);
+                cr_expect_eq(atomic_load(&handler.arrived), arrived);
+                victim.task.stack_grows = round == 0;
+                victim.task.alternate_bytes = round == 1 ? &alternate_bytes : NULL;
+                if (round == 2)
+                        victim.task.was_pointer = low + 16384;
+                cr_expect_eq(loss_of_running(&victim), CAPTURE_OK, "round %d", round);
+                victim.task.stack_grows = false;
+                victim.task.alternate_bytes = NULL;
+        }
+        victim_join(&victim);
+}
+
+Test(capture, a_program_with_small_coroutines_gets_no_signal, .init = begin)
+{
+        struct busy busy = { .rounds = 0 };
+        struct victim victim;
+        _Atomic uint64_t alternate_bytes = 65536;
+        victim_start(&victim, be_busy, &busy);
+        wait_until_busy(&busy);
+        capture_note_stack(16384);
+        cr_expect_eq(loss_of_running(&victim), CAPTURE_OK);
+        capture_note_stack(16383);
+        capture_note_stack(1 << 20);
+        cr_expect_eq(loss_of_running(&victim), CAPTURE_SMALL_STACK);
+        victim.task.alternate_bytes = &alternate_bytes;
+        cr_expect_eq(loss_of_running(&victim), CAPTURE_OK);
+        victim.task.alternate_bytes = NULL;
+        victim_join(&victim);
+}
+
 Test(capture, a_thread_with_a_tiny_stack_is_captured, .init = begin)
 {
         struct busy busy = { .rounds = 0 };

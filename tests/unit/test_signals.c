@@ -10,6 +10,7 @@
 
 #include <sys/mman.h>
 
+#include "../../src/hooks/contexts_x86_64.c"
 #include "../../src/hooks/signals.c"
 
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations" /* a program may use them all the same */
@@ -34,6 +35,13 @@ static void count_was_taken(void)
         was_taken++;
 }
 
+static uint64_t stack_bytes;
+
+static void keep_bytes(uint64_t bytes)
+{
+        stack_bytes = bytes;
+}
+
 static void our_handler(int number)
 {
 }
@@ -55,6 +63,7 @@ static void begin(void)
                 .owns_signal = owns_ours,
                 .signal_is_taken = count_taken,
                 .signal_was_taken = count_was_taken,
+                .stack_given = keep_bytes,
         };
         struct sigaction action = { .sa_handler = our_handler, .sa_flags = SA_RESTART };
         hooks_setup(&calls, true);
@@ -222,4 +231,36 @@ Test(signals, a_child_of_vfork_has_an_alternate_stack_of_its_own)
         }
         cr_expect_neq(before, sizeof bytes);
         cr_expect_eq(atomic_load(&slot->alternate_bytes), before);
+}
+
+/* ---- coroutines ---- */
+
+static ucontext_t back, there;
+static long sum;
+
+static void add_none(void)
+{
+        sum += 1000;
+}
+
+static void add_nine(int a, int b, int c, int d, int e, int f, int g, int h, int i)
+{
+        sum += a + 2 * b + 3 * c + 4 * d + 5 * e + 6 * f + 7 * g + 8 * h + 9 * i;
+}
+
+Test(signals, a_coroutine_gets_all_its_arguments_and_its_stack_is_noted)
+{
+        static _Alignas(16) char stack[65536];
+        cr_assert_eq(getcontext(&there), 0);
+        there.uc_stack = (stack_t){ .ss_sp = stack, .ss_size = sizeof stack };
+        there.uc_link = &back;
+        makecontext(&there, add_none, 0);
+        cr_expect_eq(stack_bytes, sizeof stack);
+        cr_assert_eq(swapcontext(&back, &there), 0);
+        cr_expect_eq(sum, 1000);
+        there.uc_stack.ss_size = sizeof stack - 4096;
+        makecontext(&there, (void (*)(void))add_nine, 9, 1, 1, 1, 1, 1, 1, 1, 1, 100);
+        cr_expect_eq(stack_bytes, sizeof stack - 4096);
+        cr_assert_eq(swapcontext(&back, &there), 0);
+        cr_expect_eq(sum, 1000 + 36 + 900);
 }

@@ -2,17 +2,19 @@
  *
  * guest_stacks.c - stalls on stacks that libc did not make
  *
- *     guest_stacks alternate | smallest | old | contexts | torn
+ *     guest_stacks alternate | smallest | old | contexts | small BYTES [alternate] | torn
  *
  * "alternate": a signal handler of the program stalls on an alternate stack, within a callback. "smallest": the
  * alternate stack is just as large as the kernel demands, while the thread computes off it and on it. "old": it has the
  * 2048 bytes that were enough for any processor once, set before the first wait and again later. "contexts":
- * coroutines by swapcontext(), on the heap and on a mapping, each with a callback that stalls. "torn": a loop that
- * switches between coroutines all the time while it is captured.
+ * coroutines by swapcontext(), on the heap and on a mapping, each with a callback that stalls. "small": a coroutine
+ * whose stack has so many bytes, with nothing below it, computes and sleeps, with or without an alternate stack.
+ * "torn": a loop that switches between coroutines all the time while it is captured.
  *
  * Context: main
  */
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/auxv.h>
@@ -124,6 +126,8 @@ static void old(void)
 
 static ucontext_t scheduler, coroutines[COROUTINES];
 static int current;
+static size_t little_bytes;
+static bool with_alternate;
 
 static VICTIM_FRAME void on_coroutine(struct turn *turn)
 {
@@ -170,6 +174,43 @@ static void contexts(void)
         see("contexts: %d", current);
 }
 
+/* Nothing here may need much stack: what is planted writes down its truth off it. */
+static VICTIM_FRAME void run_on_little_stack(void)
+{
+        for (;;) {
+                struct timespec now, nap = { 0, 200000000 };
+                uint64_t end_ns = truth_now_ns() + 200000000;
+                while (current % 2 == 0 && truth_now_ns() < end_ns)
+                        clock_gettime(CLOCK_MONOTONIC, &now);
+                if (current % 2 == 1)
+                        nanosleep(&nap, NULL);
+                swapcontext(&coroutines[0], &scheduler);
+        }
+}
+
+static VICTIM_FRAME void on_little_stack(struct turn *turn)
+{
+        struct truth begin = truth_begin();
+        VICTIM_CHECK(swapcontext(&scheduler, &coroutines[0]) == 0);
+        truth_end(begin, current % 2 == 0 ? "cpu" : "blocked", "", "run_on_little_stack");
+        current++;
+}
+
+static void small(void)
+{
+        if (with_alternate)
+                use_alternate_stack(malloc(STACK_BYTES), STACK_BYTES, count_in_handler);
+        VICTIM_CHECK(getcontext(&coroutines[0]) == 0);
+        coroutines[0].uc_stack = (stack_t){ .ss_sp = guarded(little_bytes), .ss_size = little_bytes };
+        makecontext(&coroutines[0], run_on_little_stack, 0);
+        turn_run(&loop, 3, NULL);
+        for (int i = 0; i < 4; i++) {
+                turn_run(&loop, 1, on_little_stack);
+                turn_run(&loop, 2, NULL);
+        }
+        see("small: %d", current);
+}
+
 /* The whole loop runs in a coroutine. */
 static unsigned long switches;
 
@@ -201,10 +242,12 @@ static void torn(void)
 int main(int argc, char **argv)
 {
         static const struct victim_case cases[] = {
-                { "alternate", alternate }, { "smallest", smallest }, { "old", old },
-                { "contexts", contexts },   { "torn", torn },         { NULL, NULL },
+                { "alternate", alternate }, { "smallest", smallest }, { "old", old }, { "contexts", contexts },
+                { "small", small },         { "torn", torn },         { NULL, NULL },
         };
         VICTIM_CHECK(argc > 1);
+        little_bytes = argc > 2 ? strtoul(argv[2], NULL, 10) : 0;
+        with_alternate = argc > 3;
         turn_open(&loop);
         victim_case_of(cases, argv[1])->run();
         return 0;
