@@ -282,6 +282,10 @@ static int parse_python(struct config *into, const char *value)
 /* "40", "SIGRTMIN+3", "RTMAX-5". */
 static int parse_signal(struct config *into, const char *value)
 {
+        if (strcmp(value, "none") == 0) {
+                into->signal = CONFIG_SIGNAL_NONE;
+                return 0;
+        }
         struct decimal number;
         const char *at = strncmp(value, "SIG", 3) == 0 ? value + 3 : value;
         bool from_least = strncmp(at, "RTMIN", 5) == 0, from_most = strncmp(at, "RTMAX", 5) == 0;
@@ -331,8 +335,10 @@ const struct config_setting config_settings[] = {
           "what is left out of records", parse_redact },
         { "LOOPDOG_FOLLOW", "follow", "0|1", "1", "0 or 1", "with 0, child processes do not inherit the preload",
           parse_follow },
-        { "LOOPDOG_SIGNAL", "signal", "SIGNAL", "a free one", "SIGRTMIN to SIGRTMAX, as a number or like RTMAX-5",
-          "the real-time signal that captures a running thread", parse_signal },
+        { "LOOPDOG_SIGNAL", "signal", "SIGNAL", "a free one",
+          "SIGRTMIN to SIGRTMAX, as a number or like RTMAX-5, or none",
+          "the real-time signal that captures a running thread; with none, only sleeping ones have stacks",
+          parse_signal },
         { "LOOPDOG_PYTHON", "python", "auto|0", "auto", "auto or 0", "with 0, stacks have no frames of Python",
           parse_python },
         { .variable = NULL },

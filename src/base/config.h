@@ -25,6 +25,8 @@ enum config_loops {
 #define CONFIG_REDACT_PATHS 2u
 #define CONFIG_REDACT_LABELS 4u
 
+#define CONFIG_SIGNAL_NONE (-1) /* running threads are not captured */
+
 struct config {
         uint64_t threshold_ns; /* 0: the detector is off */
         uint64_t interval_ns;
@@ -34,7 +36,7 @@ struct config {
         unsigned redact;
         bool follow;
         bool python;        /* read the frames of CPython */
-        int signal;         /* 0: chosen by the agent */
+        int signal;         /* 0: chosen by the agent; CONFIG_SIGNAL_NONE */
         const char *output; /* NULL: text on stderr; a copy of what was in the environment */
         const char *own;    /* prefixes separated by ':'; NULL */
 };

@@ -339,6 +339,7 @@ static const char *const texts[CAPTURE_LOSSES] = {
                 " start it as that user",
         [CAPTURE_NO_PROC] = "no /proc here (chroot or container)",
         [CAPTURE_NO_SIGNAL] = "running threads: no real-time signal is free",
+        [CAPTURE_SIGNAL_UNWANTED] = "the thread runs, and LOOPDOG_SIGNAL=none lets no signal be sent",
         [CAPTURE_SIGNAL_BLOCKED] = "the thread runs and blocks loopdog's signal",
         [CAPTURE_SIGNAL_TAKEN] = "running threads: the program changed the action of loopdog's signal",
         [CAPTURE_SIGNAL_LATE] = "the thread did not run its signal handler in time",

@@ -55,7 +55,8 @@ int capture_kept_syscall(int32_t tid);
 /* The watchdog begins: what was kept until now stands in its table too. Right after descriptors_unshare(). */
 void capture_kept_begin(void);
 
-/* Make and touch the buffers; choose the signal: `wanted` from the settings or 0. Returns 0; -EBUSY where no signal is
+/* Make and touch the buffers; choose the signal: `wanted` from the settings, 0, or negative for none, which is no
+ * error. Returns 0; -EBUSY where no signal is
  * free (then only sleeping threads are captured; *why says so in words); another -errno where nothing works. */
 int capture_start(int wanted, const char **why);
 

@@ -33,6 +33,7 @@ enum capture_loss {
         CAPTURE_NOT_DUMPABLE,    /* /proc/self/task/TID/syscall may not be opened after setuid or PR_SET_DUMPABLE */
         CAPTURE_NO_PROC,         /* no /proc here (chroot or container) */
         CAPTURE_NO_SIGNAL,       /* no free real-time signal */
+        CAPTURE_SIGNAL_UNWANTED, /* LOOPDOG_SIGNAL=none */
         CAPTURE_SIGNAL_BLOCKED,  /* the thread blocks the signal and is on the CPU */
         CAPTURE_SIGNAL_TAKEN,    /* the program changed the signal's action */
         CAPTURE_SIGNAL_LATE,     /* the thread did not run its handler in time */

@@ -39,6 +39,7 @@
 
 static struct {
         uint32_t generation;
+        bool unwanted;        /* the user wants none sent */
         uint64_t frame_bytes; /* of stack for the kernel's frame */
         _Atomic uint64_t sent;
         _Atomic int forbidden; /* threads of the host between capture_forbid_and_drain() and exec */
@@ -186,6 +187,9 @@ static void introduce(void)
 
 int signal_start(int wanted, uint8_t *buffer, const char **why)
 {
+        asking.unwanted = wanted < 0;
+        if (asking.unwanted)
+                return 0;
         if (!may_use_signals()) {
                 *why = "running threads have no stacks: a seccomp filter forbids the system calls needed";
                 return -EBUSY;
@@ -481,6 +485,8 @@ enum capture_loss signal_take(struct capture_task *task, struct sample *sample)
 {
         int number = atomic_load(&handler.number);
         struct task_status status;
+        if (asking.unwanted)
+                return CAPTURE_SIGNAL_UNWANTED;
         if (!may_use_signals())
                 return CAPTURE_FILTERED;
         if (number == 0)

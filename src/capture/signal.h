@@ -10,8 +10,9 @@
 #include "capture/sample.h"
 #include "capture/task.h"
 
-/* Choose the signal and install the handler; the buffer is the handler's from now on. 0; -EBUSY and the reason where no
- * signal is free. Idempotent: after signal_stop() the same signal is taken again where it can be. */
+/* Choose the signal and install the handler, or neither, where `wanted` is negative; the buffer is the handler's from
+ * now on. 0; -EBUSY and the reason where no signal is free. Idempotent: after signal_stop() the same signal is taken
+ * again where it can be. */
 int signal_start(int wanted, uint8_t *buffer, const char **why);
 
 /* Give the action back where it is still ours and no signal of ours is on its way. For tests: in a host the handler

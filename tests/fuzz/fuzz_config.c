@@ -72,7 +72,8 @@ static void require_ranges(const struct config *loaded)
         require(within(loaded->limit_bytes, 4000, UINT64_C(1000000000000)));
         require(within(loaded->loops, CONFIG_LOOPS_AUTO, CONFIG_LOOPS_API));
         require(loaded->redact < 8);
-        require(loaded->signal == 0 || (loaded->signal >= SIGRTMIN && loaded->signal <= SIGRTMAX));
+        require(loaded->signal == 0 || loaded->signal == CONFIG_SIGNAL_NONE ||
+                (loaded->signal >= SIGRTMIN && loaded->signal <= SIGRTMAX));
         require(!loaded->output || within(strlen(loaded->output), 1, LIMIT_PATH - 1));
         require(!loaded->own || within(strlen(loaded->own), 1, LIMIT_PATH - 1));
 }

@@ -98,6 +98,9 @@ for size in (2560, 4096, 8192):  # signals are only sent where a coroutine has m
         env={"LD_BIND_NOW": "1"}, blind=("run_on_little_stack",), after=reasons("coroutine"))
 add("the same of 4096 bytes with an alternate stack", "guest_stacks", "small", "4096", "alternate", stalls=4,
     env={"LD_BIND_NOW": "1"})
+add("the same without any signal", "guest_stacks", "small", "4096", stalls=4,
+    env={"LD_BIND_NOW": "1", "LOOPDOG_SIGNAL": "none"}, blind=("run_on_little_stack",),
+    after=reasons("LOOPDOG_SIGNAL=none"))
 add("coroutines that switch all the time, captured at 1 ms", "guest_stacks", "torn", stalls=1,
     env={"LOOPDOG_INTERVAL": "1ms"})
 

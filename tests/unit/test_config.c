@@ -200,6 +200,7 @@ Test(config, takes_signals_in_every_usual_form)
         cr_expect_eq(load_one("LOOPDOG_SIGNAL=SIGRTMIN").signal, SIGRTMIN);
         cr_expect_eq(load_one("LOOPDOG_SIGNAL=SIGRTMIN+3").signal, SIGRTMIN + 3);
         cr_expect_eq(load_one("LOOPDOG_SIGNAL=RTMAX-5").signal, SIGRTMAX - 5);
+        cr_expect_eq(load_one("LOOPDOG_SIGNAL=none").signal, CONFIG_SIGNAL_NONE);
         expect_quiet();
 }
 
@@ -219,9 +220,10 @@ Test(config, says_setting_value_range_and_what_is_used_instead)
                          "LOOPDOG_THRESHOLD= is empty (1ms to 1h, or 0 to turn the detector off): using 100ms");
         cr_expect_str_eq(complaint_about("LOOPDOG_INTERVAL=0"),
                          "LOOPDOG_INTERVAL=0 is out of range (1ms to 60s): using a tenth of the threshold");
-        cr_expect_str_eq(complaint_about("LOOPDOG_SIGNAL=9"),
-                         "LOOPDOG_SIGNAL=9 is out of range (SIGRTMIN to SIGRTMAX, as a number or like RTMAX-5): "
-                         "using a free one");
+        cr_expect_str_eq(
+                complaint_about("LOOPDOG_SIGNAL=9"),
+                "LOOPDOG_SIGNAL=9 is out of range (SIGRTMIN to SIGRTMAX, as a number or like RTMAX-5, or none): "
+                "using a free one");
 }
 
 Test(config, uses_the_default_for_every_wrong_value)
@@ -263,6 +265,7 @@ Test(config, uses_the_default_for_every_wrong_value)
                 "LOOPDOG_SIGNAL=32",
                 "LOOPDOG_SIGNAL=33",
                 "LOOPDOG_SIGNAL=SIGUSR1",
+                "LOOPDOG_SIGNAL=nonesuch",
                 "LOOPDOG_SIGNAL=RTMAX+1",
                 "LOOPDOG_SIGNAL=SIGRTMIN-1",
                 "LOOPDOG_SIGNAL=RTMIN3",

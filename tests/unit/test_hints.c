@@ -79,6 +79,7 @@ Test(hint, tells_how_to_get_stacks)
                 { CAPTURE_SIGNAL_TAKEN, "LOOPDOG_SIGNAL" },
                 { CAPTURE_NO_ROOM, "_SC_SIGSTKSZ" },
                 { CAPTURE_SMALL_STACK, "16 KB" },
+                { CAPTURE_SIGNAL_UNWANTED, NULL },
                 { CAPTURE_IN_HANDLER, NULL },
                 { CAPTURE_SIGNAL_LATE, NULL },
                 { CAPTURE_ENDED, NULL },

@@ -98,6 +98,23 @@ Test(signal, a_thread_that_blocks_every_signal_does_not_forbid_them_all)
         victim_join(&victim);
 }
 
+Test(signal, none_is_taken_where_none_is_wanted)
+{
+        const char *why = NULL;
+        struct sample sample;
+        static _Atomic uint64_t mark = 7;
+        struct busy busy = { .rounds = 0 };
+        struct victim victim;
+        cr_assert_eq(capture_start(-1, &why), 0);
+        cr_expect_null(why);
+        cr_expect_eq(atomic_load(&handler.number), 0);
+        victim_start(&victim, be_busy, &busy);
+        wait_until_busy(&busy);
+        capture_take(&victim.task, true, &mark, 7, &sample);
+        cr_expect_eq(sample.loss, CAPTURE_SIGNAL_UNWANTED, "%s", capture_loss_text(sample.loss));
+        victim_join(&victim);
+}
+
 Test(signal, where_no_signal_is_free_only_sleeping_threads_are_captured)
 {
         struct steps steps = { .step = 0 };
@@ -126,7 +143,7 @@ Test(signal, the_signal_of_the_settings_is_used_if_it_can_be)
         cr_assert_eq(capture_start(SIGRTMIN + 2, &why), 0);
         cr_assert_eq(atomic_load(&handler.number), SIGRTMIN + 2);
         capture_stop();
-        static const int bad[] = { 1, 9, 32, 33, 65, -1 };
+        static const int bad[] = { 1, 9, 32, 33, 65 };
         for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
                 why = NULL;
                 cr_assert_eq(capture_start(bad[i], &why), -EBUSY, "%d", bad[i]);
