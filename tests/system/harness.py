@@ -42,8 +42,12 @@ NOISE_ATTEMPTS = 3
 NOISE_THRESHOLDS = 5    # of a case with attempts: stalls up to so many thresholds can be the machine's own
 EXACT_S = 0.001         # between the victim's clock and the record, in the middle of a case's stalls
 NICE = 10
-# What the programs themselves leave behind is not the question.
-SANITIZED = {"ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1", "UBSAN_OPTIONS": "halt_on_error=1:abort_on_error=1"}
+# What the programs themselves leave behind is not the question, nor what they do with freed memory, whose keeping would
+# show as growth; and no action of a signal may be another than without.
+UNCHANGED = ":handle_segv=0:handle_sigbus=0:handle_sigfpe=0"
+SANITIZED = {"ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1:quarantine_size_mb=0:thread_local_quarantine_size_kb=0" +
+                             UNCHANGED,
+             "UBSAN_OPTIONS": "halt_on_error=1:abort_on_error=1" + UNCHANGED}
 
 
 class Failure(Exception):
@@ -267,7 +271,7 @@ class Place:
         preload: True, False, or a list of libraries in which {} stands for the agent."""
         environment = self.environment(threshold, env or {})
         if isinstance(preload, str):
-            agent = "" if self.plain else self.suite.options.library
+            agent = "" if self.plain else environment["LD_PRELOAD"].replace(":", " ")  # after a sanitizer's runtime
             environment["LD_PRELOAD"] = " ".join(preload.format(agent).split())
         if not preload or preload is not True and "{}" not in preload:
             for variable in [v for v in environment if v.startswith("LOOPDOG")]:

@@ -19,6 +19,10 @@ import records
 suite = harness.Suite("guest_threads")
 LONG = suite.options.long
 OWN_FILES = 20  # of a watchdog with one loop; there are 10
+suite.unsanitized = {
+    "an alternate stack with no room for a second frame":
+        "the handler's own frames are larger in a library that ASan built than the room that it makes sure of",
+}
 
 
 def add(title, victim, *arguments, **how):

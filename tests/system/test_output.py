@@ -487,12 +487,18 @@ def looks(place, preload, **env):
     return json.loads(program.output()), errors.read_text()
 
 
+def without_us(environment):
+    """A sanitizer's runtime, which was preloaded beside us, stays."""
+    runtime = suite.options.runtime
+    return [v for v in environment if OURS[0] not in v] + ([OURS[0] + runtime] if runtime else [])
+
+
 def same(without, watched, follow=True):
     complaints = []
     for when, plain, seen in zip(("before", "within", "after"), without, watched):
         for what in plain:
             if what == "child's environment":
-                mine = seen["own environment"] if follow else [v for v in seen["own environment"] if OURS[0] not in v]
+                mine = seen["own environment"] if follow else without_us(seen["own environment"])
                 left, right = sorted(set(mine)), [v for v in seen[what] if not v.startswith("_=")]
             elif what == "own environment":
                 left, right = plain[what], [v for v in seen[what] if not v.startswith(OURS)]

@@ -21,7 +21,6 @@ import records
 suite = harness.Suite("rules")
 suite.unsanitized = {
     "poll: a wait at another call site is nested": "the sanitizer calls poll() for the program, from one place",
-    "killed by SIGSEGV: the begin of the stall is on file": "the sanitizer handles SIGSEGV",
     "errno: every hooked wait returns what it did without, also under capture at 5 ms":
         "the sanitizer looks at wrong pointers before the kernel does"}
 

@@ -23,6 +23,9 @@ import records
 import servers
 
 suite = harness.Suite("time")
+for _title in ("the date is set, forward and back, while idle and in the middle of a stall",
+               "a machine that stood still, with clocks that did and clocks that jumped"):
+    suite.unsanitized[f"clocks: {_title}"] = "the victim has a dlsym() of its own, which the runtime calls too early"
 VICTIMS = pathlib.Path(suite.options.victims)
 STOPS = 200 if suite.options.long else 8
 PAUSE_S = 1.2               # shorter ones can't be told from a lack of CPU (docs/limits.md)

@@ -18,6 +18,13 @@
 #include "capture/capture.h"
 #include "capture/task.h"
 
+/* For .disabled. */
+#ifdef __SANITIZE_THREAD__
+#define UNDER_TSAN true
+#else
+#define UNDER_TSAN false
+#endif
+
 struct victim {
         pthread_t thread;
         _Atomic int32_t tid;
