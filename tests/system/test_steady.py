@@ -8,8 +8,9 @@ a model of the client's own; with --plain the same load shows that the model is 
 of all processes of a server, and the watchdogs' own descriptors, are sampled; their last third must not be above their
 first. At the end the record files must hold every stall that was begun, and the exit lines must agree with them.
 
-`./dev test` runs all three side by side for ten seconds; with --long each runs alone for --seconds, as `./dev soak`
-does for ten minutes.
+`./dev test` runs all three side by side for ten seconds; with --long each runs for --seconds, as `./dev soak` does for
+ten minutes, and beside it the same server without the agent under the same load: what the one grows more than the other
+is the agent's, in memory and in mappings.
 
 Context: system test
 """
@@ -39,6 +40,7 @@ STALL_SHARE = 0.05              # of the requests make the server stall
 PERIODS = 30                    # samples of a server's size, at least
 GROWTH_SHARE, GROWTH_KB = 0.10, 8192
 MORE_FILES, MORE_THREADS = 4, 3
+OWN_GROWTH_KB, OWN_MORE_MAPS = 1024, 4  # of the agent: what the server grows more than without it
 SECONDS = suite.options.seconds if suite.options.long else 2 * suite.options.seconds
 STORM = {"LOOPDOG_INTERVAL": "1ms", "LOOPDOG_LIMIT": "8GB"}
 
@@ -313,6 +315,53 @@ def growth(name, sizes):
                        f"{last[-1].own_files} of the agent's own, {last[-1].threads} threads"
 
 
+# ---- the agent's share of it ----
+
+
+def maps_of(pid):
+    """How many mappings all processes of a server have together."""
+    count = 0
+    for each in [pid] + harness.children_of(pid):
+        with contextlib.suppress(OSError):
+            count += len(pathlib.Path(f"/proc/{each}/maps").read_text().splitlines())
+    return count
+
+
+class Twin:
+    """The same server without the agent, and its growth beside that of the watched one."""
+
+    def __init__(self, place, name, end):
+        self.name, self.place = name, harness.Place(suite, place.title)
+        self.place.plain = True
+        self.program, self.port = ROWS[name].start(self.place, threshold="1ms", env=STORM)
+        self.load = Load(ROWS[name], self.port, end)
+        self.samples = {"kB": ([], []), "mappings": ([], [])}  # with the agent, without
+
+    def sample(self, watched_pid):
+        for side, pid in enumerate((watched_pid, self.program.pid)):
+            self.samples["kB"][side].append(size_of(pid).memory_kb)
+            self.samples["mappings"][side].append(maps_of(pid))
+
+    def judge(self, place):
+        """Complaints, after both servers had the same load."""
+        self.load.join()
+        complaints = [f"{self.name} without the agent: {wrong}" for wrong in self.load.wrong]
+        for what, limit in (("kB", OWN_GROWTH_KB), ("mappings", OWN_MORE_MAPS)):
+            watched, without = (grown(values) for values in self.samples[what])
+            text = f"{self.name}: {watched:+.0f} {what}, {without:+.0f} without the agent"
+            place.note(text)
+            if watched - without > limit:
+                complaints.append(text)
+        return complaints
+
+
+def grown(values):
+    """By how much the last third is above the first, after the tenth in which a server warms up."""
+    values = values[len(values) // 10:]
+    third = len(values) // 3
+    return statistics.median(values[-third:]) - statistics.median(values[:third])
+
+
 # ---- the account ----
 
 Account = collections.namedtuple("Account", "begun ended captures accepted")
@@ -367,13 +416,28 @@ def steady(place, names):
     end = time.monotonic() + SECONDS
     loads = {name: Load(ROWS[name], port, end) for name, (_, port) in running.items()}
     sizes = {name: [] for name in names}
+    twins = [Twin(place, name, end) for name in names if suite.options.long and not place.plain]
+    try:
+        complaints = watch(place, running, loads, sizes, twins, end)
+    finally:
+        for twin in twins:
+            twin.place.close()
+    if not place.plain:
+        complaints += account(place)
+    harness.check(not complaints, "\n".join(complaints))
+
+
+def watch(place, running, loads, sizes, twins, end):
+    """Until the end of the load; then end the servers. What is wrong with their answers and their growth."""
     while time.monotonic() < end:
         for name, (program, _) in running.items():
             sizes[name].append(size_of(program.pid))
+        for twin in twins:
+            twin.sample(running[twin.name][0].pid)
         time.sleep(min(1, SECONDS / PERIODS))
     for load in loads.values():
         load.join()
-    complaints = []
+    complaints = [complaint for twin in twins for complaint in twin.judge(place)]
     for name, (program, _) in running.items():
         program.stop(ROWS[name].end, seconds=60, code=None)
         more, text = growth(name, sizes[name])
@@ -382,9 +446,7 @@ def steady(place, names):
         complaints += more + [f"{name}: {wrong}" for wrong in loads[name].wrong]
         place.note(f"{text}; {loads[name].answers} answers compared")
         harness.check(loads[name].answers > 10, f"{name}: hardly an answer")
-    if not place.plain:
-        complaints += account(place)
-    harness.check(not complaints, "\n".join(complaints))
+    return complaints
 
 
 if suite.options.long:
