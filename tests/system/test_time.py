@@ -168,7 +168,7 @@ def frozen(place):
             freezer.freeze(PAUSE_S)
             client.call("PING")
             client.send("EVAL", COMPUTE, 0)
-            time.sleep(0.05)
+            time.sleep(0.07)  # between the first sample, at half of the threshold, and the second
             freezer.freeze(PAUSE_S)
             client.answer()
     finally:
@@ -179,8 +179,9 @@ def frozen(place):
     book = place.read()
     long = [stall for stall in book.stalls(startup=False) if stall["duration_ns"] > PAUSE_S * 1e9]
     harness.check(len(long) == 1, f"not one, of the script: {[records.describe(stall) for stall in long]}")
-    harness.check(long[0].get("suspended_ns", 0) > 0.8 * PAUSE_S * 1e9,
-                  f"suspended for {long[0].get('suspended_ns')} ns: {records.describe(long[0])}")
+    suspended_ns = long[0].get("suspended_ns", 0)
+    if suspended_ns < 0.8 * PAUSE_S * 1e9:  # none: it met the watchdog in the middle of a sample (docs/limits.md)
+        raise harness.Failure(f"suspended for {suspended_ns} ns: {records.describe(long[0])}", noise=suspended_ns == 0)
 
 
 # ---- debuggers ----
