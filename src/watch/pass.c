@@ -556,8 +556,9 @@ void pass_close_all(void)
                         continue;
                 meet(w, slot); /* it may have begun and ended since the last pass */
                 take_ended(w, slot);
+                bool gone = atomic_load(&slot->state) == SLOT_RELEASED; /* its thread ended before the process */
                 if (w->following)
-                        finish(w, STALL_EXIT, clock_now_ns());
+                        finish(w, gone ? STALL_THREAD : STALL_EXIT, clock_now_ns());
                 pass.totals.iterations_lost += atomic_exchange(&slot->ring_lost, 0);
                 pass.calls->loop_ends(slot);
                 w->known = false;

@@ -530,6 +530,14 @@ Test(pass, closes_all_that_is_open_at_the_end)
         cr_expect(eq(uint, waited, 1));
 }
 
+Test(pass, ends_at_the_end_with_its_thread_what_was_that_threads)
+{
+        loop_release(make_stall());
+        pass_close_all();
+        cr_assert(eq(uint, count_of(ENDED), 1));
+        cr_expect(eq(int, latest(ENDED)->stall.end, STALL_THREAD));
+}
+
 Test(pass, counts_lost_iterations_once_even_where_an_exec_fails)
 {
         struct slot *slot = make_loop(5);
