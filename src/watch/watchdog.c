@@ -54,6 +54,9 @@ static struct {
         const struct watch_calls *calls;
         pthread_t thread;
         size_t (*libc_stack_bytes)(const pthread_attr_t *attributes); /* NULL: not known */
+        uint32_t *libc_count;                                         /* of its threads; NULL: not known */
+        bool uncounted;                                               /* the thread is not among them */
+        _Atomic bool unnoticed;                                       /* it ends without libc */
         _Atomic int state;
         _Atomic uint32_t wake;     /* futex: changed to wake the thread */
         _Atomic int stop;          /* 0 no, 1 for fork, 2 for good */
@@ -273,6 +276,31 @@ static void end_late(bool for_good)
                 atomic_store(&loop_attention, LOOP_STOPPED);
 }
 
+/* libc ends the process in whichever thread is the last to end: that is the program's own business, so this thread does
+ * not count. Nobody would be the last while it sleeps; and were it the last itself, the program's exit handlers would
+ * run here, without the program's descriptors. The thread that calls this is counted, so none is the last meanwhile.
+ * Somebody else's pthread_create() may not count: then there are not two. */
+static void uncount(uint32_t before)
+{
+        uint32_t least = before == 0 ? 1 : 2; /* 0: the last thread has ended, and its exit handlers go on */
+        dog.uncounted = dog.libc_count != NULL && __atomic_load_n(dog.libc_count, __ATOMIC_SEQ_CST) >= least;
+        if (dog.uncounted)
+                __atomic_fetch_sub(dog.libc_count, 1, __ATOMIC_SEQ_CST);
+}
+
+/* At its end libc takes this thread from the count. Where that is 0 the process is ending, in a thread that waits for
+ * us: libc must not find that ours is the last, so it is not to learn of our end. False: so it is. */
+static bool count_again(void)
+{
+        uint32_t count = __atomic_load_n(dog.libc_count, __ATOMIC_SEQ_CST);
+        do {
+                if (count == 0)
+                        return false;
+        } while (!__atomic_compare_exchange_n(dog.libc_count, &count, count + 1, false, __ATOMIC_SEQ_CST,
+                                              __ATOMIC_SEQ_CST));
+        return true;
+}
+
 static void *run(void *unused)
 {
         atomic_store(&dog.tid, (int)raw_syscall_sigsafe(SYS_gettid, 0, 0, 0, 0, 0, 0));
@@ -293,16 +321,24 @@ static void *run(void *unused)
                 pass_close_all();
         descriptor_close(dog.delay_fd);
         dog.calls->end(for_good);
+        bool unnoticed = dog.uncounted && !count_again();
+        atomic_store(&dog.unnoticed, unnoticed);
         atomic_store(&dog.tid, 0);
         atomic_store(&dog.ended, 1);
         futex(&dog.ended, FUTEX_WAKE_PRIVATE, 1, NULL);
         end_late(for_good);
+        if (unnoticed)
+                raw_syscall_sigsafe(SYS_exit, 0, 0, 0, 0, 0, 0);
         return NULL;
 }
 
 void watchdog_ask_libc(void)
 {
         *(void **)&dog.libc_stack_bytes = dlsym(RTLD_DEFAULT, "__pthread_get_minstack");
+        /* The count is there for debuggers, and so is its type: bits, elements. */
+        const uint32_t *type = dlsym(RTLD_DEFAULT, "_thread_db___nptl_nthreads");
+        if (type != NULL && type[0] == 32 && type[1] == 1)
+                dog.libc_count = dlsym(RTLD_DEFAULT, "__nptl_nthreads");
 }
 
 /* libc puts each thread's copy of all thread-local variables into its stack, and a program may have megabytes. */
@@ -319,6 +355,7 @@ static int create_thread(void)
         sigfillset(&all);
         pthread_attr_init(&attributes);
         size_t bytes = stack_bytes(&attributes);
+        uint32_t count = dog.libc_count != NULL ? __atomic_load_n(dog.libc_count, __ATOMIC_SEQ_CST) : 0;
         /* Through libc, which keeps its own signals (32 and 33) out of the set. */
         pthread_sigmask(SIG_SETMASK, &all, &before);
         do {
@@ -326,6 +363,8 @@ static int create_thread(void)
                 error = pthread_create(&dog.thread, &attributes, run, NULL);
                 bytes *= 4;
         } while (error == EINVAL && bytes <= STACK_MOST_BYTES);
+        if (error == 0)
+                uncount(count);
         pthread_sigmask(SIG_SETMASK, &before, NULL);
         pthread_attr_destroy(&attributes);
         return -error;
@@ -463,8 +502,11 @@ int watchdog_stop(bool for_good, uint64_t patience_ns)
                         atomic_compare_exchange_strong(&dog.state, &expected, THREAD_CHANGES);
         }
         if (ended) {
-                pthread_join(dog.thread, NULL);
-                if (!for_good)
+                bool unnoticed = atomic_load(&dog.unnoticed);
+                if (!unnoticed) /* else libc would make another thread on its stack, and take its values for that one's
+                                 */
+                        pthread_join(dog.thread, NULL);
+                if (unnoticed || !for_good)
                         wait_until_uncounted();
                 atomic_store(&dog.state, THREAD_NONE);
                 atomic_store(&loop_attention, for_good ? LOOP_WATCHED : LOOP_STOPPED);

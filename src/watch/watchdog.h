@@ -55,7 +55,8 @@ struct watch_totals {
 /* Constructor: the watchdog runs on the processors that the process was started on, wherever its loops are bound. */
 void watchdog_note_processors(void);
 
-/* Constructor: look up what libc tells of the stacks of threads, as that takes the loader's lock. */
+/* Constructor: look up what libc tells of the stacks of threads and of their number, as that takes the loader's lock.
+ */
 void watchdog_ask_libc(void);
 
 /* Start the thread. app thread. 0; -EALREADY where it runs or is being started; -EAGAIN while it is forbidden; -errno.

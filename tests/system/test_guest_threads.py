@@ -65,6 +65,15 @@ def some_unwatched(place, book):
     harness.check(line["loops_unwatched"] >= 100, f"only {line['loops_unwatched']} loops found no slot")
 
 
+def ends(how):
+    """The records are complete, and the last of the stalls ended so (None: by its next wait)."""
+    def after(place, book):
+        harness.check(len(book.all("exit")) == 1, f"{len(book.all('exit'))} exit records")
+        end = book.stalls(startup=False)[-1].get("end")
+        harness.check(end == how, f"the last stall ended by {end} instead of {how}")
+    return after
+
+
 def reasons(word):
     """Each stall without a stack says why, and one that was looked at often enough with this word."""
     def after(place, book):
@@ -87,6 +96,10 @@ for how, count in (("cancelled", 4), ("exits", 3)):  # that a thread has ended i
     add(f"in the middle of a stall: {how}", "guest_threads", how, stalls=count, tolerance=0.1)
 add("in the middle of a stall: jumps", "guest_threads", "jumps", stalls=4)
 add("thrown out of a callback in the middle of a stall", "guest_throw", stalls=4)
+for how, count, by in (("last-returns", 2, None), ("main-leaves", 1, None), ("worker-ends-last", 1, None),
+                       ("last-is-cancelled", 1, "thread")):
+    add(f"the process ends with its last thread: {how}", "guest_threads", how, stalls=count, after=ends(by),
+        tolerance=0.1 if by else None)
 add("the smallest stacks that a thread may have", "guest_threads", "tiny", stalls=4)
 
 # ---- stacks ----

@@ -43,6 +43,7 @@ static const struct loop_calls real_calls = { .start = start_watchdog,
 static void begin(void)
 {
         alarm(100);
+        watchdog_ask_libc();
         loop_setup(&real_calls, SHORT_NS, false);
 }
 TestSuite(watchdog, .init = begin);

@@ -3,23 +3,32 @@
  * guest_threads.c - loops that come by the thousand, and threads that end in the middle of a stall
  *
  *     guest_threads many [N] | crowded [N] | cancelled | exits | jumps | tiny
+ *     guest_threads last-returns | main-leaves | worker-ends-last | last-is-cancelled
  *
  * "many": N threads (1,000), 50 at a time, each a loop for a moment. "crowded": N loops (4,200) that live at the same
  * time, more than there are slots; then the first one stalls, and one of the last. "cancelled": threads are cancelled
  * asleep and on the CPU, "exits": they end by pthread_exit(), "jumps": they leave the callback by longjmp() and stall
  * again, each in the middle of a stall. "tiny": loops on the smallest stack that there may be.
  *
+ * The others end with their last thread, and not by exit(): a loop's that returns after main() has left; main() itself,
+ * whose loop was the only one; one that never was a loop; one that is cancelled in the middle of a stall. They say on
+ * which thread, stack and mask their exit handler runs, and leave a line to stdio to write.
+ *
  * Context: the threads named above
  */
 #include <limits.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "see.h"
 #include "truth.h"
@@ -266,11 +275,136 @@ static void tiny(void)
         }
 }
 
+/* ---- the process ends with its last thread ---- */
+
+#define LAST_STACK_BYTES (1024 * 1024)
+
+static pthread_t main_thread, last_thread;
+static char *last_stack;
+
+static void at_exit(void)
+{
+        char local;
+        sigset_t mask;
+        const char *who = pthread_equal(pthread_self(), main_thread)   ? "main"
+                          : pthread_equal(pthread_self(), last_thread) ? "the last"
+                                                                       : "another";
+        bool within = last_stack != NULL && &local >= last_stack && &local < last_stack + LAST_STACK_BYTES;
+        pthread_sigmask(SIG_SETMASK, NULL, &mask);
+        see("exit handler: thread %s, its stack %d, user signals blocked %d%d, terminate %d", who, within,
+            sigismember(&mask, SIGUSR1), sigismember(&mask, SIGUSR2), sigismember(&mask, SIGTERM));
+}
+
+static void ends_with_last_thread(void)
+{
+        sigset_t set;
+        main_thread = pthread_self();
+        VICTIM_CHECK(atexit(at_exit) == 0);
+        sigemptyset(&set);
+        sigaddset(&set, SIGUSR1);
+        pthread_sigmask(SIG_BLOCK, &set, NULL);
+        printf("left to stdio\n");
+}
+
+static void start_last(void *(*run)(void *))
+{
+        pthread_attr_t attributes;
+        last_stack = aligned_alloc(4096, LAST_STACK_BYTES);
+        pthread_attr_init(&attributes);
+        VICTIM_CHECK(last_stack != NULL && pthread_attr_setstack(&attributes, last_stack, LAST_STACK_BYTES) == 0);
+        VICTIM_CHECK(pthread_create(&last_thread, &attributes, run, NULL) == 0);
+}
+
+static void block_one_more(void)
+{
+        sigset_t set;
+        sigemptyset(&set);
+        sigaddset(&set, SIGUSR2);
+        pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+static void *loop_and_return(void *unused)
+{
+        struct turn loop;
+        block_one_more();
+        turn_open(&loop);
+        turn_run(&loop, 3, NULL);
+        stall_asleep(&loop);
+        stall_busy(&loop);
+        return NULL;
+}
+
+static void last_returns(void)
+{
+        ends_with_last_thread();
+        start_last(loop_and_return);
+        pthread_exit(NULL);
+}
+
+static void main_leaves(void)
+{
+        struct turn loop;
+        ends_with_last_thread();
+        turn_open(&loop);
+        stall_asleep(&loop);
+        pthread_exit(NULL);
+}
+
+/* Late enough for the watchdog to have gone to sleep for good. */
+static void *work_and_return(void *unused)
+{
+        block_one_more();
+        quiet_sleep_ms(2500);
+        return NULL;
+}
+
+static void worker_ends_last(void)
+{
+        struct turn loop;
+        ends_with_last_thread();
+        turn_open(&loop);
+        stall_asleep(&loop);
+        start_last(work_and_return);
+        pthread_exit(NULL);
+}
+
+static VICTIM_FRAME void on_cancelled(struct turn *loop)
+{
+        planted_busy_ms(200, "on_cancelled");
+        pthread_cancel(pthread_self());
+        pthread_testcancel();
+}
+
+static void *loop_until_cancelled(void *unused)
+{
+        struct turn loop;
+        block_one_more();
+        turn_open(&loop);
+        turn_run(&loop, 3, NULL);
+        turn_run(&loop, 1, on_cancelled);
+        return NULL;
+}
+
+static void last_is_cancelled(void)
+{
+        ends_with_last_thread();
+        start_last(loop_until_cancelled);
+        pthread_exit(NULL);
+}
+
 int main(int argc, char **argv)
 {
         static const struct victim_case cases[] = {
-                { "many", many },   { "crowded", crowded }, { "cancelled", cancelled },
-                { "exits", exits }, { "jumps", jumps },     { "tiny", tiny },
+                { "many", many },
+                { "crowded", crowded },
+                { "cancelled", cancelled },
+                { "exits", exits },
+                { "jumps", jumps },
+                { "tiny", tiny },
+                { "last-returns", last_returns },
+                { "main-leaves", main_leaves },
+                { "worker-ends-last", worker_ends_last },
+                { "last-is-cancelled", last_is_cancelled },
                 { NULL, NULL },
         };
         VICTIM_CHECK(argc > 1);
