@@ -454,7 +454,7 @@ static bool may_lack_room(const struct capture_task *task, uint64_t blocked)
         const uint64_t raised = bit_of(SIGSEGV) | bit_of(SIGBUS) | bit_of(SIGFPE) | bit_of(SIGILL) | bit_of(SIGABRT);
         if (blocked & raised & ~task->usually_blocked)
                 return true;
-        uint64_t alternate = task->alternate_bytes != NULL ? atomic_load(task->alternate_bytes) : 0;
+        uint64_t alternate = alternate_bytes_of(task);
         return alternate != 0 && alternate < LIMIT_ALTERNATE_BYTES && (blocked & ~task->usually_blocked) != 0;
 }
 

@@ -2,17 +2,20 @@
  *
  * guest_stacks.c - stalls on stacks that libc did not make
  *
- *     guest_stacks alternate | smallest | old | contexts | small BYTES [alternate] | torn
+ *     guest_stacks alternate | smallest | old | owner | contexts | small BYTES [alternate] | torn
  *
  * "alternate": a signal handler of the program stalls on an alternate stack, within a callback. "smallest": the
  * alternate stack is just as large as the kernel demands, while the thread computes off it and on it. "old": it has the
- * 2048 bytes that were enough for any processor once, set before the first wait and again later. "contexts":
- * coroutines by swapcontext(), on the heap and on a mapping, each with a callback that stalls. "small": a coroutine
- * whose stack has so many bytes, with nothing below it, computes and sleeps, with or without an alternate stack.
- * "torn": a loop that switches between coroutines all the time while it is captured.
+ * 2048 bytes that were enough for any processor once, set before the first wait and again later. "owner":
+ * a thread without a loop holds a lock and is in a handler that fills its alternate stack; the loop waits for it.
+ * "contexts": coroutines by swapcontext(), on the heap and on a mapping, each with a callback that stalls. "small": a
+ * coroutine whose stack has so many bytes, with nothing below it, computes and sleeps, with or without an alternate
+ * stack. "torn": a loop that switches between coroutines all the time while it is captured.
  *
  * Context: main
  */
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -120,6 +123,48 @@ static void old(void)
         VICTIM_CHECK(sigaltstack(&none, NULL) == 0 && sigaltstack(&small, NULL) == 0);
         stall_busy(&loop);
         see("old: survived");
+}
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static _Atomic bool locked;
+
+static void fill_in_handler(int number)
+{
+        volatile char filling[1024] = "";
+        for (uint64_t end_ns = truth_now_ns() + 500000000; truth_now_ns() < end_ns;)
+                filling[handled % sizeof filling]++;
+        handled++;
+}
+
+static void *hold_in_handler(void *unused)
+{
+        use_alternate_stack(guarded(6144), 6144, fill_in_handler);
+        pthread_mutex_lock(&lock);
+        locked = true;
+        raise(SIGUSR1);
+        pthread_mutex_unlock(&lock);
+        return NULL;
+}
+
+static VICTIM_FRAME void on_held(struct turn *turn)
+{
+        struct truth begin = truth_begin();
+        pthread_mutex_lock(&lock);
+        pthread_mutex_unlock(&lock);
+        truth_end(begin, "lock", "", "on_held");
+}
+
+static void owner(void)
+{
+        pthread_t holder;
+        turn_run(&loop, 3, NULL);
+        VICTIM_CHECK(pthread_create(&holder, NULL, hold_in_handler, NULL) == 0);
+        while (!locked)
+                sched_yield();
+        turn_run(&loop, 1, on_held);
+        pthread_join(holder, NULL);
+        turn_run(&loop, 2, NULL);
+        see("owner: %d handled", (int)handled);
 }
 
 /* ---- coroutines ---- */
@@ -242,8 +287,8 @@ static void torn(void)
 int main(int argc, char **argv)
 {
         static const struct victim_case cases[] = {
-                { "alternate", alternate }, { "smallest", smallest }, { "old", old }, { "contexts", contexts },
-                { "small", small },         { "torn", torn },         { NULL, NULL },
+                { "alternate", alternate }, { "smallest", smallest }, { "old", old },   { "owner", owner },
+                { "contexts", contexts },   { "small", small },       { "torn", torn }, { NULL, NULL },
         };
         VICTIM_CHECK(argc > 1);
         little_bytes = argc > 2 ? strtoul(argv[2], NULL, 10) : 0;
