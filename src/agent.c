@@ -217,8 +217,10 @@ static void watchdog_begins(void)
 {
         const char *why = NULL;
         credentials_note();
-        if (!descriptors_unshare(journal_descriptor_to_keep()))
-                notice("no descriptor table of its own (unshare refused): loopdog's files show in /proc/self/fd");
+        enum descriptors_table table = descriptors_unshare(journal_descriptor_to_keep());
+        if (table != DESCRIPTORS_OWN)
+                notice("no descriptor table of its own (%s): loopdog's files show in /proc/self/fd",
+                       table == DESCRIPTORS_QUEUE ? "the program has a message queue" : "close_range refused");
         int error = proc_begin();
         capture_kept_begin();
         if (error != 0 && error != PROC_FILTERED)

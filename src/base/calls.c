@@ -66,8 +66,8 @@ static const struct call {
         { SYS_fcntl, { ALL, F_GETFD } },
         { SYS_fcntl, { ALL, F_OFD_GETLK } }, /* whether a reader looks on; some filters go by the second argument */
         { SYS_prlimit64, { 0, RLIMIT_NOFILE, 0, 0 } },
-        { SYS_unshare, { CLONE_FILES } },
         { SYS_close_range, { ALL >> 32, ALL >> 32, CLOSE_RANGE_UNSHARE } },
+        { SYS_mq_getsetattr, { ALL } },
         { SYS_pidfd_open, { 0 } },
         { SYS_pidfd_getfd, { ALL, ALL } },
         { SYS_pipe2, { 0 } },

@@ -2,7 +2,10 @@
  *
  * descriptors.c - our descriptors, and whose table they stand in
  *
- * close_range() with CLOSE_RANGE_UNSHARE makes a table of our own where containers forbid unshare().
+ * close_range() with CLOSE_RANGE_UNSHARE makes a table of our own, also where containers forbid unshare(). What it is
+ * to close it does not copy first, but for the first 64 numbers. That matters: to close a copy is not nothing. It ends
+ * the process's mq_notify(), it may wait for the server of a file, and until then the host's own close() of it is not
+ * the last. Where a message queue would be among the copies, everything goes on in the host's table.
  *
  * Between the look at a number and its use a thread of the host may still close it and open something else there; in a
  * table of our own that can't happen, and in the host's it takes the two to meet within a microsecond.
@@ -16,10 +19,11 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/close_range.h>
-#include <sched.h>
+#include <linux/kcmp.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -31,6 +35,9 @@
 
 /* Out of the way of programs that expect the lowest free number. */
 #define DESCRIPTOR_FLOOR 900
+
+/* Every kernel copies so many numbers of a table, whatever is to be closed: they stand in the structure itself. */
+#define ALWAYS_COPIED 64
 
 /* What the numbers of the host's table lead to that are ours. */
 static struct taken {
@@ -117,10 +124,56 @@ static void close_range_raw(unsigned first, unsigned last)
         raw_syscall_sigsafe(SYS_close_range, first, last, 0, 0, 0, 0);
 }
 
-/* Close what the host had open, but for ours. */
-static void close_the_hosts(int also)
+/* Where what was kept can be had again afterwards, nothing of the host's is copied but the first few numbers. It can't
+ * be had where the first thread, by which the host's table is found, has another one or has ended. */
+static bool may_borrow(void)
+{
+        uint64_t pid = (uint64_t)getpid();
+        uint64_t tid = (uint64_t)raw_syscall_sigsafe(SYS_gettid, 0, 0, 0, 0, 0, 0);
+        return call_allowed_sigsafe(SYS_pidfd_open) && call_allowed_sigsafe(SYS_pidfd_getfd) &&
+               call_allowed_sigsafe(SYS_kcmp) && call_allowed_sigsafe(SYS_fcntl) &&
+               raw_syscall_sigsafe(SYS_kcmp, pid, tid, KCMP_FILES, 0, 0, 0) == 0;
+}
+
+static bool must_copy_all(void)
+{
+        struct rlimit64 limit = { 0 };
+        int highest = LIMIT_DESCRIPTOR - 1;
+        while (highest >= ALWAYS_COPIED && !descriptor_is_kept(highest))
+                highest--;
+        if (highest < ALWAYS_COPIED)
+                return false;
+        if (call_allowed_sigsafe(SYS_prlimit64))
+                raw_syscall_sigsafe(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (uintptr_t)&limit, 0, 0);
+        return !may_borrow() || limit.rlim_cur <= (uint64_t)highest;
+}
+
+/* The kernel takes a copy's end for that of a message queue of the process's, and ends its mq_notify(). Asked for
+ * nothing, this call says whether there is one. */
+static bool holds_queue(int count)
+{
+        for (int fd = 0; fd < count && call_allowed_sigsafe(SYS_mq_getsetattr); fd++)
+                if (raw_syscall_sigsafe(SYS_mq_getsetattr, (uint64_t)fd, 0, 0, 0, 0, 0) == 0)
+                        return true;
+        return false;
+}
+
+static bool may_be_waited_for(int fd)
+{
+        int type;
+        socklen_t length = sizeof type;
+        return (call_allowed_sigsafe(SYS_getsockopt) && getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0) ||
+               (call_allowed_sigsafe(SYS_fcntl) && fcntl(fd, F_GETPIPE_SZ) >= 0);
+}
+
+/* Close what the host had open, but for ours. Sockets and pipes go first: somebody may wait for their end, and to close
+ * a file may take as long as its server likes (NFS, FUSE). */
+static void close_the_hosts(int also, int count)
 {
         unsigned from = 0;
+        for (int fd = 0; fd < count; fd++)
+                if (fd != also && !descriptor_is_kept(fd) && may_be_waited_for(fd))
+                        close_range_raw((unsigned)fd, (unsigned)fd);
         for (int fd = 0; fd < LIMIT_DESCRIPTOR; fd++) {
                 if (fd != also && !descriptor_is_kept(fd))
                         continue;
@@ -131,19 +184,37 @@ static void close_the_hosts(int also)
         close_range_raw(from, UINT_MAX);
 }
 
-bool descriptors_unshare(int also)
+/* What was kept in the host's table, under the same number in ours. */
+static void borrow_all_kept(void)
+{
+        for (int fd = ALWAYS_COPIED; fd < LIMIT_DESCRIPTOR; fd++) {
+                int copy = is_taken(fd) && !descriptor_is_kept(fd) ? descriptor_borrow_kept(fd) : -EBADF;
+                if (copy < 0 || copy == fd)
+                        continue;
+                int same = fcntl(copy, F_DUPFD_CLOEXEC, fd);
+                if (same > fd)
+                        close(same);
+                close(copy);
+        }
+}
+
+enum descriptors_table descriptors_unshare(int also)
 {
         own_table_here = false;
+        bool all = must_copy_all();
+        int count = all ? LIMIT_DESCRIPTOR : ALWAYS_COPIED;
         if (!call_allowed_sigsafe(SYS_close_range))
-                return false;
-        bool done = raw_syscall_sigsafe(SYS_close_range, UINT_MAX, UINT_MAX, CLOSE_RANGE_UNSHARE, 0, 0, 0) == 0;
-        if (!done && call_allowed_sigsafe(SYS_unshare))
-                done = raw_syscall_sigsafe(SYS_unshare, CLONE_FILES, 0, 0, 0, 0, 0) == 0;
-        if (!done)
-                return false;
-        close_the_hosts(also);
+                return DESCRIPTORS_REFUSED;
+        if (holds_queue(count))
+                return DESCRIPTORS_QUEUE;
+        unsigned first = all ? UINT_MAX : ALWAYS_COPIED;
+        if (raw_syscall_sigsafe(SYS_close_range, first, UINT_MAX, CLOSE_RANGE_UNSHARE, 0, 0, 0) != 0)
+                return DESCRIPTORS_REFUSED;
+        close_the_hosts(also, count);
         own_table_here = true;
-        return true;
+        if (!all)
+                borrow_all_kept();
+        return DESCRIPTORS_OWN;
 }
 
 int descriptor_borrow(int fd)

@@ -15,8 +15,13 @@
 #include <stdbool.h>
 
 /* The calling thread, the watchdog, gets a table of its own that holds nothing but what was taken before, and a copy of
- * the host's `also` (-1: none). False: it is refused, and everything goes on in the host's. */
-bool descriptors_unshare(int also);
+ * the host's `also` (-1: none; else below 64). Where it gets none, everything goes on in the host's. */
+enum descriptors_table {
+        DESCRIPTORS_OWN,
+        DESCRIPTORS_REFUSED, /* by a filter, or the kernel is older than 5.9 */
+        DESCRIPTORS_QUEUE,   /* the host has a message queue, whose mq_notify() a copy would end */
+};
+enum descriptors_table descriptors_unshare(int also);
 
 /* How many may be open for long: a share of the limit, which in the host's table is the host's. */
 unsigned descriptors_share(void);

@@ -167,7 +167,7 @@ static uint64_t look(void)
 
 static void *watch(void *unused)
 {
-        if (!descriptors_unshare(-1) || proc_begin() != 0)
+        if (descriptors_unshare(-1) != DESCRIPTORS_OWN || proc_begin() != 0)
                 exit(1);
         for (unsigned i = 0; i < samples; i++) {
                 evidences_clear(&evidences);

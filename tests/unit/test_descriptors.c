@@ -8,11 +8,14 @@
 #include <criterion/new/assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <mqueue.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/calls.h"
@@ -77,7 +80,7 @@ Test(descriptors, with_few_numbers_it_stays_low)
 /* ---- a table of our own ---- */
 
 struct own {
-        bool refused_unshare;
+        int refused; /* a system call */
         bool unshared;
         bool kept_there;
         bool others_there;
@@ -98,9 +101,9 @@ static void wait_for_step(struct own *own, int step)
 static void *have_own_table(void *argument)
 {
         struct own *own = argument;
-        if (own->refused_unshare)
-                call_refuse(SYS_unshare);
-        own->unshared = descriptors_unshare(-1);
+        if (own->refused != 0)
+                call_refuse(own->refused);
+        own->unshared = descriptors_unshare(-1) == DESCRIPTORS_OWN;
         own->kept_there = descriptor_is_kept(own->kept) && is_open(own->kept);
         own->others_there = is_open(own->other);
         own->opened = descriptor_take(open_null());
@@ -128,31 +131,153 @@ static void try_own_table(struct own *own)
         own->later = descriptor_take(open("/dev/zero", O_RDONLY));
         own->step = 2;
         wait_for_step(own, 3);
-        cr_expect(ge(int, own->borrowed, 0));
+        cr_expect(eq(int, own->borrowed >= 0, own->refused != SYS_pidfd_getfd));
         own->step = 4;
         pthread_join(thread, NULL);
 }
 
 Test(descriptors, a_table_of_its_own_holds_what_was_taken_and_nothing_else)
 {
-        struct own own = { .refused_unshare = false };
+        struct own own = { .refused = 0 };
         try_own_table(&own);
 }
 
-Test(descriptors, close_range_makes_one_where_unshare_is_forbidden)
+Test(descriptors, where_nothing_can_be_borrowed_what_was_taken_is_there_too)
 {
-        struct own own = { .refused_unshare = true };
+        struct own own = { .refused = SYS_pidfd_getfd };
         try_own_table(&own);
 }
 
-Test(descriptors, where_neither_may_be_called_the_table_is_the_hosts)
+static void *keep_without_first_thread(void *first)
+{
+        struct own own = { .kept = descriptor_take(open_null()) };
+        pthread_t thread;
+        pthread_join(*(pthread_t *)first, NULL);
+        pthread_create(&thread, NULL, have_own_table, &own);
+        wait_for_step(&own, 1);
+        _exit(own.unshared && own.kept_there ? 0 : 1);
+}
+
+/* By it the host's table would be found. */
+Test(descriptors, what_was_taken_is_there_too_where_the_first_thread_has_ended)
+{
+        static pthread_t first;
+        int status = -1;
+        pid_t child = fork();
+        if (child == 0) {
+                pthread_t other;
+                first = pthread_self();
+                pthread_create(&other, NULL, keep_without_first_thread, &first);
+                pthread_exit(NULL);
+        }
+        cr_expect(eq(int, waitpid(child, &status, 0), child));
+        cr_expect(zero(int, status));
+}
+
+Test(descriptors, where_close_range_may_not_be_called_the_table_is_the_hosts)
 {
         int other = open_null();
-        call_refuse(SYS_unshare);
         call_refuse(SYS_close_range);
-        cr_expect(not(descriptors_unshare(-1)));
+        cr_expect(eq(int, descriptors_unshare(-1), DESCRIPTORS_REFUSED));
         cr_expect(is_open(other));
         cr_expect(ge(int, descriptor_take(open_null()), 900));
+}
+
+/* ---- the host's descriptors do not notice ---- */
+
+#define QUEUE "/loopdog-test-descriptors"
+
+static volatile sig_atomic_t notified;
+
+static void on_message(int number)
+{
+        notified++;
+}
+
+struct other {
+        enum descriptors_table table;
+        _Atomic int tid;
+};
+
+static void *unshare_only(void *argument)
+{
+        struct other *other = argument;
+        other->tid = gettid();
+        other->table = descriptors_unshare(-1);
+        return NULL;
+}
+
+/* Until the thread's table is closed, too, which joining it does not wait for. */
+static enum descriptors_table unshare_in_a_thread(void)
+{
+        struct other other = { .tid = 0 };
+        pthread_t thread;
+        pthread_create(&thread, NULL, unshare_only, &other);
+        pthread_join(thread, NULL);
+        while (tgkill(getpid(), other.tid, 0) == 0)
+                usleep(1000);
+        return other.table;
+}
+
+static void expect_notified(int at_least, enum descriptors_table table)
+{
+        struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1 };
+        mqd_t low = mq_open(QUEUE, O_CREAT | O_RDWR | O_CLOEXEC, 0600, NULL);
+        if (low < 0)
+                cr_skip("no message queues here (errno %d)", errno);
+        mqd_t queue = fcntl(low, F_DUPFD_CLOEXEC, at_least);
+        mq_unlink(QUEUE);
+        close(low);
+        signal(SIGUSR1, on_message);
+        cr_assert(zero(int, mq_notify(queue, &event)));
+        cr_expect(eq(int, unshare_in_a_thread(), table));
+        cr_assert(zero(int, mq_send(queue, "", 1, 0)));
+        cr_expect(eq(int, notified, 1));
+}
+
+Test(descriptors, a_table_of_its_own_leaves_a_message_queue_alone)
+{
+        expect_notified(64, DESCRIPTORS_OWN);
+}
+
+Test(descriptors, a_message_queue_that_would_be_copied_keeps_it_in_the_hosts)
+{
+        expect_notified(63, DESCRIPTORS_QUEUE);
+}
+
+Test(descriptors, so_does_any_where_all_must_be_copied)
+{
+        call_refuse(SYS_pidfd_getfd);
+        cr_assert(ge(int, descriptor_take(open_null()), 900));
+        expect_notified(500, DESCRIPTORS_QUEUE);
+}
+
+/* Above the numbers that every kernel copies there is no moment at which a copy is open. */
+Test(descriptors, what_the_host_closes_meanwhile_ends_at_once)
+{
+        struct rlimit limit;
+        cr_assert(zero(int, getrlimit(RLIMIT_NOFILE, &limit)));
+        limit.rlim_cur = limit.rlim_max < 4096 ? limit.rlim_max : 4096;
+        setrlimit(RLIMIT_NOFILE, &limit);
+        while (open_null() >= 0)
+                ;
+        close((int)limit.rlim_cur - 1);
+        close((int)limit.rlim_cur - 2);
+        for (int i = 0; i < 100; i++) {
+                struct other other = { .tid = 0 };
+                pthread_t thread;
+                int pipes[2];
+                char byte;
+                cr_assert(zero(int, pipe2(pipes, O_NONBLOCK)));
+                pthread_create(&thread, NULL, unshare_only, &other);
+                while (other.tid == 0)
+                        ;
+                usleep(i * 5);
+                close(pipes[1]);
+                cr_expect(zero(int, (int)read(pipes[0], &byte, 1)), "the pipe has another writer");
+                close(pipes[0]);
+                pthread_join(thread, NULL);
+        }
 }
 
 /* ---- /proc, kept and the watchdog's ---- */
