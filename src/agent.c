@@ -266,11 +266,13 @@ static void fork_prepare(void)
 {
         /* Where it does not end in time (it waits for a lock of the loader that this very thread holds), the child
          * simply has no watchdog, as after any fork. */
+        int saved_errno = errno;
         if (!hooks_in_noted_process()) /* a child of clone() that forks: there is no watchdog to stop */
                 return;
         loop_note_fork();
         watchdog_forbid();
         watchdog_stop(false, LIMIT_PATIENCE_NS);
+        errno = saved_errno;
 }
 
 static void fork_parent(void)
@@ -280,6 +282,7 @@ static void fork_parent(void)
 
 static void fork_child(void)
 {
+        int saved_errno = errno;
         asked_after_fork();
         account_after_fork(); /* these two before the slots are cleared */
         watchdog_after_fork();
@@ -294,6 +297,7 @@ static void fork_child(void)
         symbols_after_fork();
         hooks_note_pid();
         proc_end(); /* it was the parent's watchdog's */
+        errno = saved_errno;
 }
 
 static _Atomic bool handles_forks;

@@ -158,7 +158,11 @@ void loop_attend(void)
 /* A server that takes one client at a time, and has nobody else to keep waiting. Known loop libraries never are one. */
 static bool is_serial(const struct slot *slot)
 {
-        return !stage.all_loops && !slot->listed && set_only_listens(slot->own_set, atomic_load(&slot->own_set_count));
+        int saved_errno = errno; /* also on the short way of a wait, which has none to save otherwise */
+        bool serial =
+                !stage.all_loops && !slot->listed && set_only_listens(slot->own_set, atomic_load(&slot->own_set_count));
+        errno = saved_errno;
+        return serial;
 }
 
 /* Two threads that wait on one instance are an executor: each may rest elsewhere than in the wait. */

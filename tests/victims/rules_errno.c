@@ -7,17 +7,20 @@
  * For each wait: success leaves errno alone; EBADF, EFAULT, EINVAL and an EINTR by the program's own signal arrive
  * unchanged; signal masks are in force during the wait and not after it; select() reports the time left. The whole list
  * runs in a thread of its own, where these are the first and the own waits, and in a stalled callback, where they are
- * nested; there calls that a capture must not interrupt follow.
+ * nested; there calls that a capture must not interrupt follow. Another thread polls after stalls, and main forks.
  *
- * Context: main, and one thread before it
+ * Context: main, and two threads before it
  */
 #include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
+#include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -209,6 +212,46 @@ static void uninterrupted(void)
         VICTIM_CHECK(took_ns >= 600000000 && took_ns < 900000000);
 }
 
+/* The own waits of a poll loop after a stall: it is looked at again whether it serves one client at a time, and what is
+ * in its set need be no socket. It does, so nothing of this is reported. */
+static void *poll_after_stalls(void *unused)
+{
+        struct sockaddr_in any = { .sin_family = AF_INET };
+        int listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        VICTIM_CHECK(bind(listening, (struct sockaddr *)&any, sizeof any) == 0 && listen(listening, 5) == 0);
+        struct pollfd fds[2] = { entry(listening), entry(empty[0]) };
+        fd_set set;
+        for (int i = 0; i < 8; i++) {
+                EXPECT(poll(fds, 2, 2), 0, KEEP);
+                quiet_sleep_ms(i < 4 ? 0 : 20);
+        }
+        for (int i = 0; i < 8; i++) {
+                struct timeval timeout = { .tv_usec = 2000 };
+                FD_ZERO(&set);
+                FD_SET(listening, &set);
+                FD_SET(empty[0], &set);
+                EXPECT(select(listening + 1, &set, NULL, NULL, &timeout), 0, KEEP);
+                quiet_sleep_ms(i < 4 ? 0 : 20);
+        }
+        close(listening);
+        return NULL;
+}
+
+/* Neither fork() nor the first wait after one changes it, in parent and child. */
+static void forks(void)
+{
+        struct epoll_event event;
+        int status = -1;
+        errno = KEEP;
+        pid_t child = fork();
+        VICTIM_CHECK(child >= 0 && errno == KEEP);
+        EXPECT(epoll_wait(silent, &event, 1, 2), 0, KEEP);
+        EXPECT(epoll_wait(silent, &event, 1, 2), 0, KEEP);
+        if (child == 0)
+                _exit(0);
+        VICTIM_CHECK(waitpid(child, &status, 0) == child && status == 0);
+}
+
 static VICTIM_FRAME void on_timer(struct turn *loop)
 {
         struct truth begin = truth_begin();
@@ -240,14 +283,14 @@ static void *run_alone(void *argument)
         return NULL;
 }
 
-static void run_in_thread(void)
+static void run_in_thread(void *(*run)(void *))
 {
         pthread_t thread;
         sigset_t blocked, before;
         sigemptyset(&blocked);
         sigaddset(&blocked, SIGALRM);
         VICTIM_CHECK(pthread_sigmask(SIG_BLOCK, &blocked, &before) == 0);
-        VICTIM_CHECK(pthread_create(&thread, NULL, run_alone, NULL) == 0 && pthread_join(thread, NULL) == 0);
+        VICTIM_CHECK(pthread_create(&thread, NULL, run, NULL) == 0 && pthread_join(thread, NULL) == 0);
         VICTIM_CHECK(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
 }
 
@@ -255,10 +298,12 @@ int main(void)
 {
         struct turn loop;
         prepare();
-        run_in_thread();
+        run_in_thread(run_alone);
+        run_in_thread(poll_after_stalls);
         turn_open(&loop);
         turn_run(&loop, 5, NULL);
         turn_run(&loop, 1, on_timer);
         turn_run(&loop, 5, NULL);
+        forks();
         return 0;
 }
