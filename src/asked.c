@@ -64,6 +64,7 @@ static void forget_past(void)
                 loop_mark_left(slot_at(i), atomic_load(&slot_at(i)->mark));
                 while (loop_take_ended(slot_at(i), &ended))
                         ;
+                atomic_store(&slot_at(i)->ring_lost, 0);
         }
         if (count != 0)
                 atomic_store(&loop_attention, LOOP_STOPPED); /* the next own wait starts the watchdog */

@@ -194,6 +194,19 @@ def stop(place):
                   "the wrong setting was not said")
 
 
+@suite.case("stop and start, of a loop that the hooks have found", attempts=3)
+def stop_hooked(place):
+    place.run_victim("api", "stop-hooked", env=LINKED)
+    if place.plain:
+        return
+    book = place.read()
+    _, complaints = records.join(book.stalls(startup=False), place.planted)
+    lost = [(line["reason"], line["iterations_lost"]) for line in book.all("exit")]
+    if lost != [("stop", 0), ("exit", 0)]:
+        complaints.append(f"lost while nobody watched: {lost}")
+    harness.check(not complaints + book.complaints, f"{complaints} {book.complaints}")
+
+
 @suite.case("start with options", attempts=3)
 def options(place):
     place.run_victim("api", "options", env=LINKED)

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "truth.h"
+#include "turn.h"
 
 static loopdog_loop *loop;
 
@@ -430,6 +431,39 @@ static void case_stop(void)
         planted_sleep_ms(200, "");
 }
 
+static VICTIM_FRAME void on_unwatched(struct turn *hooked)
+{
+        quiet_sleep_ms(110);
+}
+
+static VICTIM_FRAME void on_watched(struct turn *hooked)
+{
+        planted_sleep_ms(200, "on_watched");
+}
+
+static void *stop_hooked_loop(void *unused)
+{
+        struct turn hooked;
+        turn_open(&hooked);
+        turn_run(&hooked, 5, NULL);
+        VICTIM_CHECK(loopdog_stop() == 0);
+        turn_run(&hooked, 20, on_unwatched); /* more than are remembered for the watchdog */
+        VICTIM_CHECK(loopdog_start(NULL) == 0);
+        turn_run(&hooked, 5, NULL);
+        turn_run(&hooked, 1, on_watched);
+        turn_run(&hooked, 2, NULL);
+        return NULL;
+}
+
+/* The same with a loop that the hooks have found, which goes on to be counted. */
+static void case_stop_hooked(void)
+{
+        pthread_t thread;
+        loopdog_wait_begin(loop);
+        VICTIM_CHECK(pthread_create(&thread, NULL, stop_hooked_loop, NULL) == 0 && pthread_join(thread, NULL) == 0);
+        loopdog_wait_end(loop);
+}
+
 static void start_with(const char *threshold, unsigned flags)
 {
         char output[1024], threshold_setting[64];
@@ -474,6 +508,7 @@ static const struct victim_case cases[] = {
         { "dump", case_dump },
         { "anywhere", case_anywhere },
         { "stop", case_stop },
+        { "stop-hooked", case_stop_hooked },
         { "options", case_options },
         { NULL, NULL },
 };
