@@ -189,9 +189,11 @@ static void meet(struct watched *w, struct slot *slot)
 {
         uint32_t generation = atomic_load(&slot->generation);
         if (!w->known || w->generation != generation) {
+                uint64_t told_mark = w->generation == generation ? w->settled_mark : 0;
                 memset(w, 0, sizeof *w);
                 w->known = true;
                 w->generation = generation;
+                w->settled_mark = told_mark; /* by a watchdog that ended for good, and the process went on */
                 if (pass.first_wait_ns == 0)
                         pass.first_wait_ns = atomic_load(&slot->first_ns);
                 if (atomic_load(&slot->state) != SLOT_RELEASED) /* else there is no thread to look at any more */
@@ -557,8 +559,11 @@ void pass_close_all(void)
                 meet(w, slot); /* it may have begun and ended since the last pass */
                 take_ended(w, slot);
                 bool gone = atomic_load(&slot->state) == SLOT_RELEASED; /* its thread ended before the process */
-                if (w->following)
+                if (w->following) {
                         finish(w, gone ? STALL_THREAD : STALL_EXIT, clock_now_ns());
+                        if (w->stall.end == STALL_EXIT) /* an exec may fail: it is told, and not once more */
+                                w->settled_mark = w->stall.mark;
+                }
                 pass.totals.iterations_lost += atomic_exchange(&slot->ring_lost, 0);
                 pass.calls->loop_ends(slot);
                 w->known = false;

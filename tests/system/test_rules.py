@@ -232,6 +232,8 @@ add("exec: the stall is written, and the next program starts afresh", "rules_exe
 add("exec: one that fails changes nothing", "rules_exec", "fail", planted=1)
 add("exec: one that fails late leaves an exit line behind, and the watch goes on", "rules_exec", "late", planted=1,
     after=exec_reason)
+add("exec: two that fail late in the middle of a stall leave one record of it", "rules_exec", "within", planted=2,
+    after=exec_reason)
 
 
 @suite.case("exec: 60 in a row under capture at 5 ms: no signal outlives one")
