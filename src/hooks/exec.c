@@ -155,12 +155,15 @@ static bool find_in_environment(struct environment *found, char *const envp[])
         return preloads && found->count < LIMIT_ENVIRONMENT;
 }
 
-/* Must our library leave the environment of the program behind `fd` (closed here)? */
-static bool must_drop(const struct environment *environment, int fd)
+/* Whatever the program is. */
+static bool drops_always(const struct environment *environment)
 {
-        bool fits = program_fits(fd);
-        return !follow || !fits || library_hidden(environment->entry, environment->entry_length);
+        return !follow || library_hidden(environment->entry, environment->entry_length);
 }
+
+/* Must our library leave the environment of the program behind `fd` (closed there)? It is opened only where that is the
+ * question, since closing it ends all fcntl() locks that the process has on that file. */
+#define MUST_DROP(environment, fd) (drops_always(environment) || !program_fits(fd))
 
 /* Bytes needed for a copy of the environment without our library: the pointers and one string. */
 static size_t copy_size(const struct environment *environment)
@@ -201,7 +204,7 @@ static void leave_own_environment(void)
         ({                                                                                                             \
                 struct environment environment_;                                                                       \
                 char *const *next_ = (envp);                                                                           \
-                if (find_in_environment(&environment_, (envp)) && must_drop(&environment_, (fd)))                      \
+                if (find_in_environment(&environment_, (envp)) && MUST_DROP(&environment_, (fd)))                      \
                         next_ = copy_without(&environment_, alloca(copy_size(&environment_)));                         \
                 next_;                                                                                                 \
         })

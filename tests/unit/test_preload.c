@@ -7,6 +7,7 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "hooked.h"
 
@@ -272,7 +273,7 @@ static bool drops(const char *list, const char *program)
         char variable[512];
         snprintf(variable, sizeof variable, "LD_PRELOAD=%s", list);
         cr_assert(find_in_environment(&environment, ENVIRONMENT(variable)));
-        return must_drop(&environment, program_open(AT_FDCWD, program));
+        return MUST_DROP(&environment, program_open(AT_FDCWD, program));
 }
 
 Test(preload, stays_for_a_program_that_can_use_it)
@@ -304,6 +305,33 @@ Test(preload, goes_where_children_are_not_to_be_followed)
         hooks_setup(&counting, false);
         cr_expect(drops(library, "/bin/sh"));
         cr_expect(eq(uint, open_descriptors(), before));
+}
+
+/* As another process finds it. */
+static bool is_locked(const char *path)
+{
+        int status;
+        pid_t child = fork();
+        if (child == 0) {
+                struct flock lock = { .l_type = F_WRLCK };
+                _exit(fcntl(open(path, O_RDWR), F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK ? 7 : 0);
+        }
+        waitpid(child, &status, 0);
+        return WEXITSTATUS(status) == 7;
+}
+
+Test(preload, goes_without_a_look_at_the_program_whose_locks_would_end_with_it)
+{
+        struct flock lock = { .l_type = F_WRLCK };
+        char program[256], library[256];
+        strcpy(program, make_file("program", "#!/bin/sh", 9));
+        strcpy(library, make_file("libloopdog.so", "", 0));
+        cr_assert(zero(int, fcntl(open(program, O_RDWR), F_SETLK, &lock)));
+        cr_expect(drops("/nonexistent/libloopdog.so", program));
+        cr_expect(is_locked(program));
+        hooks_setup(&counting, false);
+        cr_expect(drops(library, program));
+        cr_expect(is_locked(program));
 }
 
 /* ---- the process's own ---- */
