@@ -136,6 +136,9 @@ add("the same from when it is watched", "guest_signals", "handled-late", stalls=
 add("all actions set to the default in the middle of a stall", "guest_signals", "reset", stalls=5)
 add(f"the same {100000 if LONG else 2000} times by another thread", "guest_signals", "reset-often",
     "100000" if LONG else "2000", stalls=1, env={"LOOPDOG_INTERVAL": "1ms"})
+add("a message queue notifies it: among the numbers that the kernel copies", "guest_signals", "notified", "3", stalls=2,
+    said=("no descriptor table of its own (the program has a message queue)",))
+add("a message queue notifies it: above them", "guest_signals", "notified", "64", stalls=2)
 
 if __name__ == "__main__":
     sys.exit(suite.main())

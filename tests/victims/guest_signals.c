@@ -2,20 +2,25 @@
  *
  * guest_signals.c - a program that has plans for the real-time signals itself
  *
- *     guest_signals blocked | handled | handled-late | sigwait | signalfd | reset | reset-often [N]
+ *     guest_signals blocked | handled | handled-late | sigwait | signalfd | reset | reset-often [N] |
+ *                   notified N
  *
  * "blocked": its loop blocks every signal. "handled": it has handlers for every real-time signal and sends itself each
  * of them, within stalls too; "handled-late": the same from when the loop is watched. "sigwait", "signalfd": every
  * signal is blocked and waited for, by a thread, or by the loop itself. "reset": all actions are set to the default in
- * the middle of a stall; "reset-often": N times (2,000), by another thread, while the loop is captured.
+ * the middle of a stall; "reset-often": N times (2,000), by another thread, while the loop is captured. "notified": a
+ * message queue, whose descriptor is the first free one from N on, notifies it before and after a stall.
  *
  * Context: main, and a thread for "sigwait" and "reset-often"
  */
+#include <fcntl.h>
+#include <mqueue.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -236,17 +241,40 @@ static void reset_often(void)
         see("reset often: alive");
 }
 
+/* ---- a message queue ---- */
+
+static atomic_uint notices;
+
+static void on_notice(int number)
+{
+        atomic_fetch_add(&notices, 1);
+}
+
+static void notified(void)
+{
+        struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1 };
+        char name[64], byte;
+        snprintf(name, sizeof name, "/loopdog-victim-%d", (int)getpid());
+        struct mq_attr attributes = { .mq_maxmsg = 1, .mq_msgsize = 1 };
+        mqd_t first = mq_open(name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600, &attributes);
+        mqd_t queue = fcntl(first, F_DUPFD_CLOEXEC, (int)count);
+        VICTIM_CHECK(first >= 0 && queue >= 0 && close(first) == 0 && mq_unlink(name) == 0);
+        signal(SIGUSR1, on_notice);
+        for (int i = 0; i < 2; i++) {
+                VICTIM_CHECK(mq_notify(queue, &event) == 0);
+                stall_asleep(&loop);
+                VICTIM_CHECK(mq_send(queue, "", 1, 0) == 0);
+                see("notified: %u", atomic_load(&notices));
+                VICTIM_CHECK(mq_receive(queue, &byte, 1, NULL) == 1);
+        }
+}
+
 int main(int argc, char **argv)
 {
         static const struct victim_case cases[] = {
-                { "blocked", blocked },
-                { "handled", handle_all },
-                { "handled-late", handled_late },
-                { "sigwait", wait_by_thread },
-                { "signalfd", wait_by_descriptor },
-                { "reset", reset },
-                { "reset-often", reset_often },
-                { NULL, NULL },
+                { "blocked", blocked },         { "handled", handle_all },          { "handled-late", handled_late },
+                { "sigwait", wait_by_thread },  { "signalfd", wait_by_descriptor }, { "reset", reset },
+                { "reset-often", reset_often }, { "notified", notified },           { NULL, NULL },
         };
         VICTIM_CHECK(argc > 1);
         count = argc > 2 ? (unsigned)atoi(argv[2]) : 2000;
