@@ -102,8 +102,10 @@ static struct absence_counts count_own(void)
         return counts;
 }
 
+/* A filter comes as a rule while it sleeps: what it forbids must be known before the first call after that. */
 static void note_wake(void)
 {
+        calls_look_again();
         dog.awake = count_own();
         dog.woke_ns = clock_now_ns();
 }
@@ -211,7 +213,6 @@ static void watch(void)
         struct sleep_readings readings = { .known = false };
         while (!atomic_load(&dog.stop)) {
                 uint32_t wake = atomic_load(&dog.wake);
-                calls_look_again();
                 note_stop_at_work(); /* before what writes records, which may wait, and before the clock changes */
                 look_for_sleep(&readings);
                 if (clock_tend())

@@ -190,6 +190,31 @@ def redis_unit(place):
     place.note(f"it said: {place.book.all('process')[0]['notices']}")
 
 
+# ---- one system call after the other forbidden ----
+
+# What the agent once made where it was forbidden. Long: every number, but for what libc makes for every thread, and the
+# question whether there is a filter (docs/limits.md).
+MADE = {
+    "all": [17, 98],
+}
+UNAVOIDED = {
+    "all": [],
+}
+
+
+def sweep(place, action, when):
+    numbers = [number for number in range(450) if number not in UNAVOIDED[when]] if LONG else MADE[when]
+    ends = alike.victim(place, "guest_filter", action, when, *numbers, threshold="20ms", seconds=300).output
+    ends = [end.split(": ")[1] for end in ends]
+    place.note(f"{len(ends)} calls, {ends.count('exit 0')} of which a program can do without")
+
+
+for when, words in (("all", "a later filter of all threads"),):
+    for action in ("kill", "errno"):
+        suite.add(f"seccomp: {words} forbids one call ({action}): whoever does not make it survives",
+                  lambda place, action=action, when=when: sweep(place, action, when), attempts=3)
+
+
 # ---- CPython's own opinion of forks ----
 
 
