@@ -26,6 +26,7 @@
 #include "base/notice.h"
 #include "base/proc.h"
 #include "base/raw.h"
+#include "base/thread.h"
 #include "capture/capture.h"
 #include "explain/explained.h"
 #include "explain/machine.h"
@@ -196,8 +197,29 @@ static void loop_begins(struct slot *slot)
         capture_task_open(task, atomic_load(&slot->tid), atomic_load(&slot->own_cfa));
         task->stack_bound = atomic_load(&slot->thread_pointer);
         task->alternate_bytes = &slot->alternate_bytes;
-        task->usually_blocked = atomic_load(&slot->blocked_first);
         journal_note_thread(atomic_load(&slot->tid));
+}
+
+/* What a thread blocks in its own wait it blocks as a rule. Not asked at its first wait, by the thread itself, which
+ * may be under a filter that punishes that. */
+static void note_what_is_blocked(void)
+{
+        uint32_t count = slots_used();
+        for (uint32_t i = 0; i < count; i++) {
+                struct slot *slot = slot_at(i);
+                struct capture_task *task = look_task(slot);
+                uint64_t mark = atomic_load(&slot->mark);
+                if (task->tid == 0 || task->knows_blocked || MARK_BUSY(mark) || atomic_load(&slot->state) != SLOT_LOOP)
+                        continue;
+                capture_task_note_blocked(task);
+                atomic_store(&slot->filtered, task->own_filter);
+        }
+}
+
+static void tick(uint64_t now_ns)
+{
+        note_what_is_blocked();
+        account_tick(now_ns);
 }
 
 static void loop_confirmed(struct slot *slot)
@@ -255,7 +277,7 @@ static const struct watch_calls watch_calls = {
         .stall_detected = stall_detected,
         .stall_goes_on = stall_goes_on,
         .stall_ended = stall_ended,
-        .tick = account_tick,
+        .tick = tick,
         .asked = asked,
         .end = watchdog_ends,
 };
@@ -310,8 +332,10 @@ static bool has_own_memory(void)
                 return true;
         if (atomic_load(&loop_page.noted))
                 return false;
-        if (atomic_load(&handles_forks))
+        if (atomic_load(&handles_forks)) {
                 fork_child();
+                loop_note_clone();
+        }
         return true;
 }
 
@@ -440,6 +464,8 @@ __attribute__((constructor)) static void agent_load(void)
         hooks_resolve();
         watchdog_ask_libc();
         look_note_hooks(hooks_come_first());
+        loop_note_hooks(hooks_come_first());
+        thread_note_layout();
         config_load(&config, environ);
         if (api_stands_down())
                 config.threshold_ns = 0;
@@ -453,7 +479,10 @@ __attribute__((constructor)) static void agent_load(void)
  * has none. */
 __attribute__((destructor)) static void agent_unload(void)
 {
-        if (hooks_in_noted_process())
+        /* Where a filter may punish the question, it is taken for one that calls _exit(). */
+        bool may_ask = call_allowed_sigsafe(SYS_getpid);
+        if (may_ask ? hooks_in_noted_process() : atomic_load(&loop_page.noted))
                 watchdog_stop(true, LIMIT_PATIENCE_NS);
-        journal_discard_unused(); /* where this very process has kept it */
+        if (may_ask)
+                journal_discard_unused(); /* where this very process has kept it */
 }

@@ -32,6 +32,7 @@
 #include "base/limits.h"
 #include "base/proc.h"
 #include "base/raw.h"
+#include "base/thread.h"
 
 /* Out of the way of programs that expect the lowest free number. */
 #define DESCRIPTOR_FLOOR 900
@@ -221,7 +222,7 @@ int descriptor_borrow(int fd)
 {
         if (!call_allowed_sigsafe(SYS_pidfd_open) || !call_allowed_sigsafe(SYS_pidfd_getfd))
                 return PROC_FILTERED;
-        int pidfd = (int)raw_syscall_sigsafe(SYS_pidfd_open, (uint64_t)getpid(), 0, 0, 0, 0, 0);
+        int pidfd = (int)raw_syscall_sigsafe(SYS_pidfd_open, (uint64_t)process_id(), 0, 0, 0, 0, 0);
         if (pidfd < 0)
                 return pidfd;
         int copy = (int)raw_syscall_sigsafe(SYS_pidfd_getfd, (uint64_t)pidfd, (uint64_t)fd, 0, 0, 0, 0);

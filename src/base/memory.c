@@ -16,6 +16,7 @@
 #include "base/calls.h"
 #include "base/proc.h"
 #include "base/raw.h"
+#include "base/thread.h"
 
 #define CACHE_LINE 64
 #define ADDRESS_END (1ull << 47) /* one address beyond it, and the kernel refuses the whole batch */
@@ -26,7 +27,8 @@ static long move_sigsafe(long number, const struct iovec *local, size_t locals, 
         if (!call_allowed_sigsafe(number))
                 return PROC_FILTERED;
         /* Not the process: its first thread may have ended, and has no memory any more. */
-        long tid = raw_syscall_sigsafe(SYS_gettid, 0, 0, 0, 0, 0, 0);
+        bool may_ask = call_allowed_sigsafe(SYS_gettid);
+        long tid = may_ask ? raw_syscall_sigsafe(SYS_gettid, 0, 0, 0, 0, 0, 0) : thread_own_id();
         return raw_syscall_sigsafe(number, (uint64_t)tid, (uintptr_t)local, locals, (uintptr_t)remote, remotes, 0);
 }
 

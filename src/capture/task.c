@@ -279,6 +279,20 @@ int task_read_status(const struct capture_task *task, struct task_status *status
         return read_status(task->status_fd, status);
 }
 
+void capture_task_note_blocked(struct capture_task *task)
+{
+        struct task_status status;
+        if (!call_allowed_sigsafe(SYS_pread64))
+                return;
+        task_begin(task);
+        if (task_read_status(task, &status) == 0 && status.state == 'S') {
+                task->usually_blocked = status.blocked;
+                task->knows_blocked = true;
+                task->own_filter = status.filters != calls_filters();
+        }
+        task_end(task);
+}
+
 int task_read_status_at(const char *path, struct task_status *status)
 {
         int fd = proc_open(path);

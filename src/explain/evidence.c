@@ -23,6 +23,7 @@
 #include "base/memory.h"
 #include "base/number.h"
 #include "base/proc.h"
+#include "base/thread.h"
 #include "explain/socket.h"
 #include "explain/waitset.h"
 
@@ -289,7 +290,7 @@ static void look_at_lock(struct evidence *evidence)
         static char locks[LIMIT_LOCKS_BYTES];
         struct proctext_lock lock;
         uint64_t inode = evidence->file.info.inode_known ? evidence->file.info.inode : 0;
-        if (proc_read("locks", locks, sizeof locks) <= 0 || !proctext_lock(locks, getpid(), inode, &lock))
+        if (proc_read("locks", locks, sizeof locks) <= 0 || !proctext_lock(locks, process_id(), inode, &lock))
                 return;
         add_holder(evidence, "lock-holder", lock.holder);
 }

@@ -29,6 +29,7 @@
 #include "base/proc.h"
 #include "base/raw.h"
 #include "base/text.h"
+#include "base/thread.h"
 
 /* Where process 0 would stand in the folder /proc: behind 256 entries of other kinds, "self" and "thread-self". The
  * kernel's number since there is /proc, and checked: our own process must be found by it. */
@@ -154,7 +155,7 @@ static bool look_into(struct process_search *search, int32_t pid, uint64_t end_n
         search->pid = pid;
         const struct entry *entry;
         while (!found && !search->in_process && (entry = next_entry(&folder)) != NULL) {
-                bool own = pid == getpid() && number_of(entry->name) == search->fd;
+                bool own = pid == process_id() && number_of(entry->name) == search->fd;
                 found = number_of(entry->name) >= 0 && !own && is_other_end(search, folder.fd, entry->name);
                 search->at = entry->next;
                 search->in_process = !found && clock_now_ns() >= end_ns;
@@ -182,7 +183,7 @@ static void next_part(struct process_search *search)
 static int32_t look_through(struct process_search *search, uint64_t end_ns)
 {
         static struct folder folder;
-        int32_t self = getpid(), found = 0;
+        int32_t self = process_id(), found = 0;
         int32_t from = search->part == PART_AFTER && search->pid == 0 ? self : search->pid;
         const struct entry *entry = NULL;
         bool over = true; /* the part, not the time: to get here at all may take all of that */
@@ -251,7 +252,7 @@ int32_t process_search_go_on(struct process_search *search, uint64_t end_ns)
                 if (search->part == PART_CHILDREN && !search->in_process) {
                         found = look_at_children(search, end_ns);
                 } else if (search->part == PART_SELF) {
-                        found = look_into(search, getpid(), end_ns) ? getpid() : 0;
+                        found = look_into(search, process_id(), end_ns) ? process_id() : 0;
                         if (!search->in_process)
                                 next_part(search);
                 } else if (search->in_process) {

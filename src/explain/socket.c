@@ -24,6 +24,7 @@
 #include "base/config.h"
 #include "base/descriptors.h"
 #include "base/proc.h"
+#include "base/thread.h"
 #include "explain/address.h"
 #include "explain/openfile.h"
 #include "explain/process.h"
@@ -139,7 +140,7 @@ static void put_peer_process(struct text *what, int fd)
         char name[PROCESS_NAME];
         if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0 || peer.pid <= 0)
                 return;
-        if (peer.pid == getpid()) {
+        if (peer.pid == process_id()) {
                 text_string(what, ", both ends made by this process");
                 return;
         }

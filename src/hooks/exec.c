@@ -23,6 +23,7 @@
 #include "base/program.h"
 #include "base/raw.h"
 #include "base/text.h"
+#include "base/thread.h"
 #include "hooks/hooks.h"
 
 #define LIBRARY_NAME "libloopdog.so"
@@ -36,6 +37,7 @@ static pid_t own_pid;
 void hooks_note_pid(void)
 {
         own_pid = getpid();
+        process_note();
 }
 
 bool hooks_in_noted_process(void)

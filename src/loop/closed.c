@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/calls.h"
 #include "base/raw.h"
 #include "loop/loop.h"
 
@@ -22,9 +23,15 @@ static _Atomic uint64_t close_map[CLOSE_MAP_FDS / 64];
 static _Atomic pid_t process;
 static _Atomic uint64_t candidates;
 
-void closed_note_process(void)
+bool closed_note_process(void)
 {
-        atomic_store(&process, (pid_t)raw_syscall_sigsafe(SYS_getpid, 0, 0, 0, 0, 0, 0));
+        pid_t now = (pid_t)raw_syscall_sigsafe(SYS_getpid, 0, 0, 0, 0, 0, 0);
+        return atomic_exchange(&process, now) != now;
+}
+
+int32_t closed_process(void)
+{
+        return atomic_load(&process);
 }
 
 uint64_t closed_candidates(void)
@@ -64,6 +71,15 @@ static void close_one(unsigned fd)
                         lose_instance(slot_at(i), WAIT_KEY(WAIT_EPOLL, fd));
 }
 
+/* A child of vfork() closes its own descriptors but runs in this memory. */
+static bool is_this_process(void)
+{
+        const struct slot *here = loop_slot_here;
+        if (!call_allowed_sigsafe(SYS_getpid) || (here != NULL && atomic_load(&here->filtered)))
+                return true;
+        return raw_syscall_sigsafe(SYS_getpid, 0, 0, 0, 0, 0, 0) == atomic_load(&process);
+}
+
 bool loop_waits_on(unsigned fd)
 {
         return fd < CLOSE_MAP_FDS &&
@@ -82,8 +98,7 @@ void loop_note_close(unsigned first, unsigned last)
                         fd |= 63;
                         continue;
                 }
-                /* A child of vfork closes its own descriptors but runs in this memory. */
-                if (word >> fd % 64 & 1 && raw_syscall_sigsafe(SYS_getpid, 0, 0, 0, 0, 0, 0) == atomic_load(&process))
+                if (word >> fd % 64 & 1 && is_this_process())
                         close_one(fd);
         }
 }

@@ -8,7 +8,7 @@
  * two sockets (set.c).
  *
  * Context: app thread, except where a function of loop.h says watchdog. errno is left alone; system calls are made only
- *          when a thread becomes a candidate or a suspect is judged.
+ *          when the first thread of a process becomes a candidate, or a suspect is judged.
  */
 #include "loop/loop.h"
 
@@ -21,9 +21,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/calls.h"
 #include "base/library.h"
 #include "base/raw.h"
 #include "base/text.h"
+#include "base/thread.h"
 #include "loop/closed.h"
 #include "loop/named.h"
 #include "loop/said.h"
@@ -51,6 +53,14 @@ static __thread struct suspect suspects_here[LIMIT_SUSPECTS];
 static __thread unsigned next_suspect_here;
 static __thread bool forked_here; /* which stopped the watchdog */
 
+static __thread int32_t cloned_id_here; /* of a thread that clone() made without libc, which knows another; else 0 */
+
+/* What the hook of sigaltstack() saw. */
+static __thread struct {
+        bool seen;
+        uint64_t low, bytes; /* 0: none */
+} alternate_here;
+
 /* There was no slot for this thread: 1 and its waits since. Neither is the table searched at each of them, nor is the
  * thread counted again. 0: it was not refused. */
 static __thread uint32_t refused_here;
@@ -60,6 +70,7 @@ static struct {
         bool off;
         bool all_loops;
         bool only_named; /* LOOPDOG_LOOPS=api */
+        bool hooked;     /* no call of sigaltstack() passes our hook */
         pthread_key_t key;
         bool key_made;
         _Atomic uint64_t loops;
@@ -117,6 +128,11 @@ void loop_ignore_unnamed(void)
         stage.only_named = true;
 }
 
+void loop_note_hooks(bool come_first)
+{
+        stage.hooked = come_first;
+}
+
 bool loop_is_on(void)
 {
         return stage.calls != NULL && !stage.off;
@@ -132,13 +148,24 @@ void loop_turn_off(void)
         stage.off = true;
 }
 
+/* A filter of this thread's own may punish the question, so it is only asked where no hook would have told. */
+static void find_alternate_stack(void)
+{
+        stack_t stack;
+        if (stage.hooked || alternate_here.seen || !call_allowed_sigsafe(SYS_sigaltstack) || calls_untried_here() ||
+            raw_syscall_sigsafe(SYS_sigaltstack, 0, (uintptr_t)&stack, 0, 0, 0, 0) != 0)
+                return;
+        bool none = (stack.ss_flags & SS_DISABLE) != 0;
+        alternate_here.low = none ? 0 : (uintptr_t)stack.ss_sp;
+        alternate_here.bytes = none ? 0 : stack.ss_size;
+}
+
 /* To make a thread takes malloc and locks that the code below a signal handler may hold. That we are in one can't be
  * known for certain: only an alternate stack tells. */
 static bool on_alternate_stack(void)
 {
-        stack_t stack;
-        return raw_syscall_sigsafe(SYS_sigaltstack, 0, (uintptr_t)&stack, 0, 0, 0, 0) == 0 &&
-               (stack.ss_flags & SS_ONSTACK) != 0;
+        find_alternate_stack();
+        return (uintptr_t)__builtin_frame_address(0) - alternate_here.low < alternate_here.bytes;
 }
 
 void loop_attend(void)
@@ -213,27 +240,36 @@ static void make_candidate(struct slot *slot, const struct wait *wait, bool list
         find_executor(slot, wait->key);
 }
 
-/* What handlers of this thread run on, and how they are told from the rest. */
-static void note_signals(struct slot *slot)
-{
-        stack_t stack = { .ss_flags = SS_DISABLE };
-        uint64_t blocked = 0;
-        raw_syscall_sigsafe(SYS_sigaltstack, 0, (uintptr_t)&stack, 0, 0, 0, 0);
-        raw_syscall_sigsafe(SYS_rt_sigprocmask, SIG_BLOCK, 0, (uintptr_t)&blocked, sizeof blocked, 0, 0);
-        atomic_store(&slot->alternate_bytes, stack.ss_flags & SS_DISABLE ? 0 : stack.ss_size);
-        atomic_store(&slot->blocked_first, blocked);
-}
-
 _Atomic uint64_t loop_least_alternate_bytes;
 
-void loop_note_alternate_stack(uint64_t bytes)
+void loop_note_alternate_stack(uint64_t low, uint64_t bytes)
 {
         uint64_t least = atomic_load(&loop_least_alternate_bytes);
         while (bytes != 0 && (least == 0 || bytes < least) &&
                !atomic_compare_exchange_weak(&loop_least_alternate_bytes, &least, bytes))
                 ;
+        alternate_here.seen = true;
+        alternate_here.low = low;
+        alternate_here.bytes = bytes;
         for (struct slot *slot = loop_first_here(); slot != NULL; slot = slot->next_here)
                 atomic_store(&slot->alternate_bytes, bytes);
+}
+
+/* Without a system call where that can be, as this thread may be under a filter of its own. What libc knows is wrong in
+ * a child of clone() without libc: one that is new since the process was last noted is asked. */
+static int32_t own_id(void)
+{
+        int32_t known = thread_own_id();
+        if (cloned_id_here != 0)
+                return cloned_id_here;
+        /* The first loop of a process: may be a child since loop_setup(). */
+        bool is_new = atomic_load(&loop_attention) == LOOP_STOPPED && closed_note_process();
+        if (known > 0 && (!is_new || closed_process() == known)) /* it has this thread alone, as far as fork() goes */
+                return known;
+        long asked = raw_syscall_sigsafe(SYS_gettid, 0, 0, 0, 0, 0, 0);
+        if (asked > 0 && asked != known)
+                cloned_id_here = (int32_t)asked;
+        return asked > 0 ? (int32_t)asked : known;
 }
 
 struct slot *loop_claim(void)
@@ -246,10 +282,11 @@ struct slot *loop_claim(void)
                 return NULL;
         }
         refused_here = 0;
-        atomic_store(&slot->tid, (int32_t)raw_syscall_sigsafe(SYS_gettid, 0, 0, 0, 0, 0, 0));
-        closed_note_process(); /* may be a child since loop_setup() */
+        atomic_store(&slot->tid, own_id());
         atomic_store(&slot->thread_pointer, (uint64_t)(uintptr_t)__builtin_thread_pointer());
-        note_signals(slot);
+        atomic_store(&slot->filtered, false);
+        find_alternate_stack();
+        atomic_store(&slot->alternate_bytes, alternate_here.bytes);
         atomic_store(&slot->mark, 0);
         atomic_store(&slot->first_ns, clock_now_ns());
         atomic_store(&slot->threshold_ns, loop_threshold_ns);
@@ -519,6 +556,11 @@ void loop_note_memory(void)
         atomic_store(&loop_page.noted, emptied);
 }
 
+void loop_note_clone(void)
+{
+        cloned_id_here = (int32_t)raw_syscall_sigsafe(SYS_gettid, 0, 0, 0, 0, 0, 0);
+}
+
 void loop_note_fork(void)
 {
         forked_here = true;
@@ -597,6 +639,7 @@ void loop_after_fork(void)
         named_after_fork();
         loop_slot_here = NULL;
         forked_here = false;
+        cloned_id_here = 0;
         memset(suspects_here, 0, sizeof suspects_here);
         refused_here = 0;
         if (stage.key_made)

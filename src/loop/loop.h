@@ -100,6 +100,9 @@ void loop_attend(void); /* only from an own wait, or a thread's first after a fo
 /* The slots are those of this process, and its children are to find that out. Calls the system. */
 void loop_note_memory(void);
 
+/* This thread is a child of clone() without libc. After loop_after_fork(). */
+void loop_note_clone(void);
+
 /* This thread is about to fork, for which the watchdog is stopped. app thread. */
 void loop_note_fork(void);
 
@@ -243,8 +246,11 @@ bool loop_waits_on(unsigned fd);
 /* The host closed (or replaced by dup2) descriptors first..last. app thread. */
 void loop_note_close(unsigned first, unsigned last);
 
-/* The calling thread has another alternate signal stack of so many bytes; 0: none. app thread. */
-void loop_note_alternate_stack(uint64_t bytes);
+/* The calling thread has another alternate signal stack, from this address on; 0 bytes: none. app thread. */
+void loop_note_alternate_stack(uint64_t low, uint64_t bytes);
+
+/* Do all its calls of sigaltstack() come to the hook? Where it saw none there is none then. Constructor. */
+void loop_note_hooks(bool come_first);
 
 /* The smallest that any thread of the process was given, as far as is known; 0: none. */
 extern _Atomic uint64_t loop_least_alternate_bytes;

@@ -111,7 +111,7 @@ struct slot {
         _Atomic int32_t tid;
         _Atomic uint64_t thread_pointer;  /* its TLS, which lies above the stack of a thread of libc */
         _Atomic uint64_t alternate_bytes; /* of its alternate signal stack; 0: it has none */
-        _Atomic uint64_t blocked_first;   /* the signals that it blocked at its first wait */
+        _Atomic bool filtered;            /* set by the watchdog: under a filter of its own, nothing is asked there */
         _Atomic uint32_t generation;
         _Atomic uint64_t allowed_ns;   /* what sections allow beyond the threshold, */
         _Atomic uint64_t allowed_mark; /* in this iteration */

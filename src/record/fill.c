@@ -24,6 +24,7 @@
 #include "base/proc.h"
 #include "base/raw.h"
 #include "base/text.h"
+#include "base/thread.h"
 #include "explain/names.h"
 #include "loopdog.h"
 #include "record/frame.h"
@@ -77,7 +78,7 @@ static uint64_t make_run(void)
         const void *random = (const void *)(uintptr_t)getauxval(AT_RANDOM);
         if (random != NULL)
                 memcpy(&seed, random, sizeof seed);
-        uint64_t run = mix(seed ^ mix(clock_realtime_ns()) ^ mix((uint64_t)getpid() << 32));
+        uint64_t run = mix(seed ^ mix(clock_realtime_ns()) ^ mix((uint64_t)process_id() << 32));
         return run != 0 ? run : 1;
 }
 
@@ -127,7 +128,7 @@ void fill_common(struct record *record, enum record_type type)
                 .type = type,
                 .time_ns = clock_realtime_ns(),
                 .host = process.host,
-                .pid = getpid(),
+                .pid = process_id(),
                 .run = process.run,
                 .program = process.program,
         };

@@ -32,6 +32,7 @@
 #include "base/pause.h"
 #include "base/proc.h"
 #include "base/raw.h"
+#include "base/thread.h"
 #include "watch/absence.h"
 #include "watch/pass.h"
 
@@ -302,9 +303,16 @@ static bool count_again(void)
         return true;
 }
 
+/* Before it is known what a filter forbids. */
+static int own_id(void)
+{
+        int known = thread_own_id();
+        return known > 0 ? known : (int)raw_syscall_sigsafe(SYS_gettid, 0, 0, 0, 0, 0, 0);
+}
+
 static void *run(void *unused)
 {
-        atomic_store(&dog.tid, (int)raw_syscall_sigsafe(SYS_gettid, 0, 0, 0, 0, 0, 0));
+        atomic_store(&dog.tid, own_id());
         atomic_store(&dog.kernel_tid, atomic_load(&dog.tid));
         loop_is_watchdog = true;
         calls_find_out();
