@@ -10,8 +10,10 @@
 #include "account.h"
 
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
 
+#include "base/calls.h"
 #include "capture/capture.h"
 #include "loop/loop.h"
 #include "record/journal.h"
@@ -142,7 +144,7 @@ static size_t collect_losses(const struct capture_totals *captures)
 static uint64_t own_cpu_ns(void)
 {
         struct timespec used;
-        if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used) != 0)
+        if (!call_allowed_sigsafe(SYS_clock_gettime) || clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used) != 0)
                 return 0;
         return (uint64_t)used.tv_sec * 1000000000ull + (uint64_t)used.tv_nsec;
 }

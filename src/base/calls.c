@@ -64,6 +64,7 @@ static const struct call {
         { SYS_readlinkat, { ALL, (uintptr_t) "", 0, 0 } },
         { SYS_getdents64, { ALL } },
         { SYS_fcntl, { ALL, F_GETFD } },
+        { SYS_fcntl, { ALL, F_DUPFD_CLOEXEC } },
         { SYS_fcntl, { ALL, F_OFD_GETLK } }, /* whether a reader looks on; some filters go by the second argument */
         { SYS_prlimit64, { 0, RLIMIT_NOFILE, 0, 0 } },
         { SYS_close_range, { ALL >> 32, ALL >> 32, CLOSE_RANGE_UNSHARE } },
@@ -91,6 +92,7 @@ static const struct call {
         { SYS_rt_sigprocmask, { 0 } },
         { SYS_rt_sigtimedwait, { 0 } }, /* without it none is taken back before exec */
         { SYS_gettid, { 0 } },
+        { SYS_getppid, { 0 } },
         { SYS_getpid, { 0 } }, /* that it is refused counts for a filter that comes later */
         { SYS_sigaltstack, { 0 } },
         { SYS_get_robust_list, { ALL } },

@@ -87,8 +87,8 @@ int descriptor_take(int fd)
 {
         if (fd < 0 || own_table_here)
                 return fd;
-        int high = fcntl(fd, F_DUPFD_CLOEXEC, DESCRIPTOR_FLOOR);
-        if (high >= 0) { /* else RLIMIT_NOFILE is lower than our floor */
+        int high = call_allowed_sigsafe(SYS_fcntl) ? fcntl(fd, F_DUPFD_CLOEXEC, DESCRIPTOR_FLOOR) : -1;
+        if (high >= 0) { /* else RLIMIT_NOFILE is lower than our floor, or a filter forbids it */
                 close(fd);
                 fd = high;
         }

@@ -16,6 +16,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/calls.h"
 #include "base/descriptors.h"
 #include "base/proc.h"
 #include "base/raw.h"
@@ -59,7 +60,7 @@ void capture_kept_begin(void)
 int capture_kept_syscall(int32_t tid)
 {
         if (taken.fd >= 0 && taken.tid == tid)
-                return descriptor_take(fcntl(taken.fd, F_DUPFD_CLOEXEC, 0));
+                return call_allowed_sigsafe(SYS_fcntl) ? descriptor_take(fcntl(taken.fd, F_DUPFD_CLOEXEC, 0)) : -1;
         if (kept.fd < 0 || kept.tid != tid)
                 return -1;
         return descriptor_borrow_kept(kept.fd); /* kept when the watchdog was already at work */

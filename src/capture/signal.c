@@ -100,7 +100,8 @@ static uint64_t blocked_anywhere(void)
 {
         _Alignas(struct entry) char bytes[1024];
         uint64_t blocked = 0;
-        int fd = proc_open("self/task"), threads = 0;
+        bool may_list = call_allowed_sigsafe(SYS_getdents64); /* else none is known to block anything */
+        int fd = may_list ? proc_open("self/task") : -ENOTSUP, threads = 0;
         long n;
         if (fd < 0)
                 return 0;
@@ -172,6 +173,7 @@ static bool may_use_signals(void)
         return call_allowed_sigsafe(SYS_rt_tgsigqueueinfo) && call_allowed_sigsafe(SYS_rt_sigaction) &&
                call_allowed_sigsafe(SYS_rt_sigprocmask) && call_allowed_sigsafe(SYS_process_vm_readv) &&
                call_allowed_sigsafe(SYS_gettid) && call_allowed_sigsafe(SYS_openat) &&
+               call_allowed_sigsafe(SYS_clock_gettime) &&
                call_allowed_sigsafe(SYS_sched_yield) && call_allowed_sigsafe(SYS_nanosleep);
 }
 

@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/calls.h"
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/number.h"
@@ -202,7 +203,7 @@ static uint64_t duration_ns(int64_t seconds, int64_t rest, int64_t unit)
 static uint64_t left_until(clockid_t clock, const struct timespec *until)
 {
         struct timespec now;
-        if (clock_gettime(clock, &now) != 0)
+        if (!call_allowed_sigsafe(SYS_clock_gettime) || clock_gettime(clock, &now) != 0)
                 return 0;
         int64_t seconds = until->tv_sec - now.tv_sec, rest = until->tv_nsec - now.tv_nsec;
         if (rest < 0) {

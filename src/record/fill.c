@@ -147,7 +147,7 @@ void fill_process(struct record *record)
         record->process.command = redacted(process.command);
         record->process.executable = redacted(process.executable);
         record->process.agent_version = LOOPDOG_VERSION;
-        record->process.ppid = getppid();
+        record->process.ppid = call_allowed_sigsafe(SYS_getppid) ? getppid() : 0;
         record->process.clock = clock_name();
 }
 
