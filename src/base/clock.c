@@ -22,6 +22,7 @@
 #include <fcntl.h>
 
 #include "base/calls.h"
+#include "base/raw.h"
 
 #define CALIBRATE_NS 100000000ull
 #define DRIFT_NS 2000000ull
@@ -50,10 +51,16 @@ void clock_find_libcs_own(void)
                 *(void **)&read_clock = found;
 }
 
+static _Atomic bool tsc_left; /* by clock_leave_tsc() */
+
+/* libc's own function reads the TSC, too, where the kernel trusts it. */
 static uint64_t read_ns(clockid_t id)
 {
         struct timespec t;
-        read_clock(id, &t);
+        if (__builtin_expect(atomic_load_explicit(&tsc_left, memory_order_relaxed), 0))
+                raw_syscall_sigsafe(SYS_clock_gettime, (uint64_t)id, (uintptr_t)&t, 0, 0, 0, 0);
+        else
+                read_clock(id, &t);
         return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
 }
 
@@ -163,8 +170,10 @@ static void publish_tsc(void)
                 return;
         rate_tsc.scale_q64 = (uint64_t)(((unsigned __int128)passed_ns << 64) / passed_ticks);
         rate_tsc.offset_ns = ns - (uint64_t)((unsigned __int128)ticks * rate_tsc.scale_q64 >> 64);
-        atomic_store_explicit(&clock_rate, &rate_tsc, memory_order_release);
+        atomic_store(&clock_rate, &rate_tsc);
         calibration.state = CLOCK_TSC;
+        if (atomic_load(&tsc_left)) /* just now: it may have been published after that */
+                atomic_store(&clock_rate, &rate_monotonic);
         remember_pair();
 }
 
@@ -177,8 +186,20 @@ static bool drifted(void)
         return apart_ns > DRIFT_NS + monotonic_ns / 1000;
 }
 
+void clock_leave_tsc(void)
+{
+        atomic_store(&tsc_left, true);
+        atomic_store(&clock_rate, &rate_monotonic);
+}
+
 bool clock_tend(void)
 {
+        if (atomic_load(&tsc_left)) {
+                bool was_tsc = calibration.state == CLOCK_TSC;
+                atomic_store(&clock_rate, &rate_monotonic);
+                calibration.state = CLOCK_PLAIN;
+                return was_tsc;
+        }
         switch (calibration.state) {
         case CLOCK_NEW:
                 calibration.state = clock_tsc_usable() ? CLOCK_MEASURING : CLOCK_PLAIN;

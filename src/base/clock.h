@@ -61,6 +61,10 @@ bool clock_tsc_usable(void);
  * migrated machine). Returns true where readings before and after this call can't be compared. */
 bool clock_tend(void);
 
+/* A thread is about to forbid itself the TSC (PR_SET_TSC): from now on it is CLOCK_MONOTONIC for good, read by a system
+ * call. Any thread. */
+void clock_leave_tsc(void);
+
 /* The name of what is in use: "tsc" or "clock_gettime". */
 const char *clock_name(void);
 

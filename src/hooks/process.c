@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "base/calls.h"
+#include "base/clock.h"
 #include "base/number.h"
 #include "base/raw.h"
 #include "hooks/hooks.h"
@@ -235,6 +236,8 @@ EXPORTED int prctl(int option, ...)
         va_end(list);
         if (option == PR_SET_SECCOMP || (option == PR_SET_DUMPABLE && a[0] == 0))
                 hooks_calls->rights_end();
+        if (option == PR_SET_TSC && a[0] == PR_TSC_SIGSEGV)
+                clock_leave_tsc();
         return REAL(prctl)(option, a[0], a[1], a[2], a[3]);
 }
 

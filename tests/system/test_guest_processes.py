@@ -220,6 +220,15 @@ for when, words in (("all", "a later filter of all threads"), ("before", "a filt
                   lambda place, action=action, when=when: sweep(place, action, when), attempts=3)
 
 
+@suite.case("a loop that forbids itself to read the TSC is watched by another clock", attempts=3)
+def no_tsc(place):
+    result = alike.victim(place, "guest_filter", "tsc")
+    harness.check(result.output == ["alive"], f"it printed {result.output}")
+    if not place.plain:
+        slept = [stall for stall in place.read().stalls(startup=False) if stall["cause"] == "blocked"]
+        harness.check(len(slept) == 1 and 0.19e9 < slept[0]["duration_ns"] < 0.4e9, f"not one stall of 200 ms: {slept}")
+
+
 # ---- CPython's own opinion of forks ----
 
 

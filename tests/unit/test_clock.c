@@ -196,6 +196,24 @@ Test(clock, goes_back_to_monotonic_for_good_when_the_two_part)
         cr_expect_str_eq(clock_name(), "clock_gettime");
 }
 
+Test(clock, leaves_the_tsc_for_good_where_a_thread_may_not_read_it_any_more)
+{
+        use_tsc();
+        clock_leave_tsc();
+        cr_expect_str_eq(clock_name(), "clock_gettime", "at once");
+        int error = prctl(PR_SET_TSC, PR_TSC_SIGSEGV);
+        uint64_t now_ns = clock_now_ns(), later_ns = clock_monotonic_ns(); /* without it they end the process */
+        bool changed = clock_tend(), again = clock_tend();
+        prctl(PR_SET_TSC, PR_TSC_ENABLE); /* Criterion reads clocks */
+        cr_expect(zero(int, error));
+        cr_expect(le(u64, now_ns, later_ns));
+        cr_expect(changed, "readings before and after can't be compared");
+        cr_expect(not(again), "said once");
+        measure(SECOND, real_mhz());
+        cr_expect(not(clock_tend()));
+        cr_expect_str_eq(clock_name(), "clock_gettime", "a measurement under way is not published");
+}
+
 Test(clock, notices_a_tsc_that_has_lost_time_in_a_suspended_machine)
 {
         use_tsc();

@@ -4,6 +4,10 @@
  *
  *     guest_filter kill|errno before|all|own CALL...
  *
+ *     guest_filter tsc
+ *
+ * tsc: a loop forbids itself to read the TSC (PR_SET_TSC) when it has been watched for a while, and goes on.
+ *
  * For each CALL, a number, a child that puts itself under a filter, waits a few times, and stalls asleep and on the CPU;
  * then it is told how it ended. "before": the filter comes before the first wait. "all": when the loop is under way,
  * for all threads. "own": when a loop of the first thread is under way, another thread puts itself alone under the
@@ -109,6 +113,19 @@ static void run(void)
         exit(0);
 }
 
+/* 500 ms are long enough for the watchdog to have measured the TSC, and what comes before a stall to be told by it. */
+static int forbid_tsc(void)
+{
+        int epoll = epoll_create1(0);
+        turns(epoll, 25);
+        VICTIM_CHECK(prctl(PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0) == 0);
+        turns(epoll, 3);
+        usleep(200000);
+        turns(epoll, 3);
+        puts("alive");
+        return 0;
+}
+
 static void tell(const char *call, pid_t child)
 {
         int status;
@@ -121,6 +138,8 @@ static void tell(const char *call, pid_t child)
 int main(int argc, char **argv)
 {
         pid_t children[TOGETHER];
+        if (argc == 2 && strcmp(argv[1], "tsc") == 0)
+                return forbid_tsc();
         VICTIM_CHECK(argc > 3);
         filter.action = strcmp(argv[1], "kill") == 0 ? SECCOMP_RET_KILL_PROCESS : SECCOMP_RET_ERRNO | EACCES;
         filter.when = argv[2];
