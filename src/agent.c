@@ -248,7 +248,8 @@ static void watchdog_begins(void)
         if (error != 0 && error != PROC_FILTERED)
                 notice("no /proc here: no stacks, no names");
         /* The loader opens files, libunwind a pipe. capture_start() says why. */
-        bool filtered = !call_allowed_sigsafe(SYS_openat) || !call_allowed_sigsafe(SYS_pipe2);
+        bool filtered = !call_allowed_sigsafe(SYS_openat) || !call_allowed_sigsafe(SYS_newfstatat) ||
+                        !call_allowed_sigsafe(SYS_pipe2);
         if (!filtered && unwind_load(&why) != 0)
                 notice("no stacks: %s", why);
         if (capture_start(config.signal, &why) != 0)

@@ -16,8 +16,10 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/calls.h"
 #include "base/descriptors.h"
 #include "base/limits.h"
 #include "base/notice.h"
@@ -131,7 +133,8 @@ static int open_file(const struct module *module, struct elf_layout *layout)
         if (fd < 0)
                 return -1;
         struct elf_reader reader = { .read = read_file, .context = &fd };
-        if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && elf_read_layout(&reader, 0, layout) == 0) {
+        if (call_allowed_sigsafe(SYS_newfstatat) && fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
+            elf_read_layout(&reader, 0, layout) == 0) {
                 bool has_id = elf_file_build_id(&reader, layout, build_id);
                 if (strcmp(build_id, module->build_id) == 0 && (has_id || !module->deleted))
                         return fd;

@@ -192,16 +192,16 @@ def redis_unit(place):
 
 # ---- one system call after the other forbidden ----
 
-# What the agent once made where it was forbidden. Long: every number, but for what libc makes for every thread, and the
-# question whether there is a filter (docs/limits.md).
+# What the agent once made where it was forbidden. Long: every number, but for what libc makes for every thread, what no
+# thread does without, and the question whether there is a filter (docs/limits.md).
 MADE = {
     "all": [17, 39, 98, 131, 186, 228],
-    "before": [72, 110, 131, 186, 217, 228],
+    "before": [72, 110, 131, 186, 217, 228, 262],
     "own": [14, 39, 131, 186],
 }
 UNAVOIDED = {
-    "all": [],
-    "before": [],
+    "all": [1, 14, 28, 60, 157, 202],
+    "before": [0, 1, 3, 9, 10, 11, 13, 14, 15, 28, 39, 60, 157, 202, 273, 334, 435],
     "own": [],
 }
 

@@ -8,7 +8,7 @@
  *
  * tsc: a loop forbids itself to read the TSC (PR_SET_TSC) when it has been watched for a while, and goes on.
  *
- * For each CALL, a number, a child that puts itself under a filter, waits a few times, and stalls asleep and on the CPU;
+ * For each CALL, a number, a child puts itself under a filter, waits a few times, and stalls asleep and on the CPU;
  * then it is told how it ended. "before": the filter comes before the first wait. "all": when the loop is under way,
  * for all threads. "own": when a loop of the first thread is under way, another thread puts itself alone under the
  * filter before its first wait. "kill" ends the process, "errno" answers EACCES. Where the program itself makes the
