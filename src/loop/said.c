@@ -2,14 +2,15 @@
  *
  * said.c - what a program says of its own work: callbacks, labels, sections
  *
- * Context: the loop's thread, and the watchdog where a function says so. No system call but for the watchdog's reading
- *          of names, which may not be there any more.
+ * Context: the loop's thread, and the watchdog where a function says so. No system call but to map a table, and for the
+ * watchdog's reading of names, which may not be there any more.
  */
 #include "loop/said.h"
 
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/table.h"
 #include "loop/loop.h"
 
 /* A callback that runs. */
@@ -45,14 +46,32 @@ struct said {
         struct work kept[LIMIT_SAID];
 };
 
-static struct said all[LIMIT_SLOTS];
+static struct table all = { sizeof(struct said), TABLE_ROWS, { NULL } };
+static _Atomic bool lacks_memory;
 
 /* Callbacks that began before this thread had a slot: their ends are no misuse. */
 static __thread uint32_t unseen_here;
 
+/* NULL: nothing was ever said of it, or its neighbours. */
 static struct said *said_of(const struct slot *slot)
 {
-        return &all[slot_index(slot)];
+        return table_row(&all, slot_index(slot));
+}
+
+/* The loop's thread is about to say something. NULL: there is no memory for it, and an end of it is no misuse. */
+static struct said *begin_to_say(const struct slot *slot)
+{
+        struct said *said = table_reach(&all, slot_index(slot));
+        if (__builtin_expect(said != NULL, 1))
+                atomic_store_explicit(&said->used, true, memory_order_relaxed);
+        else
+                atomic_store_explicit(&lacks_memory, true, memory_order_relaxed);
+        return said;
+}
+
+static bool is_used(const struct said *said)
+{
+        return said != NULL && atomic_load_explicit(&said->used, memory_order_relaxed);
 }
 
 static void copy_string(char *into, size_t capacity, const char *string)
@@ -138,8 +157,11 @@ bool said_callback_begin(const char *name, uint64_t function, const char *object
                 unseen_here++;
                 return true;
         }
-        struct said *said = said_of(slot);
-        atomic_store_explicit(&said->used, true, memory_order_relaxed);
+        struct said *said = begin_to_say(slot);
+        if (__builtin_expect(said == NULL, 0)) {
+                unseen_here++;
+                return true;
+        }
         begin_write(said);
         follow_iteration(said, slot);
         said->work.callbacks++;
@@ -179,7 +201,7 @@ bool said_callback_end(void)
         if (__builtin_expect(slot == NULL, 0))
                 return false;
         struct said *said = said_of(slot);
-        if (said->depth == 0)
+        if (said == NULL || said->depth == 0)
                 return false;
         uint32_t depth = said->depth - 1;
         begin_write(said);
@@ -225,9 +247,10 @@ void said_label(const char *key, const char *value)
         struct slot *slot = loop_slot_here;
         if (slot == NULL || key == NULL || *key == '\0')
                 return;
-        struct said *said = said_of(slot);
+        struct said *said = begin_to_say(slot);
         uint64_t now_ns = clock_now_ns();
-        atomic_store_explicit(&said->used, true, memory_order_relaxed);
+        if (said == NULL)
+                return;
         begin_write(said);
         follow_iteration(said, slot);
         note_labels(said, &said->work, now_ns); /* as they were until now */
@@ -270,9 +293,10 @@ bool said_section_begin(uint64_t section_ns)
         struct slot *slot = loop_slot_here;
         if (slot == NULL)
                 return true;
-        struct said *said = said_of(slot);
+        struct said *said = begin_to_say(slot);
         uint64_t mark = atomic_load_explicit(&slot->mark, memory_order_relaxed);
-        atomic_store_explicit(&said->used, true, memory_order_relaxed);
+        if (said == NULL)
+                return true;
         uint32_t index = said->sections_count++;
         if (index >= LIMIT_SECTIONS)
                 return false;
@@ -288,7 +312,7 @@ bool said_section_end(void)
         struct slot *slot = loop_slot_here;
         struct said *said = slot != NULL ? said_of(slot) : NULL;
         if (said == NULL || said->sections_count == 0)
-                return slot == NULL;
+                return slot == NULL || atomic_load_explicit(&lacks_memory, memory_order_relaxed);
         uint32_t index = --said->sections_count;
         if (index >= LIMIT_SECTIONS)
                 return true;
@@ -309,7 +333,7 @@ bool said_section_end(void)
 void said_forget(struct slot *slot)
 {
         struct said *said = said_of(slot);
-        if (!atomic_load_explicit(&said->used, memory_order_relaxed))
+        if (!is_used(said))
                 return;
         begin_write(said);
         said->mark = 0;
@@ -340,7 +364,7 @@ static bool sum_up(struct said *said, uint64_t mark, uint64_t now_ns, struct wor
 uint32_t said_keep(struct slot *slot, uint64_t mark, uint64_t now_ns)
 {
         struct said *said = said_of(slot);
-        if (!atomic_load_explicit(&said->used, memory_order_relaxed))
+        if (!is_used(said))
                 return 0;
         begin_write(said);
         uint32_t number = atomic_load_explicit(&said->kept_count, memory_order_relaxed) + 1;
@@ -373,7 +397,7 @@ static bool copy_whole(const struct said *said, const void *from, void *into, si
 bool said_read_kept(const struct slot *slot, uint32_t number, struct work *into)
 {
         const struct said *said = said_of(slot);
-        return number != 0 && copy_whole(said, &said->kept[number % LIMIT_SAID], into, sizeof *into) &&
+        return number != 0 && said != NULL && copy_whole(said, &said->kept[number % LIMIT_SAID], into, sizeof *into) &&
                atomic_load(&said->kept_count) - number < LIMIT_SAID;
 }
 
@@ -391,8 +415,7 @@ static struct said *copy_said(const struct slot *slot, uint64_t mark)
         static struct said copy;
         static char name[LIMIT_SAID_NAME], object[LIMIT_SAID_NAME];
         const struct said *said = said_of(slot);
-        if (!atomic_load_explicit(&said->used, memory_order_relaxed) ||
-            !copy_whole(said, said, &copy, offsetof(struct said, kept_count)))
+        if (!is_used(said) || !copy_whole(said, said, &copy, offsetof(struct said, kept_count)))
                 return NULL;
         if (copy.depth > 0 && copy.depth <= LIMIT_CALLBACKS) {
                 struct callback *open = &copy.callbacks[copy.depth - 1];

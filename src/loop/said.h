@@ -2,10 +2,10 @@
  *
  * said.h - what a program says of its own work: callbacks, labels, sections
  *
- * It is kept beside the slots, in pages that a loop which says nothing never touches. Only the loop's thread writes;
- * the watchdog copies and takes the copy only where the sequence was even and the same before and after. Names are
- * pointers while a callback runs and are copied when it ends after SAID_LEAST_NS or the watchdog looks: a callback that
- * is short costs two readings of the clock and a few stores.
+ * It is kept beside the slots, in memory that is mapped when a loop first says something. Only the loop's thread
+ * writes; the watchdog copies and takes the copy only where the sequence was even and the same before and after. Names
+ * are pointers while a callback runs and are copied when it ends after SAID_LEAST_NS or the watchdog looks: a callback
+ * that is short costs two readings of the clock and a few stores.
  *
  * Context: each function says which
  */

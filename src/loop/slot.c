@@ -9,17 +9,20 @@
 #include <stddef.h>
 #include <string.h>
 
-static struct slot slots[LIMIT_SLOTS];
+#include "base/table.h"
+
+static struct slot first_slots[TABLE_ROWS];
+static struct table slots = { sizeof(struct slot), TABLE_ROWS, { first_slots } };
 static _Atomic uint32_t used;
 
 struct slot *slot_at(uint32_t index)
 {
-        return &slots[index];
+        return table_row(&slots, index);
 }
 
 uint32_t slot_index(const struct slot *slot)
 {
-        return (uint32_t)(slot - slots);
+        return atomic_load_explicit(&slot->index, memory_order_relaxed);
 }
 
 uint32_t slots_used(void)
@@ -39,13 +42,18 @@ struct slot *slot_claim(void)
 {
         for (uint32_t i = 0; i < LIMIT_SLOTS; i++) {
                 uint32_t expected = SLOT_FREE;
-                if (atomic_load_explicit(&slots[i].state, memory_order_relaxed) != SLOT_FREE)
+                struct slot *slot = table_reach(&slots, i);
+                if (slot == NULL)
+                        return NULL;
+                if (atomic_load_explicit(&slot->state, memory_order_relaxed) != SLOT_FREE)
                         continue;
-                if (!atomic_compare_exchange_strong(&slots[i].state, &expected, SLOT_CANDIDATE))
+                /* Before it is claimed, so that whoever sees it claimed knows its index; nobody ever stores another. */
+                atomic_store_explicit(&slot->index, i, memory_order_relaxed);
+                if (!atomic_compare_exchange_strong(&slot->state, &expected, SLOT_CANDIDATE))
                         continue;
-                atomic_store(&slots[i].met, SLOT_UNMET); /* slot_free() leaves it: it says until now who frees */
+                atomic_store(&slot->met, SLOT_UNMET); /* slot_free() leaves it: it says until now who frees */
                 cover(i);
-                return &slots[i];
+                return slot;
         }
         return NULL;
 }
@@ -66,8 +74,8 @@ void slots_after_fork(void)
 {
         uint32_t count = slots_used();
         for (uint32_t i = 0; i < count; i++)
-                if (atomic_load(&slots[i].state) != SLOT_FREE)
-                        slot_free(&slots[i]);
+                if (atomic_load(&slot_at(i)->state) != SLOT_FREE)
+                        slot_free(slot_at(i));
         atomic_store(&used, 0);
 }
 

@@ -7,8 +7,8 @@
  * the name of an iteration: while it stays the same, the iteration goes on. Fields that belong to an iteration are
  * written before its mark (release) and read after it, and believed only if the mark is still the same then.
  *
- * Slots lie in a static table, so that neither claiming nor reading one ever allocates; a page that no loop uses is
- * never touched.
+ * The first slots are there from the beginning, further ones are mapped as they are claimed (base/table.h); a slot
+ * never moves, and reading one never allocates.
  *
  * Context: app thread writes, watchdog reads; each field says which
  */
@@ -104,6 +104,7 @@ struct slot {
         _Atomic bool executor;      /* another thread has waited on the same instance */
         _Atomic uint32_t state;     /* enum slot_state */
         _Atomic uint32_t met;       /* enum slot_met */
+        _Atomic uint32_t index;     /* its own, always the same once it was claimed */
         _Atomic uint64_t candidate_key;
         _Atomic uint64_t last_key;  /* of the last own wait, also when its instance was closed */
         _Atomic uint64_t rival_key; /* waited on once while the candidate was not confirmed */
@@ -140,10 +141,10 @@ struct slot {
 
 /* All slots ever used have an index below slots_used(). */
 struct slot *slot_at(uint32_t index);
-uint32_t slot_index(const struct slot *slot);
+uint32_t slot_index(const struct slot *slot); /* of one that was claimed */
 uint32_t slots_used(void);
 
-/* Claim a free slot for the calling thread; NULL where there is none. */
+/* Claim a free slot for the calling thread; NULL where there is none, or no memory. May map some. */
 struct slot *slot_claim(void);
 
 /* Empty a slot and make it free again: the watchdog, or the thread itself where it was never met. */

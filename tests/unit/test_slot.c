@@ -100,6 +100,7 @@ static bool is_clear(const struct slot *slot)
         atomic_store(&none.state, atomic_load(&slot->state));
         atomic_store(&none.generation, atomic_load(&slot->generation));
         atomic_store(&none.met, atomic_load(&slot->met));
+        atomic_store(&none.index, atomic_load(&slot->index));
         return memcmp(&none, slot, sizeof none) == 0;
 }
 
@@ -162,8 +163,11 @@ Test(slot, is_not_free_before_the_watchdog_has_taken_what_is_left)
 
 Test(slot, has_no_more_than_the_limit)
 {
-        for (unsigned i = 0; i < LIMIT_SLOTS; i++)
-                cr_assert(not(zero(ptr, slot_claim())), "slot %u", i);
+        for (unsigned i = 0; i < LIMIT_SLOTS; i++) {
+                struct slot *slot = slot_claim();
+                cr_assert(not(zero(ptr, slot)), "slot %u", i);
+                cr_assert(slot_index(slot) == i && slot_at(i) == slot && is_clear(slot), "slot %u", i);
+        }
         cr_expect(zero(ptr, slot_claim()));
         cr_expect(zero(ptr, slot_claim()));
         cr_expect(eq(uint, slots_used(), LIMIT_SLOTS));
