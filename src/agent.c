@@ -193,32 +193,15 @@ static void asked(void)
 
 static void loop_begins(struct slot *slot)
 {
-        struct capture_task *task = look_task(slot);
-        capture_task_open(task, atomic_load(&slot->tid), atomic_load(&slot->own_cfa));
-        task->stack_bound = atomic_load(&slot->thread_pointer);
-        task->alternate_bytes = &slot->alternate_bytes;
+        look_begin(slot);
         journal_note_thread(atomic_load(&slot->tid));
-}
-
-/* What a thread blocks in its own wait it blocks as a rule. Not asked at its first wait, by the thread itself, which
- * may be under a filter that punishes that. */
-static void note_what_is_blocked(void)
-{
-        uint32_t count = slots_used();
-        for (uint32_t i = 0; i < count; i++) {
-                struct slot *slot = slot_at(i);
-                struct capture_task *task = look_task(slot);
-                uint64_t mark = atomic_load(&slot->mark);
-                if (task->tid == 0 || task->knows_blocked || MARK_BUSY(mark) || atomic_load(&slot->state) != SLOT_LOOP)
-                        continue;
-                capture_task_note_blocked(task);
-                atomic_store(&slot->filtered, task->own_filter);
-        }
 }
 
 static void tick(uint64_t now_ns)
 {
-        note_what_is_blocked();
+        uint32_t count = slots_used();
+        for (uint32_t i = 0; i < count; i++)
+                look_note_blocked(slot_at(i));
         account_tick(now_ns);
 }
 
@@ -230,7 +213,7 @@ static void loop_confirmed(struct slot *slot)
 static void loop_ends(struct slot *slot)
 {
         account_loop(slot);
-        capture_task_close(look_task(slot));
+        look_close(slot);
 }
 
 /* ---- the watchdog's begin and end ---- */

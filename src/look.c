@@ -14,6 +14,7 @@
 
 #include "base/calls.h"
 #include "base/clock.h"
+#include "base/table.h"
 #include "explain/callback.h"
 #include "explain/evidence.h"
 #include "explain/fault.h"
@@ -26,12 +27,18 @@
 #include "unwind/module.h"
 #include "unwind/unwind.h"
 
-static struct capture_task tasks[LIMIT_SLOTS];
+static struct capture_task first_tasks[TABLE_ROWS];
+static struct table tasks = { sizeof(struct capture_task), TABLE_ROWS, { first_tasks } };
+
+/* What the samples of one stall have shown: 140 KB, of which most programs need two. */
+struct place {
+        struct profile profile;
+        struct evidences evidences;
+        struct served served;
+};
 /* The places of the stalls that are open, and one for a loop that is dumped. */
-static struct profile profiles[LIMIT_STALLS + 1];
-static struct evidences evidences[LIMIT_STALLS + 1];
+static struct table places = { sizeof(struct place), 1, { NULL } };
 static struct fault_watch faults[LIMIT_STALLS]; /* a dump does not wait for a fault to end */
-static struct served served[LIMIT_STALLS + 1];
 static struct sample sample;
 static struct stack stack;
 static bool unwinder_is_hooked;
@@ -41,14 +48,46 @@ void look_note_hooks(bool come_first)
         unwinder_is_hooked = come_first;
 }
 
-struct capture_task *look_task(const struct slot *slot)
+static struct capture_task *task_of(const struct slot *slot)
 {
-        return &tasks[slot_index(slot)];
+        return table_row(&tasks, slot_index(slot));
+}
+
+static struct place *place_of(const struct stall *stall)
+{
+        return stall->place <= LOOK_DUMP_PLACE ? table_row(&places, stall->place) : NULL;
 }
 
 struct profile *look_profile(const struct stall *stall)
 {
-        return stall->place <= LOOK_DUMP_PLACE ? &profiles[stall->place] : NULL;
+        struct place *place = place_of(stall);
+        return place != NULL ? &place->profile : NULL;
+}
+
+void look_begin(const struct slot *slot)
+{
+        struct capture_task *task = table_reach(&tasks, slot_index(slot));
+        if (task == NULL)
+                return;
+        capture_task_open(task, atomic_load(&slot->tid), atomic_load(&slot->own_cfa));
+        task->stack_bound = atomic_load(&slot->thread_pointer);
+        task->alternate_bytes = &slot->alternate_bytes;
+}
+
+void look_note_blocked(struct slot *slot)
+{
+        struct capture_task *task = task_of(slot);
+        bool is_idle = atomic_load(&slot->state) == SLOT_LOOP && !MARK_BUSY(atomic_load(&slot->mark));
+        if (task == NULL || task->tid == 0 || task->knows_blocked || !is_idle)
+                return;
+        capture_task_note_blocked(task);
+        atomic_store(&slot->filtered, task->own_filter);
+}
+
+void look_close(const struct slot *slot)
+{
+        if (task_of(slot) != NULL)
+                capture_task_close(task_of(slot));
 }
 
 /* ---- one sample: capture -> unwind -> script -> explain ---- */
@@ -170,7 +209,7 @@ static void look_at_cycle_again(const struct slot *slot, struct profile *profile
         static struct whom_chain chain;
         struct script_context context = { .called = NULL };
         int32_t tid = atomic_load(&slot->tid);
-        capture_take(&tasks[slot_index(slot)], false, &slot->mark, mark, &sample);
+        capture_take(task_of(slot), false, &slot->mark, mark, &sample);
         if (sample.loss != CAPTURE_OK)
                 return;
         struct whom_look look = look_at_sample(find_stack(&context));
@@ -204,8 +243,8 @@ static void add_sample(const struct slot *slot, struct profile *profile, const s
 /* What the call waits for that the thread sleeps in. Only what was found while it did not move counts. */
 static void look_at_call(const struct stall *stall)
 {
-        struct evidences *all = &evidences[stall->place];
-        struct capture_task *task = &tasks[slot_index(stall->slot)];
+        struct evidences *all = &place_of(stall)->evidences;
+        struct capture_task *task = task_of(stall->slot);
         if (sample.loss != CAPTURE_OK || sample.by_signal || !sample.syscall_known || sample.syscall < 0)
                 return;
         struct evidence *found = evidences_look(all, task->tid, &sample);
@@ -220,7 +259,7 @@ static void look_at_call(const struct stall *stall)
 /* Which memory it waits for. */
 static void look_at_fault(const struct stall *stall)
 {
-        struct capture_task *task = &tasks[slot_index(stall->slot)];
+        struct capture_task *task = task_of(stall->slot);
         struct fault_watch *watch = &faults[stall->place];
         bool looked = fault_is_waited_for(&sample) && fault_look(watch, task->tid, &sample);
         if (looked && !capture_stays(task, &sample))
@@ -234,7 +273,7 @@ static void look_at_events(const struct stall *stall)
                 [WAIT_EPOLL] = SERVED_EPOLL, [WAIT_POLL] = SERVED_POLL, [WAIT_SELECT] = SERVED_SELECT
         };
         const struct slot *slot = stall->slot;
-        struct served *into = &served[stall->place];
+        struct served *into = &place_of(stall)->served;
         uint64_t key = atomic_load(&slot->key) != 0 ? atomic_load(&slot->key) : atomic_load(&slot->candidate_key);
         struct served_wait wait = {
                 .by = kinds[WAIT_KEY_KIND(key)],
@@ -258,11 +297,16 @@ static void look_at_events(const struct stall *stall)
                 into->count = into->more = 0;
 }
 
-static void begin_evidence(const struct stall *stall)
+/* Without memory for its place a stall is followed as one that has none. */
+static bool begin_evidence(const struct stall *stall)
 {
-        profile_clear(look_profile(stall));
-        evidences_clear(&evidences[stall->place]);
+        struct place *place = stall->place <= LOOK_DUMP_PLACE ? table_reach(&places, stall->place) : NULL;
+        if (place == NULL)
+                return false;
+        profile_clear(&place->profile);
+        evidences_clear(&place->evidences);
         look_at_events(stall);
+        return true;
 }
 
 /* What the sample shows. */
@@ -299,14 +343,17 @@ static void keep_sample(const struct stall *stall, const struct seen *seen, bool
 enum watch_finding look_at(struct stall *stall, bool may_signal)
 {
         struct slot *slot = stall->slot;
-        struct profile *profile = look_profile(stall);
-        if (stall->samples == 0)
+        struct capture_task *task = task_of(slot);
+        if (task == NULL) /* no memory for it */
+                return WATCH_GOES_ON;
+        if (stall->samples == 0) {
                 script_forget_if_full();
-        if (profile != NULL && stall->samples == 0)
                 begin_evidence(stall);
+        }
+        struct profile *profile = look_profile(stall);
         if (modules_changed())
                 unwind_flush();
-        capture_take(&tasks[slot_index(slot)], may_signal, &slot->mark, stall->mark, &sample);
+        capture_take(task, may_signal, &slot->mark, stall->mark, &sample);
         if (sample.loss == CAPTURE_ENDED && profile != NULL)
                 profile_add_ended(profile, &sample);
         if (sample.loss == CAPTURE_ENDED)
@@ -328,14 +375,18 @@ enum watch_finding look_at(struct stall *stall, bool may_signal)
 
 bool look_at_present(struct stall *stall, bool may_signal)
 {
+        struct capture_task *task = task_of(stall->slot);
         script_forget_if_full();
         if (modules_changed())
                 unwind_flush();
-        capture_take_any(&tasks[slot_index(stall->slot)], may_signal, &stall->slot->mark, &sample);
+        if (task == NULL)
+                return false;
+        capture_take_any(task, may_signal, &stall->slot->mark, &sample);
         if (sample.loss == CAPTURE_GONE)
                 return false;
         stall->mark = sample.mark;
-        begin_evidence(stall);
+        if (!begin_evidence(stall))
+                return false;
         struct seen seen = look_closely();
         keep_sample(stall, &seen, may_signal);
         return true;
@@ -348,8 +399,8 @@ void look_explain(struct explained *explained, const struct stall *stall)
         static struct fault_memory memory;
         if (explained->profile == NULL)
                 return;
-        explained->evidence = evidences_of(&evidences[stall->place], explained->verdict.call);
-        explained->served = &served[stall->place];
+        explained->evidence = evidences_of(&place_of(stall)->evidences, explained->verdict.call);
+        explained->served = &place_of(stall)->served;
         if (explained->verdict.cause != CAUSE_PAGE_FAULT)
                 return;
         fault_find(&faults[stall->place], explained->tid, &memory);
@@ -370,7 +421,8 @@ void look_after_fork(void)
 void look_end(void)
 {
         for (uint32_t i = 0; i < slots_used(); i++)
-                capture_task_close(&tasks[i]);
+                if (table_row(&tasks, i) != NULL)
+                        capture_task_close(table_row(&tasks, i));
         for (unsigned i = 0; i < LIMIT_STALLS; i++)
                 fault_end(&faults[i]);
 }
