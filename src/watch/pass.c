@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/order.h"
+#include "base/table.h"
 #include "loop/loop.h"
 #include "loop/said.h"
 #include "watch/policy.h"
@@ -53,7 +54,19 @@ static struct {
         struct watch_totals totals;
 } pass;
 
-static struct watched watched[LIMIT_SLOTS];
+static struct watched first_watched[TABLE_ROWS];
+static struct table table = { sizeof(struct watched), TABLE_ROWS, { first_watched } };
+
+static struct watched *watched_at(uint32_t index)
+{
+        return table_row(&table, index);
+}
+
+/* All slots below it are known to watched_at(). Without memory for more the rest is not watched. */
+static uint32_t slots_known(void)
+{
+        return table_reach_all(&table, slots_used());
+}
 
 /* ---- stalls ---- */
 
@@ -419,7 +432,7 @@ static void set_limits(const struct slot *slot, uint64_t mark)
 /* Look at one slot. Returns when to look again. */
 static uint64_t visit(struct slot *slot, uint64_t now_ns)
 {
-        struct watched *w = &watched[slot_index(slot)];
+        struct watched *w = watched_at(slot_index(slot));
         uint32_t state = atomic_load_explicit(&slot->state, memory_order_acquire);
         if (state == SLOT_FREE)
                 return UINT64_MAX;
@@ -458,7 +471,7 @@ uint64_t pass_over_all(void)
         /* Also where no loop is left: a new one may begin at any moment. */
         uint64_t half_ns = pass.usual.threshold_ns / 2;
         uint64_t next_ns = now_ns + (half_ns < LONGEST_SLEEP_NS ? half_ns : LONGEST_SLEEP_NS);
-        uint32_t count = slots_used();
+        uint32_t count = slots_known();
         for (uint32_t i = 0; i < count; i++) {
                 uint64_t slot_next_ns = visit(slot_at(i), now_ns);
                 if (slot_next_ns < next_ns)
@@ -503,22 +516,22 @@ static bool was_under_way(const struct watched *w, const struct slot *slot)
 
 void pass_note_sleep(uint64_t slept_ns)
 {
-        uint32_t count = slots_used();
+        uint32_t count = slots_known();
         forbid_signals();
         pass.totals.stopped_ns += slept_ns;
         for (uint32_t i = 0; i < count && slept_ns >= pass.usual.threshold_ns; i++)
-                if (was_under_way(&watched[i], slot_at(i)))
-                        record_slept(&watched[i], slot_at(i), slept_ns);
+                if (was_under_way(watched_at(i), slot_at(i)))
+                        record_slept(watched_at(i), slot_at(i), slept_ns);
 }
 
 void pass_forget(void)
 {
-        uint32_t count = slots_used();
+        uint32_t count = slots_known();
         pass.active_ns = clock_now_ns();
         forbid_signals(); /* what made the clocks drift apart has stopped us, as a rule */
         away_forget();
         for (uint32_t i = 0; i < count; i++) {
-                struct watched *w = &watched[i];
+                struct watched *w = watched_at(i);
                 if (w->following)
                         finish(w, STALL_LEFT, w->stall.begin_ns);
                 w->settled_mark = atomic_load(&slot_at(i)->mark);
@@ -528,10 +541,10 @@ void pass_forget(void)
 
 bool pass_is_due(void)
 {
-        uint32_t count = slots_used();
+        uint32_t count = slots_known();
         for (uint32_t i = 0; i < count; i++) {
                 struct slot *slot = slot_at(i);
-                if (atomic_load(&slot->state) != SLOT_FREE && atomic_load(&slot->mark) != watched[i].last_mark)
+                if (atomic_load(&slot->state) != SLOT_FREE && atomic_load(&slot->mark) != watched_at(i)->last_mark)
                         return true;
         }
         return false;
@@ -539,9 +552,9 @@ bool pass_is_due(void)
 
 bool pass_follows(void)
 {
-        uint32_t count = slots_used();
+        uint32_t count = slots_known();
         for (uint32_t i = 0; i < count; i++)
-                if (watched[i].following)
+                if (watched_at(i)->following)
                         return true;
         return false;
 }
@@ -550,10 +563,10 @@ bool pass_follows(void)
 
 void pass_close_all(void)
 {
-        uint32_t count = slots_used();
+        uint32_t count = slots_known();
         for (uint32_t i = 0; i < count; i++) {
                 struct slot *slot = slot_at(i);
-                struct watched *w = &watched[i];
+                struct watched *w = watched_at(i);
                 if (atomic_load(&slot->state) == SLOT_FREE || atomic_load(&slot->mark) == 0 || !claim_meeting(slot))
                         continue;
                 meet(w, slot); /* it may have begun and ended since the last pass */
@@ -573,9 +586,9 @@ void pass_close_all(void)
 void pass_begin(void)
 {
         pass.active_ns = clock_now_ns();
-        uint32_t count = slots_used();
+        uint32_t count = slots_known();
         for (uint32_t i = 0; i < count; i++)
-                if (watched[i].known)
+                if (watched_at(i)->known)
                         pass.calls->loop_begins(slot_at(i));
 }
 
@@ -620,7 +633,9 @@ const struct watch_totals *watch_totals(void)
 
 void pass_after_fork(void)
 {
-        memset(watched, 0, slots_used() * sizeof *watched);
+        uint32_t count = slots_used();
+        for (uint32_t i = 0; i < count && watched_at(i) != NULL; i++)
+                memset(watched_at(i), 0, sizeof(struct watched));
         memset(&pass.totals, 0, sizeof pass.totals);
         memset(pass.places, 0, sizeof pass.places);
         away_forget();

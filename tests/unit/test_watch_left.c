@@ -38,7 +38,7 @@ Test(left, ends_an_announced_stall_so_that_its_end_can_be_written)
 {
         struct slot *slot = make_stall();
         atomic_store(&sample_finds, WATCH_LEFT);
-        watched[slot_index(slot)].stall.next_sample_ns = 0;
+        watched_at(slot_index(slot))->stall.next_sample_ns = 0;
         pass_over_all();
         cr_assert(eq(uint, count_of(ENDED), 1));
         cr_expect(eq(int, latest(ENDED)->stall.end, STALL_LEFT));
@@ -193,7 +193,7 @@ Test(executor, rests_and_is_asked_again_and_again)
         cr_expect(eq(int, latest(ENDED)->stall.end, STALL_LEFT));
         cr_expect(zero(u64, watch_totals()->stalls));
         forget_events();
-        watched[slot_index(slot)].rest_ns -= 60 * MS;
+        watched_at(slot_index(slot))->rest_ns -= 60 * MS;
         pass_over_all();
         cr_expect(eq(uint, count_of(SAMPLE), 1), "half a threshold later, for it may work by now");
         cr_expect(not(latest(SAMPLE)->may_signal));
@@ -206,14 +206,14 @@ Test(executor, has_stalls_that_begin_after_its_rest)
         atomic_store(&sample_finds, WATCH_LEFT);
         pass_over_all();
         atomic_store(&sample_finds, WATCH_GOES_ON);
-        watched[slot_index(slot)].rest_ns -= 150 * MS;
+        watched_at(slot_index(slot))->rest_ns -= 150 * MS;
         pass_over_all();
         cr_assert(zero(uint, count_of(DETECTED)), "when its rest ended is not known: it counts from now");
-        watched[slot_index(slot)].rest_ns -= 150 * MS;
+        watched_at(slot_index(slot))->rest_ns -= 150 * MS;
         pass_over_all();
         cr_assert(eq(uint, count_of(DETECTED), 1));
         struct stall stall = latest(DETECTED)->stall;
-        cr_expect(eq(u64, stall.begin_ns, watched[slot_index(slot)].rest_ns));
+        cr_expect(eq(u64, stall.begin_ns, watched_at(slot_index(slot))->rest_ns));
         wait_on(5);
         pass_over_all();
         cr_assert(eq(u64, watch_totals()->stalls, 1));
@@ -229,7 +229,7 @@ Test(executor, ends_its_stall_when_it_comes_to_rest)
         pass_over_all();
         cr_assert(eq(uint, count_of(DETECTED), 1));
         atomic_store(&sample_finds, WATCH_LEFT);
-        watched[slot_index(slot)].stall.next_sample_ns = 0;
+        watched_at(slot_index(slot))->stall.next_sample_ns = 0;
         pass_over_all();
         cr_assert(eq(u64, watch_totals()->stalls, 1));
         cr_expect(eq(int, latest(ENDED)->stall.end, STALL_WAITED));

@@ -139,7 +139,7 @@ Test(pass, detects_a_stall_announces_it_once_and_samples_on)
         cr_expect(ge(u64, stall.late_ns, 3 * MS));
         cr_expect(ge(u64, watch_totals()->latest_ns, 3 * MS));
         cr_expect(lt(uint, stall.place, LIMIT_STALLS));
-        watched[slot_index(slot)].stall.next_sample_ns = 0;
+        watched_at(slot_index(slot))->stall.next_sample_ns = 0;
         pass_over_all();
         cr_expect(eq(uint, count_of(SAMPLE), 2));
         cr_expect(eq(uint, count_of(DETECTED), 1));
@@ -149,7 +149,7 @@ Test(pass, detects_a_stall_announces_it_once_and_samples_on)
 Test(pass, ends_a_stall_by_its_next_wait)
 {
         struct slot *slot = make_stall();
-        uint64_t begin_ns = watched[slot_index(slot)].stall.begin_ns;
+        uint64_t begin_ns = watched_at(slot_index(slot))->stall.begin_ns;
         wait_on(5);
         uint64_t end_ns = MARK_NS(mark_of(slot));
         pass_over_all();
@@ -170,10 +170,10 @@ Test(pass, asks_to_come_back_when_the_next_sample_is_due_and_not_before)
         struct slot *slot = make_loop(5);
         make_last(slot, 150 * MS);
         uint64_t next_ns = pass_over_all();
-        cr_expect(eq(u64, next_ns, watched[slot_index(slot)].stall.next_sample_ns), "woken twice for each sample");
-        watched[slot_index(slot)].stall.next_sample_ns = 0;
+        cr_expect(eq(u64, next_ns, watched_at(slot_index(slot))->stall.next_sample_ns), "woken twice for each sample");
+        watched_at(slot_index(slot))->stall.next_sample_ns = 0;
         next_ns = pass_over_all();
-        cr_expect(eq(u64, next_ns, watched[slot_index(slot)].stall.next_sample_ns));
+        cr_expect(eq(u64, next_ns, watched_at(slot_index(slot))->stall.next_sample_ns));
 }
 
 Test(pass, records_a_stall_that_ended_before_it_came_by)
@@ -199,7 +199,7 @@ Test(pass, records_a_stall_that_was_looked_at_and_ended_just_after_the_threshold
         struct slot *slot = make_loop(5);
         make_last(slot, 60 * MS);
         pass_over_all();
-        struct watched *w = &watched[slot_index(slot)];
+        struct watched *w = watched_at(slot_index(slot));
         make_last(slot, 101 * MS); /* the same iteration, later */
         w->stall.mark = mark_of(slot);
         w->stall.begin_ns = MARK_NS(mark_of(slot));
@@ -690,7 +690,7 @@ Test(pass, sends_no_signal_right_after_a_stop)
         cr_assert(eq(uint, count_of(SAMPLE), 1));
         cr_expect(not(latest(SAMPLE)->may_signal));
         pass.signals_from_ns = clock_now_ns();
-        watched[slot_index(slot)].stall.next_sample_ns = 0;
+        watched_at(slot_index(slot))->stall.next_sample_ns = 0;
         pass_over_all();
         cr_assert(eq(uint, count_of(SAMPLE), 2));
         cr_expect(latest(SAMPLE)->may_signal);
