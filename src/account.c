@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "base/calls.h"
+#include "base/table.h"
 #include "capture/capture.h"
 #include "loop/loop.h"
 #include "record/journal.h"
@@ -36,10 +37,19 @@ static struct {
         bool first_due;           /* they have not been written yet */
         uint64_t cpu_ns;          /* of the watchdog's threads that have ended: one does at each fork */
         const char *_Atomic reason;
-        struct loop_account loops[LIMIT_SLOTS];
         struct record_bucket buckets[HISTOGRAM_BUCKETS];
         struct record_loss losses[CAPTURE_LOSSES];
 } account = { .reason = "exit" };
+
+static struct loop_account first_loops[TABLE_ROWS];
+static struct table loops = { sizeof(struct loop_account), TABLE_ROWS, { first_loops } };
+
+static struct loop_account *account_of(const struct slot *slot)
+{
+        static struct loop_account lost; /* of all loops for which there is no memory: some numbers, but no crash */
+        struct loop_account *loop = table_reach(&loops, slot_index(slot));
+        return loop != NULL ? loop : &lost;
+}
 
 void account_end_reason(const char *reason)
 {
@@ -48,7 +58,7 @@ void account_end_reason(const char *reason)
 
 void account_stall(const struct slot *slot, uint64_t duration_ns)
 {
-        struct loop_account *loop = &account.loops[slot_index(slot)];
+        struct loop_account *loop = account_of(slot);
         loop->stalls++;
         loop->stall_ns += duration_ns;
         if (duration_ns > loop->longest_ns)
@@ -70,7 +80,7 @@ static uint64_t collect_histogram(const struct slot *slot, size_t *buckets_count
 
 void account_loop(const struct slot *slot)
 {
-        struct loop_account *loop = &account.loops[slot_index(slot)];
+        struct loop_account *loop = account_of(slot);
         bool is_loop = atomic_load(&slot->confirmed);
         size_t buckets_count;
         uint64_t iterations = collect_histogram(slot, &buckets_count);
@@ -155,10 +165,10 @@ void account_exit(void)
                 return;
         const struct capture_totals *captures = capture_totals();
         const struct watch_totals *watch = watch_totals();
-        struct loop_totals loops = loop_totals();
+        struct loop_totals seen = loop_totals();
         struct record_exit record = {
                 .reason = atomic_load(&account.reason),
-                .loops = loops.loops,
+                .loops = seen.loops,
                 .stalls = watch->stalls,
                 .stalls_startup = watch->stalls_startup,
                 .stalls_suspended = watch->stalls_suspended,
@@ -167,9 +177,9 @@ void account_exit(void)
                 .captures_signal = captures->by_signal,
                 .losses = account.losses,
                 .losses_count = collect_losses(captures),
-                .candidates_dropped = loops.candidates_dropped,
+                .candidates_dropped = seen.candidates_dropped,
                 .iterations_lost = watch->iterations_lost,
-                .loops_unwatched = loops.unwatched,
+                .loops_unwatched = seen.unwatched,
                 .watchdog_cpu_ns = account.cpu_ns + own_cpu_ns(),
                 .wakeups = watch->wakeups,
                 .latest_ns = watch->latest_ns,
@@ -189,7 +199,9 @@ void account_thread_ends(void)
 
 void account_after_fork(void)
 {
-        memset(account.loops, 0, slots_used() * sizeof *account.loops);
+        for (uint32_t i = 0; i < slots_used(); i++)
+                if (table_row(&loops, i) != NULL)
+                        memset(table_row(&loops, i), 0, sizeof(struct loop_account));
         account.loop_records_ns = 0;
         account.cpu_ns = 0;
 }

@@ -10,9 +10,12 @@
  */
 #include "record/journal.h"
 
+#include <errno.h>
+
 #include "base/clock.h"
 #include "base/config.h"
 #include "base/notice.h"
+#include "base/table.h"
 #include "base/text.h"
 #include "record/fill.h"
 #include "record/sink.h"
@@ -22,7 +25,7 @@ static struct {
         size_t notices_said;
         uint64_t begin_ns; /* CLOCK_REALTIME */
         uint64_t dropped;  /* records that are in no file */
-        char line[LIMIT_LINE_BYTES];
+        char *line;        /* LIMIT_LINE_BYTES, mapped for the first record */
 } journal;
 
 void journal_setup(void)
@@ -63,9 +66,18 @@ void journal_begin(void)
 
 static void write_process(void);
 
+static bool has_line(void)
+{
+        if (journal.line == NULL)
+                journal.line = table_map(LIMIT_LINE_BYTES);
+        return journal.line != NULL;
+}
+
 static int try_record(const struct record *record, bool *fresh)
 {
-        struct text text = TEXT_IN(journal.line);
+        if (!has_line())
+                return -ENOMEM;
+        struct text text = { .bytes = journal.line, .capacity = LIMIT_LINE_BYTES };
         int error = record_write_json(&text, record);
         return error != 0 ? error : sink_line(journal.line, text.length, fresh);
 }
@@ -125,7 +137,9 @@ void journal_process(void)
 
 static void say(const struct record *record)
 {
-        struct text text = TEXT_IN(journal.line);
+        if (!has_line())
+                return;
+        struct text text = { .bytes = journal.line, .capacity = LIMIT_LINE_BYTES };
         struct record_style style = { .own_prefixes = config.own };
         record_write_text(&text, record, &style);
         sink_text(journal.line, text.length);

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/table.h"
 
 /* With 0, which is none, 12 bits; the other 4 tell tables apart that were emptied in between. */
 #define FUNCTIONS 4095
@@ -25,7 +26,7 @@
 static struct script_function functions[FUNCTIONS]; /* index 1 is the first */
 static uint16_t next_in_bucket[FUNCTIONS];
 static uint16_t buckets[BUCKETS]; /* indices */
-static char names[NAME_BYTES];
+static char *names;               /* NAME_BYTES, mapped for the first function: most programs have none */
 static size_t used_bytes;
 static uint16_t count;
 static unsigned generation;
@@ -42,7 +43,9 @@ static const char *keep(const char *string)
         size_t length = strlen(string) + 1;
         if (count != 0 && strcmp(functions[count - 1].file, string) == 0)
                 return functions[count - 1].file;
-        if (length > sizeof names - used_bytes)
+        if (names == NULL)
+                names = table_map(NAME_BYTES);
+        if (names == NULL || length > NAME_BYTES - used_bytes)
                 return NULL;
         char *kept = memcpy(names + used_bytes, string, length);
         used_bytes += length;

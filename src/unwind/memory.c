@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/table.h"
 #include "unwind/module.h"
 #include "unwind/stack.h"
 
@@ -27,7 +28,7 @@ struct block {
         uint8_t bytes[BLOCK];
 };
 
-static struct block blocks[BLOCKS];
+static struct block *blocks; /* BLOCKS, mapped for the first read */
 static struct {
         uint64_t start, end;
 } constant; /* of the object asked for last */
@@ -56,7 +57,7 @@ bool memory_was_cut(void)
 void memory_flush(void)
 {
         constant.start = constant.end = 0;
-        for (unsigned i = 0; i < BLOCKS; i++)
+        for (unsigned i = 0; i < BLOCKS && blocks != NULL; i++)
                 if (blocks[i].address != 0) /* leave untouched pages untouched */
                         blocks[i].address = 0;
 }
@@ -79,6 +80,8 @@ static bool read_live(uint64_t address, void *buffer, size_t length)
 static const struct block *find_block(uint64_t address)
 {
         uint64_t start = address & ~(BLOCK - 1);
+        if (blocks == NULL && (blocks = table_map(BLOCKS * sizeof *blocks)) == NULL)
+                return NULL;
         struct block *block = &blocks[(start / BLOCK * 0x9e3779b97f4a7c15ul) >> 55];
         if (block->address == start && start != 0)
                 return block;
