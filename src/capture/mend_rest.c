@@ -11,6 +11,9 @@
  * stream instead of ECONNRESET, or die of SIGPIPE at its next write. So the rest of a socket is waited for by ppoll(),
  * which shows an error and leaves it there, and is moved without waiting.
  *
+ * A read ends with what is there. Only the devices that never end (/dev/zero, /dev/urandom and their kin) are read on:
+ * they return less than was asked for after a signal alone, at the end of a page or, before Linux 5.18, of 64 bytes.
+ *
  * Left alone: non-blocking descriptors, regular files (a limit on their size raises SIGXFSZ), terminals, messages,
  * whatever has a time limit that may have run out.
  *
@@ -31,6 +34,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <time.h>
 
@@ -38,7 +42,10 @@
 #include "base/memory.h"
 #include "base/raw.h"
 
-#define LIMIT_PARTS 1024     /* UIO_MAXIOV */
+#define LIMIT_PARTS 1024      /* UIO_MAXIOV */
+#define LIMIT_READ 0x7ffff000 /* bytes that one call of read or readv returns at most */
+#define DEVICE_PIECE 64
+#define DEVICE_MAJOR 1
 #define SLICE_NS 20000000ull /* doubled after each try in vain */
 #define LONGEST_SLICE_NS 1000000000ull
 
@@ -48,6 +55,10 @@ bool mend_is_short_sigsafe(int64_t number, const uint64_t arguments[6], int64_t 
         if (result <= 0)
                 return false;
         switch (number) {
+        case SYS_read:
+                return done < arguments[2] && done % DEVICE_PIECE == 0 && done < LIMIT_READ;
+        case SYS_readv: /* the parts are added up by mend_rest_sigsafe() */
+                return done % DEVICE_PIECE == 0 && done < LIMIT_READ;
         case SYS_write:
         case SYS_sendto:
                 return done < arguments[2];
@@ -89,6 +100,7 @@ struct stream {
         uint64_t flags;
         uint64_t deadline_ns; /* of the socket's own time limit, CLOCK_MONOTONIC; 0: none */
         uint64_t slice_ns;
+        bool reads; /* by a call that ends with what is there */
         bool receives;
         bool is_socket;
         bool promised; /* poll said that something can be moved, */
@@ -135,9 +147,34 @@ static bool socket_goes_on_sigsafe(struct stream *stream)
         return !may_have_expired_sigsafe(stream->frame, (uint64_t)limit.tv_sec, rest_ns);
 }
 
+static bool is_endless_sigsafe(const struct stat *about)
+{
+        if (!S_ISCHR(about->st_mode) || major(about->st_rdev) != DEVICE_MAJOR)
+                return false;
+        switch (minor(about->st_rdev)) {
+        case 5: /* zero */
+        case 7: /* full */
+        case 8: /* random */
+        case 9: /* urandom */
+                return true;
+        default:
+                return false;
+        }
+}
+
+static bool device_goes_on_sigsafe(const struct stream *stream)
+{
+        struct stat about;
+        return call_allowed_sigsafe(SYS_fstat) &&
+               raw_syscall_sigsafe(SYS_fstat, stream->fd, (uintptr_t)&about, 0, 0, 0, 0) == 0 &&
+               is_endless_sigsafe(&about);
+}
+
 static bool goes_on_sigsafe(struct stream *stream)
 {
         struct stat about;
+        if (stream->reads)
+                return device_goes_on_sigsafe(stream);
         if (!call_allowed_sigsafe(SYS_fcntl) || !call_allowed_sigsafe(SYS_fstat))
                 return false;
         if (stream->flags & (MSG_DONTWAIT | MSG_PEEK | MSG_OOB | MSG_TRUNC | MSG_ERRQUEUE))
@@ -215,7 +252,10 @@ static long move_part_sigsafe(struct stream *stream, uint64_t address, uint64_t 
         uint64_t movable = stream->is_socket ? movable_sigsafe(stream, length) : length;
         if (movable == 0)
                 return 0;
-        call.number = !stream->is_socket ? SYS_write : stream->receives ? SYS_recvfrom : SYS_sendto;
+        call.number = stream->reads        ? SYS_read
+                      : !stream->is_socket ? SYS_write
+                      : stream->receives   ? SYS_recvfrom
+                                           : SYS_sendto;
         call.arguments[0] = stream->fd;
         call.arguments[1] = address;
         call.arguments[2] = movable < length ? movable : length;
@@ -282,6 +322,8 @@ static long stream_sigsafe(struct mend_frame *frame)
         stream.slice_ns = SLICE_NS;
         stream.promised = stream.refused = false;
         stream.done = (long)frame->result;
+        stream.is_socket = false;
+        stream.reads = frame->number == SYS_read || frame->number == SYS_readv;
         stream.receives = frame->number == SYS_recvfrom || frame->number == SYS_recvmsg;
         if (frame->number == SYS_sendto || frame->number == SYS_recvfrom)
                 stream.flags = arguments[3];
@@ -289,14 +331,14 @@ static long stream_sigsafe(struct mend_frame *frame)
                 stream.flags = arguments[2];
         if (!goes_on_sigsafe(&stream))
                 return frame->result;
-        if (frame->number == SYS_writev) {
+        if (frame->number == SYS_writev || frame->number == SYS_readv) {
                 parts_sigsafe(&stream, arguments[1], arguments[2]);
         } else if (frame->number == SYS_sendmsg || frame->number == SYS_recvmsg) {
                 if (memory_get_sigsafe(arguments[1], &message, sizeof(message)))
                         parts_sigsafe(&stream, (uintptr_t)message.msg_iov, message.msg_iovlen);
         } else {
                 single.iov_base = (void *)(uintptr_t)arguments[1];
-                single.iov_len = arguments[2];
+                single.iov_len = stream.reads && arguments[2] > LIMIT_READ ? LIMIT_READ : arguments[2];
                 part_sigsafe(&stream, &single, &skip);
         }
         return stream.done;

@@ -180,6 +180,33 @@ static long do_drains(struct scene *scene)
         return repeat(scene, drain_once);
 }
 
+static void open_device(struct scene *scene, const char *path)
+{
+        make_room(scene);
+        scene->fds[0] = open(path, O_RDONLY | O_CLOEXEC);
+        NEED(scene->fds[0] >= 0);
+}
+
+static void open_urandom(struct scene *scene)
+{
+        open_device(scene, "/dev/urandom");
+}
+
+static void open_zero(struct scene *scene)
+{
+        open_device(scene, "/dev/zero");
+}
+
+static bool read_once(struct scene *scene)
+{
+        return read(scene->fds[0], scene->object, RANDOM_BYTES) == RANDOM_BYTES;
+}
+
+static long do_reads(struct scene *scene)
+{
+        return repeat(scene, read_once);
+}
+
 const struct call calls_repeats[] = {
         { "short nanosleeps", NULL, do_sleeps, NULL, 0, 0, CALL_RUNS, MENDED },
         { "short ppolls", scene_pipe, do_polls, NULL, 0, 0, CALL_RUNS, MENDED },
@@ -189,5 +216,7 @@ const struct call calls_repeats[] = {
         { "getrandom of a megabyte", make_room, do_draws, NULL, 0, 0, CALL_RUNS, SHORTENED },
         { "short fallocates, raw", make_memory_file, do_allocations, NULL, 0, 0, CALL_RUNS, MENDED },
         { "short tcdrains", make_terminal, do_drains, NULL, 0, 0, CALL_RUNS, MENDED },
+        { "read of a megabyte of /dev/urandom", open_urandom, do_reads, NULL, 0, 0, CALL_RUNS, SHORTENED },
+        { "read of a megabyte of /dev/zero", open_zero, do_reads, NULL, 0, 0, CALL_RUNS, SHORTENED },
         { 0 },
 };

@@ -237,31 +237,67 @@ Test(rest, what_is_received_with_waitall_is_whole, .init = begin)
 
 #define RANDOM_BYTES (8 * 1024 * 1024)
 
-static void *get_random(struct victim *victim)
+static long get_random(struct flow *flow)
+{
+        return getrandom(flow->received, RANDOM_BYTES, 0);
+}
+
+static long read_device(struct flow *flow)
+{
+        return read(flow->in, flow->received, RANDOM_BYTES);
+}
+
+static long readv_device(struct flow *flow)
+{
+        struct iovec parts[] = { { flow->received, 100001 },
+                                 { flow->received + 100001, 0 },
+                                 { flow->received + 100001, RANDOM_BYTES - 100001 } };
+        return readv(flow->in, parts, 3);
+}
+
+static void *fill_again_and_again(struct victim *victim)
 {
         struct flow *flow = victim->argument;
         while (!atomic_load(&victim->stop)) {
-                flow->result = getrandom(flow->received, RANDOM_BYTES, 0);
+                flow->result = flow->call(flow);
                 if (flow->result != RANDOM_BYTES)
                         break;
         }
         return NULL;
 }
 
-Test(rest, getrandom_is_whole, .init = begin)
+/* Of a call that works for milliseconds on the CPU, and ends early at a signal. */
+static void check_working(long (*call)(struct flow *flow), const char *device)
 {
-        struct flow flow = { .received = malloc(RANDOM_BYTES) };
+        struct flow flow = { .call = call, .received = malloc(RANDOM_BYTES) };
         struct victim victim;
         struct sample sample;
-        victim_start(&victim, get_random, &flow);
-        for (int i = 0; i < 200; i++) {
+        uint64_t mended = atomic_load(&handler.mended);
+        flow.in = device != NULL ? open(device, O_RDONLY | O_CLOEXEC) : -1;
+        memset(flow.received, 1, RANDOM_BYTES); /* so that it takes no page faults */
+        victim_start(&victim, fill_again_and_again, &flow);
+        for (int i = 0; i < 5000 && (i < 200 || atomic_load(&handler.mended) == mended) && flow.result >= 0; i++) {
                 capture_take(&victim.task, true, NULL, 0, &sample);
                 sleep_us(1000);
         }
-        cr_assert_gt(atomic_load(&handler.mended), 0);
         victim_join(&victim);
         free(flow.received);
-        cr_assert_eq(flow.result, RANDOM_BYTES, "%ld", flow.result);
+        close(flow.in);
+        cr_assert_eq(flow.result, RANDOM_BYTES, "%s: %ld", device, flow.result);
+        cr_assert_gt(atomic_load(&handler.mended), mended, "%s", device);
+}
+
+Test(rest, getrandom_is_whole, .init = begin)
+{
+        check_working(get_random, NULL);
+}
+
+Test(rest, what_is_read_of_an_endless_device_is_whole, .init = begin)
+{
+        check_working(read_device, "/dev/urandom");
+        check_working(readv_device, "/dev/urandom");
+        check_working(read_device, "/dev/zero");
+        check_working(readv_device, "/dev/zero");
 }
 
 /* ---- what is left alone ---- */
@@ -332,6 +368,28 @@ Test(rest, a_regular_file_may_be_full, .init = begin)
         int fd = memfd_create("file", 0);
         cr_assert_eq(rest_of(SYS_write, fd, 0, 1000), 100);
         cr_assert_eq(lseek(fd, 0, SEEK_CUR), 0);
+}
+
+/* A read of anything else ends with what is there, and a further one could wait for ever. */
+Test(rest, a_read_may_be_short, .init = begin)
+{
+        struct flow flow;
+        int pipe_fds[2], pair[2];
+        make_tcp(&flow);
+        cr_assert_eq(pipe(pipe_fds), 0);
+        cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+        int terminal = open("/dev/ptmx", O_RDWR | O_NOCTTY);
+        int fds[] = { flow.in, pipe_fds[0], pair[0], memfd_create("file", 0), terminal };
+        for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+                struct mend_frame frame = { .number = SYS_read,
+                                            .result = 128,
+                                            .arguments = { (uint64_t)fds[i], (uintptr_t)bytes, sizeof(bytes), 0, 0, 0 },
+                                            .handler_ns = 10000000000ull,
+                                            .running_ns = 9999999000ull };
+                alarm(5);
+                cr_assert_eq(mend_rest_sigsafe(&frame), 128, "descriptor %zu", i);
+                alarm(0);
+        }
 }
 
 /* ---- an error is for the program ---- */
