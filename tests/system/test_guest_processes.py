@@ -150,6 +150,29 @@ add("namespaces: all that unshare() knows", "guest_namespaces", "kinds", stalls=
 add("namespaces: of pids, for a child", "guest_namespaces", "pids", stalls=3, files=2, clean=False, root=True,
     blind=("on_busy",))
 
+# ---- locked memory ----
+
+for which in ("current", "future"):
+    add(f"memory is locked before the first wait ({which}), by a user who may lock 16 MB", "guest_rights", "lock-early",
+        which, stalls=2, root=True)
+add("memory is locked when the loop is watched", "guest_rights", "lock-late", stalls=4, root=True)
+
+
+@suite.case("hardly any memory may be locked any more: it survives what the agent does not get", attempts=3)
+def squeezed(place):
+    """With each further 100 KB one table more finds room."""
+    harness.need_root()
+    result = alike.victim(place, "guest_rights", "squeeze", threshold="30ms", env={"LOOPDOG_GRACE": "0"})
+    if place.plain:
+        return
+    stalls = place.read().stalls(startup=False)
+    harness.check(not place.book.complaints, "\n".join(place.book.complaints))
+    seen = [len(records.frames_of(stall)) > 0 for stall in stalls]
+    place.note(f"{sum(seen)} stalls with a stack, {len(seen) - sum(seen)} without; it said {sorted(set(result.said))}")
+    harness.check(any(seen) and not all(seen), "memory was never missing, or always")
+    harness.check(any("no memory" in line for line in result.said), "nothing was said of the memory that was missing")
+
+
 # ---- the filters of a unit as Debian ships it ----
 
 REDIS_UNIT = pathlib.Path("/lib/systemd/system/redis-server.service")

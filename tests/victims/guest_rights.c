@@ -3,14 +3,16 @@
  * guest_rights.c - a server that closes what it does not know and gives up what it does not need
  *
  *     guest_rights closed | close-range | limit N early|late | drop | raw-drop | keeps | chroot |
- *     dumpable | no-privilege
+ *     dumpable | no-privilege | lock-early current|future | lock-late | squeeze
  *
  * "closed", "close-range": all descriptors but the standard ones, those too in the second, when the loop is watched.
  * "limit": RLIMIT_NOFILE is N more than what is open, before the first wait or later. "drop": root becomes somebody
  * else for good, with its groups and capabilities; "raw-drop" by plain system calls, which tell nobody; "keeps" so that
  * it still has capabilities, which is this thread's matter alone, and uses one. "chroot": into an empty folder, then
  * another user. "dumpable": PR_SET_DUMPABLE 0. Each stalls before and after, asleep and on the CPU. "no-privilege": no
- * thread of the process may have used a privilege when it ends.
+ * thread of the process may have used a privilege when it ends. "lock-early": all memory is locked before the first
+ * wait, that of later, too, or not, by a user who may lock 16 MB; "lock-late": by root when the loop is watched.
+ * "squeeze": by children that may lock hardly any more.
  *
  * Context: main
  */
@@ -24,6 +26,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -218,6 +221,93 @@ static void no_privilege(void)
         see("after it has used one: %d", (flags_of(own) & USED_PRIVILEGE) != 0);
 }
 
+/* ---- memory ---- */
+
+/* So much may be locked from now on, or less where that is more than we may allow. */
+static void limit_locked(uint64_t bytes)
+{
+        struct rlimit now;
+        VICTIM_CHECK(getrlimit(RLIMIT_MEMLOCK, &now) == 0);
+        bytes = bytes < now.rlim_max ? bytes : now.rlim_max;
+        VICTIM_CHECK(setrlimit(RLIMIT_MEMLOCK, &(struct rlimit){ bytes, bytes }) == 0);
+}
+
+static void become_nobody(void)
+{
+        VICTIM_CHECK(setgroups(0, NULL) == 0 && setgid(NOBODY) == 0 && setuid(NOBODY) == 0);
+}
+
+static void lock_all(const char *which)
+{
+        bool future = strcmp(which, "future") == 0;
+        int error = mlockall(future ? MCL_CURRENT | MCL_FUTURE : MCL_CURRENT) == 0 ? 0 : errno;
+        see("mlockall: %s", strerror(error));
+        void *memory = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        see("a megabyte: %s", memory == MAP_FAILED ? strerror(errno) : "mapped");
+}
+
+static void lock_early(void)
+{
+        limit_locked(16 << 20);
+        become_nobody();
+        lock_all(arguments[0]);
+        stall_both();
+}
+
+static void lock_late(void)
+{
+        stall_both();
+        lock_all("future");
+        stall_both();
+}
+
+static uint64_t locked_bytes(void)
+{
+        char line[256];
+        unsigned long kilobytes = 0;
+        FILE *file = fopen("/proc/self/status", "re");
+        VICTIM_CHECK(file != NULL);
+        while (fgets(line, sizeof line, file) != NULL && sscanf(line, "VmLck: %lu", &kilobytes) != 1)
+                ;
+        fclose(file);
+        return (uint64_t)kilobytes << 10;
+}
+
+/* As mlockall(2) advises: a stack that has to grow when nothing may be locked any more is the program's end. */
+static void grow_stack(void)
+{
+        volatile char bytes[128 * 1024];
+        for (size_t i = 0; i < sizeof bytes; i += 1024)
+                bytes[i] = 1;
+}
+
+/* A child whose memory is locked and may grow by so much. What it plants is not told: often nothing of it is seen. */
+static void squeeze_one(unsigned kilobytes)
+{
+        pid_t child = fork();
+        VICTIM_CHECK(child >= 0);
+        if (child == 0) {
+                turn_open(&loop);
+                grow_stack();
+                VICTIM_CHECK(mlockall(MCL_CURRENT | MCL_FUTURE) == 0);
+                limit_locked(locked_bytes() + ((uint64_t)kilobytes << 10));
+                become_nobody();
+                turn_run(&loop, 3, NULL);
+                quiet_sleep_ms(60);
+                turn_run(&loop, 1, NULL);
+                quiet_busy_ms(60);
+                turn_run(&loop, 2, NULL);
+                _exit(0);
+        }
+        see_end("a child with little more", child);
+}
+
+static void squeeze(void)
+{
+        for (unsigned kilobytes = 0; kilobytes <= 1600; kilobytes += 100)
+                squeeze_one(kilobytes);
+}
+
 int main(int argc, char **argv)
 {
         static const struct victim_case cases[] = {
@@ -230,6 +320,9 @@ int main(int argc, char **argv)
                 { "chroot", change_root },
                 { "dumpable", turn_dumpable_off },
                 { "no-privilege", no_privilege },
+                { "lock-early", lock_early },
+                { "lock-late", lock_late },
+                { "squeeze", squeeze },
                 { NULL, NULL },
         };
         VICTIM_CHECK(argc > 1);
