@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <termios.h>
 #include <unistd.h>
 
 #define NS_PER_S 1000000000ll
@@ -146,6 +147,9 @@ void scene_make(struct scene *scene)
 
 void scene_clean(struct scene *scene)
 {
+        /* A partner that writes to a stopped terminal would not see it closed: children of other scenes hold it, too. */
+        if (scene->has_partner && isatty(scene->fds[0]))
+                tcflow(scene->fds[0], TCOON);
         for (int i = 0; i < 2; i++)
                 if (scene->fds[i] >= 0)
                         close(scene->fds[i]);
