@@ -26,8 +26,8 @@ void look_note_hooks(bool come_first);
 void look_begin(const struct slot *slot);
 void look_close(const struct slot *slot);
 
-/* What a thread blocks in its own wait it blocks as a rule. Not asked at its first wait, by the thread itself, which may
- * be under a filter that punishes that. */
+/* What a thread blocks in its own wait it blocks as a rule. Not asked at its first wait, by the thread itself, which
+ * may be under a filter that punishes that. */
 void look_note_blocked(struct slot *slot);
 
 /* Take a sample of a stall that goes on, and judge whether it does. */

@@ -147,7 +147,7 @@ void scene_make(struct scene *scene)
 
 void scene_clean(struct scene *scene)
 {
-        /* A partner that writes to a stopped terminal would not see it closed: children of other scenes hold it, too. */
+        /* A partner that writes to a stopped terminal would not see it closed: children of other scenes hold it. */
         if (scene->has_partner && isatty(scene->fds[0]))
                 tcflow(scene->fds[0], TCOON);
         for (int i = 0; i < 2; i++)
