@@ -45,6 +45,16 @@ bool hooks_in_noted_process(void)
         return raw_syscall_sigsafe(SYS_getpid, 0, 0, 0, 0, 0, 0) == own_pid;
 }
 
+/* A child of fork() has, and libc has told it its id; a child of vfork() has not. Before our constructor nothing is
+ * noted, and there is none yet. */
+bool hooks_in_own_memory(void)
+{
+        int32_t id = thread_own_id();
+        if (own_pid == 0 || hooks_in_noted_process())
+                return true;
+        return id != 0 && id == (int32_t)raw_syscall_sigsafe(SYS_gettid, 0, 0, 0, 0, 0, 0);
+}
+
 /* ---- the program ---- */
 
 /* Will exec find a program there? One that fails must not have ended the watch. access() asks for the real user and

@@ -72,4 +72,7 @@ bool hooks_is_readable(const void *pointer);
 void hooks_note_pid(void);
 bool hooks_in_noted_process(void);
 
+/* Is this no child of vfork(), which lives in its parent's memory? Also before anything was noted. Asks the kernel. */
+bool hooks_in_own_memory(void);
+
 #endif

@@ -132,7 +132,7 @@ EXPORTED int sigaltstack(const stack_t *stack, stack_t *old)
         if (hooks_is_readable(stack) && hooks_is_readable((const char *)(stack + 1) - 1))
                 wanted = *stack;
         int result = REAL(sigaltstack)(stack, old);
-        if (result == 0 && stack != NULL && hooks_in_noted_process()) /* a child of vfork has one of its own */
+        if (result == 0 && stack != NULL && hooks_in_own_memory()) /* a child of vfork has one of its own */
                 loop_note_alternate_stack((uintptr_t)wanted.ss_sp, wanted.ss_flags & SS_DISABLE ? 0 : wanted.ss_size);
         return result;
 }

@@ -8,7 +8,8 @@
  * two sockets (set.c).
  *
  * Context: app thread, except where a function of loop.h says watchdog. errno is left alone; system calls are made only
- *          when the first thread of a process becomes a candidate, or a suspect is judged.
+ *          when a suspect is judged, or a thread becomes a candidate: the first of a process, each 32nd (for memory),
+ * and where neither libc nor a hook tells what is asked.
  */
 #include "loop/loop.h"
 
@@ -152,8 +153,8 @@ void loop_turn_off(void)
 static void find_alternate_stack(void)
 {
         stack_t stack;
-        if (stage.hooked || alternate_here.seen || !call_allowed_sigsafe(SYS_sigaltstack) || calls_untried_here() ||
-            raw_syscall_sigsafe(SYS_sigaltstack, 0, (uintptr_t)&stack, 0, 0, 0, 0) != 0)
+        if ((stage.hooked && cloned_id_here == 0) || alternate_here.seen || !call_allowed_sigsafe(SYS_sigaltstack) ||
+            calls_untried_here() || raw_syscall_sigsafe(SYS_sigaltstack, 0, (uintptr_t)&stack, 0, 0, 0, 0) != 0)
                 return;
         bool none = (stack.ss_flags & SS_DISABLE) != 0;
         alternate_here.low = none ? 0 : (uintptr_t)stack.ss_sp;

@@ -109,6 +109,8 @@ add("an alternate stack with no room for a second frame", "guest_stacks", "small
     blind=("on_smallest", "on_busy"), after=reasons(""))  # nor is there room for our own handler's work
 add("an alternate stack with no room for any frame", "guest_stacks", "old", stalls=2, blind=("on_busy",),
     after=reasons("alternate signal stack"))
+add("the same set in a child of fork() that has not waited yet", "guest_stacks", "forked", stalls=2, blind=("on_busy",),
+    after=reasons("alternate signal stack"))
 add("the alternate stack of a thread without a loop, which holds a lock", "guest_stacks", "owner", stalls=1,
     env={"LD_BIND_NOW": "1"})
 add("coroutines by swapcontext", "guest_stacks", "contexts", stalls=4)

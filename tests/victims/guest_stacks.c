@@ -2,15 +2,15 @@
  *
  * guest_stacks.c - stalls on stacks that libc did not make
  *
- *     guest_stacks alternate | smallest | old | owner | contexts | small BYTES [alternate] | torn
+ *     guest_stacks alternate | smallest | old | forked | owner | contexts | small BYTES [alternate] | torn
  *
  * "alternate": a signal handler of the program stalls on an alternate stack, within a callback. "smallest": the
  * alternate stack is just as large as the kernel demands, while the thread computes off it and on it. "old": it has the
- * 2048 bytes that were enough for any processor once, set before the first wait and again later. "owner":
- * a thread without a loop holds a lock and is in a handler that fills its alternate stack; the loop waits for it.
- * "contexts": coroutines by swapcontext(), on the heap and on a mapping, each with a callback that stalls. "small": a
- * coroutine whose stack has so many bytes, with nothing below it, computes and sleeps, with or without an alternate
- * stack. "torn": a loop that switches between coroutines all the time while it is captured.
+ * 2048 bytes that were enough for any processor once, set before the first wait and again later; "forked" does the same
+ * in a child. "owner": a thread without a loop holds a lock and is in a handler that fills its alternate stack; the
+ * loop waits for it. "contexts": coroutines by swapcontext(), on the heap and on a mapping, each with a callback that
+ * stalls. "small": a coroutine whose stack has so many bytes, with nothing below it, computes and sleeps, with or
+ * without an alternate stack. "torn": a loop that switches between coroutines all the time while it is captured.
  *
  * Context: main
  */
@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -123,6 +124,19 @@ static void old(void)
         VICTIM_CHECK(sigaltstack(&none, NULL) == 0 && sigaltstack(&small, NULL) == 0);
         stall_busy(&loop);
         see("old: survived");
+}
+
+/* As a server that has put itself into the background, before its first wait. */
+static void forked(void)
+{
+        int status;
+        pid_t child = fork();
+        VICTIM_CHECK(child >= 0);
+        if (child == 0) {
+                old();
+                return;
+        }
+        VICTIM_CHECK(waitpid(child, &status, 0) == child && status == 0);
 }
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -287,8 +301,9 @@ static void torn(void)
 int main(int argc, char **argv)
 {
         static const struct victim_case cases[] = {
-                { "alternate", alternate }, { "smallest", smallest }, { "old", old },   { "owner", owner },
-                { "contexts", contexts },   { "small", small },       { "torn", torn }, { NULL, NULL },
+                { "alternate", alternate }, { "smallest", smallest }, { "old", old },
+                { "forked", forked },       { "owner", owner },       { "contexts", contexts },
+                { "small", small },         { "torn", torn },         { NULL, NULL },
         };
         VICTIM_CHECK(argc > 1);
         little_bytes = argc > 2 ? strtoul(argv[2], NULL, 10) : 0;
