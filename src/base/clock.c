@@ -118,8 +118,10 @@ static bool find_out(void)
         if (!__get_cpuid(0x80000007, &a, &b, &c, &d) || !(d & 1u << 8)) /* invariant TSC */
                 return false;
         int mode = 0;
-        if (prctl(PR_GET_TSC, &mode) == 0 && mode != PR_TSC_ENABLE)
+        if (prctl(PR_GET_TSC, &mode) == 0 && mode != PR_TSC_ENABLE) {
+                clock_leave_tsc(); /* neither may libc's own function read it */
                 return false;
+        }
         return kernel_trusts_tsc();
 #else
         return false;

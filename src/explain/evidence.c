@@ -200,12 +200,13 @@ static uint64_t duration_ns(int64_t seconds, int64_t rest, int64_t unit)
 }
 
 /* What is left of a sleep until a moment of that clock. */
-static uint64_t left_until(clockid_t clock, const struct timespec *until)
+static uint64_t left_until(bool monotonic, const struct timespec *until)
 {
-        struct timespec now;
-        if (!call_allowed_sigsafe(SYS_clock_gettime) || clock_gettime(clock, &now) != 0)
+        if (!call_allowed_sigsafe(SYS_clock_gettime))
                 return 0;
-        int64_t seconds = until->tv_sec - now.tv_sec, rest = until->tv_nsec - now.tv_nsec;
+        uint64_t now_ns = monotonic ? clock_monotonic_ns() : clock_realtime_ns();
+        int64_t seconds = until->tv_sec - (int64_t)(now_ns / 1000000000);
+        int64_t rest = until->tv_nsec - (int64_t)(now_ns % 1000000000);
         if (rest < 0) {
                 seconds--;
                 rest += 1000000000;
@@ -229,7 +230,7 @@ static void look_at_times(struct evidence *evidence, const struct call *call)
         bool monotonic = arguments[0] == CLOCK_MONOTONIC,
              until = call->times == TIMES_CLOCK && (arguments[1] & TIMER_ABSTIME) != 0;
         if (until && (monotonic || arguments[0] == CLOCK_REALTIME))
-                evidence->left_ns = left_until(monotonic ? CLOCK_MONOTONIC : CLOCK_REALTIME, &time);
+                evidence->left_ns = left_until(monotonic, &time);
         else if (!until)
                 evidence->timeout_ns = duration_ns(time.tv_sec, time.tv_nsec, call->times == TIMES_VAL ? 1000 : 1);
 }

@@ -10,7 +10,8 @@
  *
  *     date      CLOCK_REALTIME, as by settimeofday(), NTP's first step or a leap of an administrator
  *     machine   CLOCK_MONOTONIC, but not the TSC: the two part, as they do in a machine that was suspended
- *     paused    all of them, as in a virtual machine that was paused (the TSC can't step: it is made unreadable)
+ *     paused    all of them, as in a virtual machine that was paused (the TSC can't step: it is not told that the
+ * kernel trusts it)
  *
  * idle: the step comes between two waits, where nothing is long. stall: in the middle of a callback, of 20 ms where
  * time stands still for the program (machine, paused), and of 300 ms where only the date changes. In all cases one
@@ -20,10 +21,13 @@
  * Context: one loop, in the main thread
  */
 #include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -47,6 +51,21 @@ __attribute__((visibility("default"))) int clock_gettime(clockid_t clock, struct
         if (clock == CLOCK_MONOTONIC)
                 now->tv_sec += atomic_load(&monotonic_step_s);
         return 0;
+}
+
+/* A TSC that the kernel does not trust is not read: where it stands that the kernel does, there is nothing. */
+__attribute__((visibility("default"))) int open(const char *path, int flags, ...)
+{
+        va_list list;
+        va_start(list, flags);
+        mode_t mode = va_arg(list, mode_t);
+        va_end(list);
+        bool hidden = which != NULL && strcmp(which, "paused") == 0;
+        if (hidden && strstr(path, "/clocksource/") != NULL) {
+                errno = ENOENT;
+                return -1;
+        }
+        return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
 }
 
 /* The library asks libc itself for its clock, past whatever is preloaded (libfaketime): here it gets ours. What it asks
@@ -90,8 +109,6 @@ int main(int argc, char **argv)
         VICTIM_CHECK(argc == 4);
         which = argv[1];
         step_s = atol(argv[3]);
-        if (strcmp(which, "paused") == 0)
-                VICTIM_CHECK(prctl(PR_SET_TSC, PR_TSC_SIGSEGV) == 0);
         turn_open(&loop);
         turn_run(&loop, CALIBRATION_TURNS, NULL);
         if (strcmp(argv[2], "idle") == 0)
