@@ -38,16 +38,17 @@ struct capture_task {
         uint64_t was_cpu_ns;   /* and CPU time then; 0: not known */
         const _Atomic uint64_t *alternate_bytes; /* size of its alternate signal stack; NULL: not known */
         uint64_t least_alternate_bytes; /* where it is not: the smallest that a thread of the program has; 0: none */
-        uint64_t usually_blocked;       /* signals that it blocks outside of its handlers; */
-        bool knows_blocked;             /* else none are known, and none is sent that might come amiss */
-        bool own_filter;                /* then too: it was under another number of filters than we are */
+        uint64_t usually_blocked;       /* signals that it blocks outside of its handlers, where that is known */
+        bool knows_blocked;
+        unsigned blocked_tries; /* to get to know it */
+        bool own_filter;        /* it was then under another number of filters than we are */
 };
 
 void capture_task_open(struct capture_task *task, int32_t tid, uint64_t stack_hint);
 void capture_task_close(struct capture_task *task);
 bool capture_task_gone(struct capture_task *task); /* the thread has ended (ESRCH) */
 
-/* It is in its own wait: if it sleeps there, it runs no handler, and what it blocks it blocks as a rule. */
+/* It is in its own wait: if it sleeps there, in a call that lends it no mask, what it blocks it blocks as a rule. */
 void capture_task_note_blocked(struct capture_task *task);
 
 /* The calling thread of the host is about to give up its rights: open its `syscall` file now (keep.c), because it may

@@ -88,6 +88,7 @@ static const char *next_line(struct lines *lines)
 /* ---- the files of a thread ---- */
 
 #define FILES 3
+#define BLOCKED_TRIES 100 /* for a thread that is hardly ever met in its wait, or has a mask there */
 
 static int open_file(int32_t tid, const char *name)
 {
@@ -279,16 +280,38 @@ int task_read_status(const struct capture_task *task, struct task_status *status
         return read_status(task->status_fd, status);
 }
 
+/* One that lends the thread no signal mask for as long as it lasts. */
+static bool is_plain_wait(const struct task_call *call)
+{
+        switch (call->number) {
+        case SYS_epoll_wait:
+        case SYS_poll:
+        case SYS_select:
+                return call->asleep;
+        case SYS_ppoll:
+                return call->asleep && call->arguments[3] == 0;
+        case SYS_epoll_pwait:
+        case SYS_epoll_pwait2:
+                return call->asleep && call->arguments[4] == 0;
+        case SYS_pselect6:
+                return call->asleep && call->arguments[5] == 0;
+        default:
+                return false;
+        }
+}
+
 void capture_task_note_blocked(struct capture_task *task)
 {
         struct task_status status;
-        if (!call_allowed_sigsafe(SYS_pread64))
+        struct task_call call;
+        if (!call_allowed_sigsafe(SYS_pread64) || task->blocked_tries == BLOCKED_TRIES)
                 return;
+        task->blocked_tries++;
         task_begin(task);
-        if (task_read_status(task, &status) == 0 && status.state == 'S') {
-                task->usually_blocked = status.blocked;
-                task->knows_blocked = true;
+        if (task_read_status(task, &status) == 0) {
                 task->own_filter = status.filters != calls_filters();
+                task->knows_blocked = status.state == 'S' && task_read_call(task, &call) == 0 && is_plain_wait(&call);
+                task->usually_blocked = task->knows_blocked ? status.blocked : 0;
         }
         task_end(task);
 }
