@@ -340,17 +340,26 @@ static void keep_sample(const struct stall *stall, const struct seen *seen, bool
                 look_for_others(stall, profile, &seen->whom, may_signal);
 }
 
+static enum watch_finding tell_no_memory(struct profile *profile)
+{
+        struct script_context context = { .called = NULL };
+        sample = (struct sample){ .loss = CAPTURE_NO_MEMORY, .syscall = -1, .time_ns = clock_now_ns() };
+        if (profile != NULL)
+                profile_add(profile, &sample, NULL, PROFILE_NO_CALLBACK, &context);
+        return WATCH_GOES_ON;
+}
+
 enum watch_finding look_at(struct stall *stall, bool may_signal)
 {
         struct slot *slot = stall->slot;
         struct capture_task *task = task_of(slot);
-        if (task == NULL) /* no memory for it */
-                return WATCH_GOES_ON;
         if (stall->samples == 0) {
                 script_forget_if_full();
                 begin_evidence(stall);
         }
         struct profile *profile = look_profile(stall);
+        if (task == NULL) /* no memory for it */
+                return tell_no_memory(profile);
         if (modules_changed())
                 unwind_flush();
         capture_take(task, may_signal, &slot->mark, stall->mark, &sample);

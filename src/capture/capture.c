@@ -273,7 +273,7 @@ static void take(struct capture_task *task, bool may_signal, const struct wanted
         read_counters(task, sample);
         bool filtered = !call_allowed_sigsafe(SYS_pread64); /* then nothing at all is known of the thread */
         if (buffers == NULL || filtered) {
-                sample->loss = filtered ? CAPTURE_FILTERED : CAPTURE_UNREADABLE;
+                sample->loss = filtered ? CAPTURE_FILTERED : CAPTURE_NO_MEMORY;
                 task_end(task);
                 count(sample);
                 return;
@@ -344,6 +344,7 @@ static const char *const texts[CAPTURE_LOSSES] = {
         [CAPTURE_SIGNAL_TAKEN] = "running threads: the program changed the action of loopdog's signal",
         [CAPTURE_SIGNAL_LATE] = "the thread did not run its signal handler in time",
         [CAPTURE_STOPPED] = "the thread is stopped (SIGSTOP or a debugger)",
+        [CAPTURE_NO_MEMORY] = "the process has no memory left for it (RLIMIT_AS, or RLIMIT_MEMLOCK and mlockall)",
         [CAPTURE_UNREADABLE] = "its memory could not be read (seccomp, or a kernel without process_vm_readv)",
         [CAPTURE_GONE] = "the thread has ended",
         [CAPTURE_FORBIDDEN] = "the process was about to become another program",

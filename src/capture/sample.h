@@ -39,6 +39,7 @@ enum capture_loss {
         CAPTURE_SIGNAL_LATE,     /* the thread did not run its handler in time */
         CAPTURE_STOPPED,         /* the thread is stopped (SIGSTOP, debugger) */
         CAPTURE_UNREADABLE,      /* process_vm_readv failed (seccomp, kernel option) */
+        CAPTURE_NO_MEMORY,       /* there was none for what a capture needs */
         CAPTURE_GONE,            /* the thread has ended */
         CAPTURE_FORBIDDEN,       /* the process is about to exec */
         CAPTURE_NO_FILES,        /* no descriptor is left */

@@ -38,7 +38,7 @@ struct explained {
         struct machine_change machine;
         uint64_t others_cpu_ns;        /* CPU time of the process's other threads, from the first sample on */
         const struct profile *profile; /* NULL: there is none */
-        uint32_t crowded;              /* samples that were taken but not kept: LIMIT_STALLS stalls were open */
+        uint32_t crowded;              /* samples that were taken but not kept: LIMIT_STALLS were open, or no memory */
         const struct work *work;       /* what the program said of it; NULL: nothing */
         struct cause_verdict verdict;
         const struct evidence *evidence;   /* of the verdict's system call; NULL: nothing is known */

@@ -250,12 +250,14 @@ static void fill_losses(struct record_stall *stall, const struct profile *profil
         stall->losses = made.losses;
 }
 
-/* Of a stall beyond LIMIT_STALLS nothing was kept but how often it was looked at. */
+/* Of a stall beyond LIMIT_STALLS, or without memory for its samples, nothing was kept but how often it was looked at.
+ */
 static void fill_crowded(struct record_stall *stall, uint32_t samples)
 {
         if (samples == 0)
                 return;
-        made.losses[0] = (struct record_loss){ "too many loops stalled at the same time", samples };
+        made.losses[0] =
+                (struct record_loss){ "too many loops stalled at the same time, or no memory was left", samples };
         stall->losses = made.losses;
         stall->losses_count = 1;
         stall->samples = stall->samples_lost = samples;

@@ -240,6 +240,7 @@ static const struct remedy {
           " wait" },
         { "a seccomp filter of its own", "install the filter before the first wait" },
         { "RLIMIT_NOFILE", "raise the limit of open files (ulimit -n)" },
+        { "no memory left", "raise RLIMIT_AS, or RLIMIT_MEMLOCK where it locks its memory, by some 8 MB" },
         { "process_vm_readv", "allow process_vm_readv in the program's seccomp filter" },
         { "alternate signal stack", "make the thread's alternate signal stack sysconf(_SC_SIGSTKSZ) bytes or larger" },
         { "a coroutine's",

@@ -72,6 +72,7 @@ Test(hint, tells_how_to_get_stacks)
                 { CAPTURE_NOT_DUMPABLE, "PR_SET_DUMPABLE" },
                 { CAPTURE_NO_PROC, "mount" },
                 { CAPTURE_UNREADABLE, "seccomp" },
+                { CAPTURE_NO_MEMORY, "RLIMIT_MEMLOCK" },
                 { CAPTURE_FILTERED, "rt_tgsigqueueinfo" },
                 { CAPTURE_FILTERED_THREAD, "before the first wait" },
                 { CAPTURE_NO_FILES, "ulimit -n" },

@@ -110,7 +110,7 @@ Test(journal, counts_what_does_not_fit_the_file)
 
 Test(journal, tells_of_a_stall_that_was_one_too_many_how_often_it_was_looked_at)
 {
-        static const char reason[] = "too many loops stalled at the same time";
+        static const char reason[] = "too many loops stalled at the same time, or no memory was left";
         struct explained explained = { .ended = true, .id = 1, .crowded = 5, .loop = "epoll:5" };
         journal_stall(&explained, JOURNAL_ENDED);
         json_t *line = line_of(output_path, 1);
