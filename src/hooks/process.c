@@ -120,8 +120,8 @@ EXPORTED void closefrom(int first)
 {
         unsigned from = first < 0 ? 0 : (unsigned)first;
         loop_note_close(from, UINT_MAX);
-        if (REAL(closefrom) != NULL)
-                REAL(closefrom)(first);
+        if (hooks_real.closefrom != NULL) /* not REAL(): where libc has none it would look for it each time */
+                hooks_real.closefrom(first);
         else
                 close_from(from);
 }
@@ -283,8 +283,7 @@ EXPORTED int prlimit64(pid_t pid, __rlimit_resource_t resource, const struct rli
 /* What the kernel refuses a thread that is not the only one of its process, or with its root directory (users, mounts,
  * time; threads, signal handlers, memory), and what it does only when the last thread has let go (semaphores). */
 #define ALONE_TO_LEAVE                                                                                                 \
-        (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWIPC | CLONE_FS | CLONE_SYSVSEM | CLONE_THREAD | CLONE_SIGHAND |        \
-         CLONE_VM)
+        (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWIPC | CLONE_SYSVSEM | CLONE_THREAD | CLONE_SIGHAND | CLONE_VM)
 #define ALONE_TO_ENTER (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWTIME)
 
 /* Not for all flags: a process that has left its namespace of pids can make no thread any more. */
