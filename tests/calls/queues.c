@@ -115,6 +115,7 @@ static long do_msgsnd(struct scene *scene)
 /* ---- POSIX ---- */
 
 #define MQ_BYTES 64
+#define KERNEL_COPIES 64 /* a queue below has the agent do without a table of descriptors of its own */
 
 static void make_mq(struct scene *scene)
 {
@@ -122,9 +123,14 @@ static void make_mq(struct scene *scene)
         struct mq_attr attributes = { .mq_maxmsg = 2, .mq_msgsize = MQ_BYTES };
         char name[64];
         snprintf(name, sizeof(name), "/calls-%d-%d", (int)getpid(), ++number);
-        scene->id = mq_open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600, &attributes);
-        if (scene->id < 0)
+        int low = mq_open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600, &attributes);
+        if (low < 0) {
                 scene->skipped = "no POSIX message queue can be made here";
+                scene->id = -1;
+                return;
+        }
+        scene->id = fcntl(low, F_DUPFD_CLOEXEC, KERNEL_COPIES);
+        NEED(scene->id >= 0 && close(low) == 0);
         mq_unlink(name);
 }
 
