@@ -173,8 +173,8 @@ static bool may_use_signals(void)
         return call_allowed_sigsafe(SYS_rt_tgsigqueueinfo) && call_allowed_sigsafe(SYS_rt_sigaction) &&
                call_allowed_sigsafe(SYS_rt_sigprocmask) && call_allowed_sigsafe(SYS_process_vm_readv) &&
                call_allowed_sigsafe(SYS_gettid) && call_allowed_sigsafe(SYS_openat) &&
-               call_allowed_sigsafe(SYS_clock_gettime) &&
-               call_allowed_sigsafe(SYS_sched_yield) && call_allowed_sigsafe(SYS_nanosleep);
+               call_allowed_sigsafe(SYS_clock_gettime) && call_allowed_sigsafe(SYS_sched_yield) &&
+               call_allowed_sigsafe(SYS_nanosleep);
 }
 
 /* Once a process: a signal of an earlier start may still be on its way and must be known as ours. */
