@@ -8,8 +8,8 @@
  * two sockets (set.c).
  *
  * Context: app thread, except where a function of loop.h says watchdog. errno is left alone; system calls are made only
- *          when a suspect is judged or a thread becomes a candidate: the first of a process, each 32nd (for memory), and
- *          where neither libc nor a hook tells what is asked.
+ *          when a suspect is judged or a thread becomes a candidate: the first of a process, each 32nd (for memory)
+ *          and where neither libc nor a hook tells what is asked.
  */
 #include "loop/loop.h"
 
