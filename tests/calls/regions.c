@@ -100,11 +100,18 @@ static void go_round(struct region_flag *flag)
         pthread_mutex_unlock(&mutex);
 }
 
+static FILE *null;
+
+static void open_null(void)
+{
+        null = fopen("/dev/null", "w");
+}
+
 static void print(struct region_flag *flag)
 {
-        static FILE *null;
-        if (null == NULL)
-                null = fopen("/dev/null", "w");
+        static pthread_once_t opened =
+                PTHREAD_ONCE_INIT; /* two threads print: what one locks the other must not change */
+        pthread_once(&opened, open_null);
         flag->inside = 1;
         flockfile(null);
         for (unsigned i = 0; i < 50; i++)
