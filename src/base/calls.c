@@ -48,7 +48,7 @@ _Atomic uint64_t calls_refused[CALLS_KNOWN / 64];
 
 static const struct timespec no_time;
 
-/* Of what every program does (read, write, close, mmap, futex, exit) nothing is listed. The first lets a child
+/* Of what every program does (read, write, close, futex, exit) nothing is listed. The first lets a child
  * be reaped at all, the second keeps it from leaving a core file. */
 static const struct call {
         short number;
@@ -73,6 +73,7 @@ static const struct call {
         { SYS_pidfd_getfd, { ALL, ALL } },
         { SYS_pipe2, { 0 } },
         { SYS_mincore, { 1, 1, 0 } },
+        { SYS_mmap, { 0 } },
         { SYS_splice, { ALL, 0, ALL, 0, 1 } },
         { SYS_sendto, { ALL } },
         { SYS_uname, { 0 } },
