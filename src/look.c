@@ -67,6 +67,7 @@ struct profile *look_profile(const struct stall *stall)
 void look_begin(const struct slot *slot)
 {
         struct capture_task *task = table_reach(&tasks, slot_index(slot));
+        table_reach(&places, 0); /* now: under a filter that comes later nobody may ask for memory */
         if (task == NULL)
                 return;
         capture_task_open(task, atomic_load(&slot->tid), atomic_load(&slot->own_cfa));
