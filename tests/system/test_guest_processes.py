@@ -25,6 +25,16 @@ import slow_files
 
 suite = harness.Suite("guest_processes")
 NOBODY = 65534
+suite.unsanitized = {
+    "hardly any memory may be locked any more: it survives what the agent does not get":
+        "what the runtime maps counts, too, so that the agent never gets a part of what it needs",
+    "a loop that forbids itself to read the TSC is watched by another clock":
+        "the runtime reads the TSC by itself, by libc's clock_gettime()",
+    **{f"seccomp: {words} forbids one call ({action}): whoever does not make it survives":
+       "the runtime makes some of these calls by itself (sigaltstack, gettid, getpid)"
+       for words in ("a later filter of all threads", "a filter from before the first wait")
+       for action in ("kill", "errno")},
+}
 FORK_TOOK = "fork took:"  # its median and longest
 HANDLER_S = 0.1           # LIMIT_SIGNAL_STARVED_NS: the longest that a capture waits
 PATIENCE_S = 2            # twice LIMIT_PATIENCE_NS: for the watchdog's end, and until the kernel counts it no more

@@ -20,6 +20,11 @@ suite = harness.Suite("guest_threads")
 LONG = suite.options.long
 OWN_FILES = 20  # of a watchdog with one loop; there are 10
 suite.unsanitized = {
+    "the alternate stack of a thread without a loop, which holds a lock":
+        "the runtime's clock_gettime() has no room on the stack of the program's own handler",
+    **{f"a coroutine on a guarded stack of {size} bytes":
+       "the runtime gives each thread an alternate stack, and so there are stacks of all stalls"
+       for size in (2560, 4096, 8192)},
     "an alternate stack with no room for a second frame":
         "the handler's own frames are larger in a library that ASan built than the room that it makes sure of",
 }

@@ -41,7 +41,7 @@ struct flow {
         uint8_t *sent;
         uint8_t *received;
         long (*call)(struct flow *flow);
-        long result;
+        _Atomic long result;
         _Atomic bool done;
         struct iovec parts[5];
 };
