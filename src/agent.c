@@ -24,6 +24,7 @@
 #include "base/credentials.h"
 #include "base/descriptors.h"
 #include "base/notice.h"
+#include "base/pause.h"
 #include "base/proc.h"
 #include "base/raw.h"
 #include "base/thread.h"
@@ -268,6 +269,10 @@ static const struct watch_calls watch_calls = {
 
 /* ---- fork, exec, rights ---- */
 
+#define STARTERS_STEP_NS 100000
+
+static _Atomic int starters; /* threads in start() */
+
 static void fork_prepare(void)
 {
         /* Where it does not end in time (it waits for a lock of the loader that this very thread holds), the child
@@ -289,6 +294,7 @@ static void fork_parent(void)
 static void fork_child(void)
 {
         int saved_errno = errno;
+        atomic_store(&starters, 0);
         asked_after_fork();
         account_after_fork(); /* these two before the slots are cleared */
         watchdog_after_fork();
@@ -328,7 +334,7 @@ static void notice_clone(void)
         has_own_memory();
 }
 
-static void start(void)
+static void start_watchdog(void)
 {
         if (!has_own_memory())
                 return;
@@ -340,6 +346,21 @@ static void start(void)
         int error = watchdog_start(&watch_calls, &limits, config.grace_ns);
         if (error != 0 && error != -EALREADY && error != -EAGAIN)
                 notice("no watchdog: pthread_create failed (error %d)", -error);
+}
+
+static void start(void)
+{
+        atomic_fetch_add(&starters, 1);
+        start_watchdog();
+        atomic_fetch_sub(&starters, 1);
+}
+
+/* One that is just noting that this process is another than its parent may have been met here before its CHANGES. */
+static void wait_for_starters(void)
+{
+        uint64_t end_ns = clock_monotonic_ns() + LIMIT_PATIENCE_NS;
+        while (atomic_load(&starters) > 0 && clock_monotonic_ns() < end_ns)
+                pause_ns_sigsafe(STARTERS_STEP_NS);
 }
 
 static void exec_begins(void)
@@ -399,6 +420,7 @@ static void threads_end(void)
         if (config.threshold_ns != 0)
                 start(); /* it sleeps until there is a loop */
         /* haproxy's threads all come here at once: none may go on to forbid what another is just doing. */
+        wait_for_starters();
         watchdog_wait_for_change(LIMIT_PATIENCE_NS);
         errno = saved_errno;
 }
