@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -262,6 +263,19 @@ long scene_answer(long result)
 void scene_pipe(struct scene *scene)
 {
         NEED(pipe2(scene->fds, O_CLOEXEC) == 0);
+}
+
+void scene_terminal(struct scene *scene)
+{
+        char name[64];
+        scene->fds[1] = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+        if (scene->fds[1] < 0 || grantpt(scene->fds[1]) != 0 || unlockpt(scene->fds[1]) != 0 ||
+            ptsname_r(scene->fds[1], name, sizeof(name)) != 0) {
+                scene->skipped = "no pseudo-terminal can be made here";
+                return;
+        }
+        scene->fds[0] = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
+        NEED(scene->fds[0] >= 0);
 }
 
 /* In large pieces and then in small ones. */

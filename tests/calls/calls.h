@@ -128,7 +128,8 @@ void scene_end_child(struct scene *scene);
 long scene_answer(long result);
 
 void scene_pipe(struct scene *scene);
-void scene_fill(int fd); /* until it would block */
+void scene_terminal(struct scene *scene); /* fds[0] is the slave, which the call uses; fds[1] the other end */
+void scene_fill(int fd);                  /* until it would block */
 
 /* What a row's `end` is where a signal of the program's own ends the call: SIGUSR2, which is handled and restarts. */
 void scene_send_signal(struct scene *scene);

@@ -149,23 +149,10 @@ static long do_open_to_write(struct scene *scene)
 
 /* ---- terminals ---- */
 
-static void make_terminal(struct scene *scene)
-{
-        char name[64];
-        scene->fds[1] = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
-        if (scene->fds[1] < 0 || grantpt(scene->fds[1]) != 0 || unlockpt(scene->fds[1]) != 0 ||
-            ptsname_r(scene->fds[1], name, sizeof(name)) != 0) {
-                scene->skipped = "no pseudo-terminal can be made here";
-                return;
-        }
-        scene->fds[0] = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
-        NEED(scene->fds[0] >= 0);
-}
-
 static void make_raw_terminal(struct scene *scene)
 {
         struct termios settings;
-        make_terminal(scene);
+        scene_terminal(scene);
         if (scene->skipped != NULL)
                 return;
         NEED(tcgetattr(scene->fds[0], &settings) == 0);
@@ -273,7 +260,7 @@ const struct call calls_files[] = {
         { "lockf", make_record_locked, do_lockf, scene_end_child, 0, 0, SYS_fcntl, RESTARTED },
         { "open of a FIFO to read", make_fifo, do_open_to_read, open_to_write, 0, 0, SYS_openat, RESTARTED },
         { "open of a FIFO to write", make_fifo, do_open_to_write, open_to_read, 0, 0, SYS_openat, RESTARTED },
-        { "read of a terminal", make_terminal, do_read_terminal, type_line, 4, 0, SYS_read, RESTARTED },
+        { "read of a terminal", scene_terminal, do_read_terminal, type_line, 4, 0, SYS_read, RESTARTED },
         { "read of a raw terminal", make_raw_terminal, do_read_terminal, type_line, 4, 0, SYS_read, RESTARTED },
         { "write to a stopped terminal", make_stopped_terminal, do_write_terminal, start_output, 1, 0, SYS_write,
           RESTARTED },

@@ -157,19 +157,6 @@ static long do_allocations(struct scene *scene)
         return repeat(scene, allocate_once);
 }
 
-static void make_terminal(struct scene *scene)
-{
-        char name[64];
-        scene->fds[1] = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
-        if (scene->fds[1] < 0 || grantpt(scene->fds[1]) != 0 || unlockpt(scene->fds[1]) != 0 ||
-            ptsname_r(scene->fds[1], name, sizeof(name)) != 0) {
-                scene->skipped = "no pseudo-terminal can be made here";
-                return;
-        }
-        scene->fds[0] = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
-        NEED(scene->fds[0] >= 0);
-}
-
 static bool drain_once(struct scene *scene)
 {
         return tcdrain(scene->fds[0]) == 0;
@@ -215,7 +202,7 @@ const struct call calls_repeats[] = {
         { "sends and receives", make_pair, do_talks, NULL, 0, 0, CALL_RUNS, MENDED },
         { "getrandom of a megabyte", make_room, do_draws, NULL, 0, 0, CALL_RUNS, SHORTENED },
         { "short fallocates, raw", make_memory_file, do_allocations, NULL, 0, 0, CALL_RUNS, MENDED },
-        { "short tcdrains", make_terminal, do_drains, NULL, 0, 0, CALL_RUNS, MENDED },
+        { "short tcdrains", scene_terminal, do_drains, NULL, 0, 0, CALL_RUNS, MENDED },
         { "read of a megabyte of /dev/urandom", open_urandom, do_reads, NULL, 0, 0, CALL_RUNS, SHORTENED },
         { "read of a megabyte of /dev/zero", open_zero, do_reads, NULL, 0, 0, CALL_RUNS, SHORTENED },
         { 0 },

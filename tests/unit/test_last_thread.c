@@ -21,7 +21,6 @@
 #include "watch_log.h"
 
 #define SHORT_NS (40 * MS) /* threshold */
-#define PATIENCE_NS (20000 * MS)
 
 static struct policy_limits limits = { .threshold_ns = SHORT_NS, .interval_ns = 4 * MS };
 
@@ -41,20 +40,6 @@ static void begin(void)
         loop_note_memory();
 }
 TestSuite(last_thread, .init = begin);
-
-static void sleep_ns(uint64_t duration_ns)
-{
-        struct timespec pause = { .tv_nsec = (long)duration_ns };
-        nanosleep(&pause, NULL);
-}
-
-static bool wait_until_happened(enum happening what, unsigned times)
-{
-        uint64_t deadline_ns = clock_monotonic_ns() + PATIENCE_NS;
-        while (count_of(what) < times && clock_monotonic_ns() < deadline_ns)
-                sleep_ns(MS);
-        return count_of(what) >= times;
-}
 
 static _Atomic bool held_up;
 

@@ -11,6 +11,7 @@
 #define LOOPDOG_TESTS_WATCH_LOG_H
 
 #include <stdatomic.h>
+#include <time.h>
 
 #include "waits.h"
 #include "watch/watchdog.h"
@@ -138,6 +139,23 @@ static inline const struct event *latest(enum happening what)
                         return &events[i];
         cr_assert(false, "no event of kind %d", (int)what);
         return NULL;
+}
+
+#define PATIENCE_NS (20000 * MS)
+
+static inline void sleep_ns(uint64_t duration_ns)
+{
+        struct timespec pause = { .tv_sec = (time_t)(duration_ns / 1000000000),
+                                  .tv_nsec = (long)(duration_ns % 1000000000) };
+        nanosleep(&pause, NULL);
+}
+
+static inline bool wait_until_happened(enum happening what, unsigned times)
+{
+        uint64_t deadline_ns = clock_monotonic_ns() + PATIENCE_NS;
+        while (count_of(what) < times && clock_monotonic_ns() < deadline_ns)
+                sleep_ns(MS);
+        return count_of(what) >= times;
 }
 
 static inline void forget_events(void)
