@@ -199,9 +199,7 @@ void account_thread_ends(void)
 
 void account_after_fork(void)
 {
-        for (uint32_t i = 0; i < slots_used(); i++)
-                if (table_row(&loops, i) != NULL)
-                        memset(table_row(&loops, i), 0, sizeof(struct loop_account));
+        table_clear(&loops, slots_used());
         account.loop_records_ns = 0;
         account.cpu_ns = 0;
 }

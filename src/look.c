@@ -87,8 +87,9 @@ void look_note_blocked(struct slot *slot)
 
 void look_close(const struct slot *slot)
 {
-        if (task_of(slot) != NULL)
-                capture_task_close(task_of(slot));
+        struct capture_task *task = task_of(slot);
+        if (task != NULL)
+                capture_task_close(task);
 }
 
 /* ---- one sample: capture -> unwind -> script -> explain ---- */
@@ -431,8 +432,7 @@ void look_after_fork(void)
 void look_end(void)
 {
         for (uint32_t i = 0; i < slots_used(); i++)
-                if (table_row(&tasks, i) != NULL)
-                        capture_task_close(table_row(&tasks, i));
+                look_close(slot_at(i));
         for (unsigned i = 0; i < LIMIT_STALLS; i++)
                 fault_end(&faults[i]);
 }

@@ -8,6 +8,7 @@
  */
 #include "base/table.h"
 
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
@@ -49,4 +50,11 @@ uint32_t table_reach_all(struct table *table, uint32_t count)
                 if (table_reach(table, i) == NULL)
                         return i;
         return count;
+}
+
+void table_clear(struct table *table, uint32_t count)
+{
+        for (uint32_t i = 0; i < count; i++)
+                if (table_row(table, i) != NULL)
+                        memset(table_row(table, i), 0, table->row_bytes);
 }

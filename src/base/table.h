@@ -44,6 +44,9 @@ void *table_reach(struct table *table, uint32_t index);
 /* Reach the first `count` rows. Returns how many of them are there. */
 uint32_t table_reach_all(struct table *table, uint32_t count);
 
+/* Forget what is in the first `count` rows, as far as they are there. */
+void table_clear(struct table *table, uint32_t count);
+
 /* Zeroed memory that is never given back. NULL: there is none, which is said once. */
 void *table_map(size_t bytes);
 

@@ -633,9 +633,7 @@ const struct watch_totals *watch_totals(void)
 
 void pass_after_fork(void)
 {
-        uint32_t count = slots_used();
-        for (uint32_t i = 0; i < count && watched_at(i) != NULL; i++)
-                memset(watched_at(i), 0, sizeof(struct watched));
+        table_clear(&table, slots_used());
         memset(&pass.totals, 0, sizeof pass.totals);
         memset(pass.places, 0, sizeof pass.places);
         away_forget();
