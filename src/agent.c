@@ -397,12 +397,17 @@ static void rights_end(void)
 }
 
 /* libc ends the process where one thread may do what another may not: ours is not to be the other one. */
+static void stop_until_next_wait(uint64_t patience_ns)
+{
+        if (watchdog_stop(false, patience_ns) == -ESRCH)
+                watchdog_wait_for_late_end(patience_ns); /* a fork may not have waited for long enough */
+}
+
 static void user_changes(void)
 {
         int saved_errno = errno;
-        if (atomic_load(&loop_attention) != LOOP_STOPPED && hooks_in_noted_process() && credentials_differ() &&
-            watchdog_stop(false, LIMIT_CREDENTIALS_NS) == -ESRCH)
-                watchdog_wait_for_late_end(LIMIT_CREDENTIALS_NS); /* a fork may not have waited for long enough */
+        if (atomic_load(&loop_attention) != LOOP_STOPPED && hooks_in_noted_process() && credentials_differ())
+                stop_until_next_wait(LIMIT_CREDENTIALS_NS);
         errno = saved_errno;
 }
 
@@ -429,8 +434,8 @@ static void threads_end(void)
 static void must_be_alone(void)
 {
         int saved_errno = errno;
-        if (hooks_in_noted_process() && watchdog_stop(false, LIMIT_PATIENCE_NS) == -ESRCH)
-                watchdog_wait_for_late_end(LIMIT_PATIENCE_NS);
+        if (hooks_in_noted_process())
+                stop_until_next_wait(LIMIT_PATIENCE_NS);
         errno = saved_errno;
 }
 
@@ -469,8 +474,9 @@ __attribute__((constructor)) static void agent_load(void)
         clock_find_libcs_own();
         hooks_resolve();
         watchdog_ask_libc();
-        look_note_hooks(hooks_come_first());
-        loop_note_hooks(hooks_come_first());
+        bool hooks_first = hooks_come_first();
+        look_note_hooks(hooks_first);
+        loop_note_hooks(hooks_first);
         thread_note_layout();
         config_load(&config, environ);
         if (api_stands_down())
