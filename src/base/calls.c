@@ -48,8 +48,8 @@ _Atomic uint64_t calls_refused[CALLS_KNOWN / 64];
 
 static const struct timespec no_time;
 
-/* Of what every program does (read, write, close, futex, exit) nothing is listed. The first lets a child
- * be reaped at all, the second keeps it from leaving a core file. */
+/* Of what every program does (read, write, close, futex, exit) nothing is listed. The first lets a child be reaped at
+ * all, the second keeps it from leaving a core file. */
 static const struct call {
         short number;
         uint64_t arguments[6];

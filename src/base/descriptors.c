@@ -129,7 +129,7 @@ static void close_range_raw(unsigned first, unsigned last)
  * be had where the first thread, by which the host's table is found, has another one or has ended. */
 static bool may_borrow(void)
 {
-        uint64_t pid = (uint64_t)getpid();
+        uint64_t pid = (uint64_t)process_id();
         uint64_t tid = (uint64_t)raw_syscall_sigsafe(SYS_gettid, 0, 0, 0, 0, 0, 0);
         return call_allowed_sigsafe(SYS_pidfd_open) && call_allowed_sigsafe(SYS_pidfd_getfd) &&
                call_allowed_sigsafe(SYS_kcmp) && call_allowed_sigsafe(SYS_fcntl) &&

@@ -59,10 +59,15 @@ void process_note(void)
         atomic_store(&process, (int32_t)raw_syscall_sigsafe(SYS_getpid, 0, 0, 0, 0, 0, 0));
 }
 
+int32_t process_noted(void)
+{
+        return atomic_load(&process);
+}
+
 int32_t process_id(void)
 {
         if (!call_allowed_sigsafe(SYS_getpid))
-                return atomic_load(&process);
+                return process_noted();
         return (int32_t)raw_syscall_sigsafe(SYS_getpid, 0, 0, 0, 0, 0, 0);
 }
 

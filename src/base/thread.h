@@ -31,6 +31,7 @@ int32_t thread_own_id(void);
 /* This process's id is noted where it is known that it may be asked for; and told, asked for only where it may. */
 void process_note(void);
 int32_t process_id(void);
+int32_t process_noted(void); /* 0: not yet */
 
 /* The pthread_t of a thread of this process, or 0: not found. */
 uint64_t thread_pointer_of(int32_t tid);

@@ -62,8 +62,8 @@ int capture_kept_syscall(int32_t tid);
 void capture_kept_begin(void);
 
 /* Make and touch the buffers; choose the signal: `wanted` from the settings, 0, or negative for none, which is no
- * error. Returns 0; -EBUSY where no signal is
- * free (then only sleeping threads are captured; *why says so in words); another -errno where nothing works. */
+ * error. Returns 0; -EBUSY where no signal is free (then only sleeping threads are captured; *why says so in words);
+ * another -errno where nothing works. */
 int capture_start(int wanted, const char **why);
 
 /* Give the signal's action back where it is still ours. For tests: the agent never does, its handler stays. */

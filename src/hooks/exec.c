@@ -32,17 +32,15 @@
 #define LIMIT_ENVIRONMENT 16384 /* entries; a larger environment is passed on as it is */
 
 static bool follow = true;
-static pid_t own_pid;
 
 void hooks_note_pid(void)
 {
-        own_pid = getpid();
         process_note();
 }
 
 bool hooks_in_noted_process(void)
 {
-        return raw_syscall_sigsafe(SYS_getpid, 0, 0, 0, 0, 0, 0) == own_pid;
+        return raw_syscall_sigsafe(SYS_getpid, 0, 0, 0, 0, 0, 0) == process_noted();
 }
 
 /* A child of fork() has, and libc has told it its id; a child of vfork() has not. Before our constructor nothing is
@@ -50,7 +48,7 @@ bool hooks_in_noted_process(void)
 bool hooks_in_own_memory(void)
 {
         int32_t id = thread_own_id();
-        if (own_pid == 0 || hooks_in_noted_process())
+        if (process_noted() == 0 || hooks_in_noted_process())
                 return true;
         return id != 0 && id == (int32_t)raw_syscall_sigsafe(SYS_gettid, 0, 0, 0, 0, 0, 0);
 }

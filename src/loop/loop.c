@@ -71,7 +71,7 @@ static struct {
         bool off;
         bool all_loops;
         bool only_named; /* LOOPDOG_LOOPS=api */
-        bool hooked;     /* no call of sigaltstack() passes our hook */
+        bool hooked;     /* all calls of sigaltstack() come to our hook */
         pthread_key_t key;
         bool key_made;
         _Atomic uint64_t loops;
